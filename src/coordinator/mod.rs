@@ -1,0 +1,40 @@
+//! vigie's own coordinator: a scheduler, a queue and a monitor on one machine,
+//! over HTTP and `SQLite`.
+//!
+//! Owns `serve`, and below it `domain/` (pure: tasks, runs, queue, lateness →
+//! changes), `db/` (one writer thread that groups commits; migrations), `exec/`
+//! (process groups, captured output) and `api/` (the duplistatus surface and
+//! `/api/v1`). What it says it has, it has on disk. Never imports `backend`:
+//! the two meet in `wire`. May import: `model`, `schedule`, `wire`, `vault`, `document`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+pub mod engine;
+
+/// Where the coordinator gets its time from.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Now.
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// How a coordinator runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data directory: database, logs, backups, lock, `coordinator.json`.
+    pub data: PathBuf,
+    /// `tasks.toml`; may not exist yet.
+    pub tasks: PathBuf,
+    /// Schedule and run, or only answer.
+    pub scheduling: bool,
+    /// End so long after the last lease has gone (and if none came so long after the start); `None`: never.
+    pub linger: Option<Duration>,
+    /// The duplistatus surface needs no token on loopback.
+    pub open_on_loopback: bool,
+}
+
+/// Shared by engine, executor and API.
+pub type SharedClock = Arc<dyn Clock>;

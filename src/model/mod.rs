@@ -1,0 +1,31 @@
+//! The vocabulary as types: what every other room speaks of.
+//!
+//! Owns the words (states, verbs, kinds), the identities, and the shapes that
+//! travel between rooms (tasks, runs, queues, alerts, snapshots, intents,
+//! receipts). Pure data: no I/O, no clock, no terminal. May import no other room.
+
+mod endpoint;
+mod id;
+mod intent;
+mod kind;
+mod schedule;
+mod snapshot;
+mod state;
+mod task;
+mod text;
+mod time;
+mod verb;
+mod words;
+
+pub use endpoint::{EndpointSpec, Guard, OptionValue, SecretRef, TlsSpec};
+pub use id::{EndpointName, QueueName, RunId, TaskId, TaskKey};
+pub use intent::{Arguments, Intent, IntentId, Receipt, Stage, Target};
+pub use kind::{AuthName, Kind, KindSpec, OptionName, OptionShape};
+pub use schedule::{Dialect, Facts, Policy, QueuedFact, RunningFact, Schedule, Timing};
+pub use snapshot::{Coverage, Part, Snapshot};
+pub use state::{AlertKind, Evidence, Health, Priority, PriorityOutOfRange, RunState, Severity, TaskState};
+pub use task::{Alert, AlertKey, Flip, Labels, Queue, Retry, Run, Task};
+pub use text::{Clean, MAX_LINE, MAX_TEXT};
+pub use time::{duration_text, parse_duration};
+pub use verb::{Capabilities, Capability, Verb};
+pub use words::UnknownWord;

@@ -1,0 +1,246 @@
+//! Tasks, runs, queues and alerts as an endpoint tells them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AlertKind, Capabilities, Clean, Facts, Policy, Priority, QueueName, RunId, RunState, Schedule, Severity,
+    TaskId, TaskState,
+};
+
+/// Labels by name. Shared, since most tasks of an endpoint carry the same.
+pub type Labels = Arc<BTreeMap<Clean, Clean>>;
+
+/// Something that should happen once or repeatedly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id at its endpoint.
+    pub id: TaskId,
+    /// Its name; the id where the system has no names.
+    pub name: Clean,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<Clean>,
+    /// Its state by the system's own judgement; `None` where vigie judges from [`Task::facts`].
+    #[serde(default)]
+    pub state: Option<TaskState>,
+    /// The system's own word for the state, known to us or not.
+    #[serde(default)]
+    pub remote_state: Option<Clean>,
+    /// Not scheduled, on purpose.
+    #[serde(default)]
+    pub paused: bool,
+    /// Put away.
+    #[serde(default)]
+    pub archived: bool,
+    /// The priority of its runs.
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    /// The team that owns it.
+    #[serde(default)]
+    pub team: Option<Clean>,
+    /// Where it runs.
+    #[serde(default)]
+    pub machine: Option<Clean>,
+    /// Labels by name.
+    #[serde(default)]
+    pub labels: Labels,
+    /// When it should run; `None`: on demand only.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
+    /// Its lateness windows, limits and thresholds.
+    #[serde(default)]
+    pub policy: Policy,
+    /// The earliest unsatisfied slot: in the past while due, late or absent.
+    #[serde(default)]
+    pub next_due: Option<DateTime<Utc>>,
+    /// The newest run that has ended.
+    #[serde(default)]
+    pub last_run: Option<Run>,
+    /// The runs in progress or pending, oldest first; bounded by the endpoint.
+    #[serde(default)]
+    pub active_runs: Vec<Run>,
+    /// Retries of the newest run.
+    #[serde(default)]
+    pub retry: Retry,
+    /// What may be done to it now.
+    #[serde(rename = "actions")]
+    pub capabilities: Capabilities,
+    /// What an operator should know beyond the state, each one line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Clean>,
+    /// What lateness is computed from here, where the system does not judge itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Box<Facts>>,
+}
+
+/// Retries of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Retries made so far; 0 on the first attempt.
+    pub attempt: u32,
+    /// Retries there are at most.
+    pub max: u32,
+    /// When the next one is due.
+    pub next_at: Option<DateTime<Utc>>,
+}
+
+/// One execution, or one expected execution, of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id; `None` where the system gives runs no id.
+    pub id: Option<RunId>,
+    /// The task that it is a run of.
+    pub task: TaskId,
+    /// Its state.
+    pub state: RunState,
+    /// The system's own word for the state.
+    #[serde(default)]
+    pub remote_state: Option<Clean>,
+    /// The due time that it answers; `None` for a run on demand.
+    #[serde(default)]
+    pub slot: Option<DateTime<Utc>>,
+    /// When it entered its queue.
+    #[serde(default)]
+    pub queued: Option<DateTime<Utc>>,
+    /// When it started.
+    #[serde(default)]
+    pub started: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(default)]
+    pub ended: Option<DateTime<Utc>>,
+    /// How long it ran, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// The exit code of its command; `None` when it has none or was killed.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// One line: the error, or the last words.
+    #[serde(default)]
+    pub message: Option<Clean>,
+    /// Retries made within it; 0 on the first attempt.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Its priority.
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    /// When its next attempt is due, while it waits for one.
+    #[serde(default)]
+    pub next_at: Option<DateTime<Utc>>,
+    /// Where it runs.
+    #[serde(default)]
+    pub machine: Option<Clean>,
+    /// Why it was started: `schedule`, `manual`, `retry`, …
+    #[serde(default)]
+    pub cause: Option<Clean>,
+}
+
+impl Run {
+    /// A run of `task` in `state` of which nothing else is known.
+    #[must_use]
+    pub fn bare(task: TaskId, state: RunState) -> Self {
+        Self {
+            id: None,
+            task,
+            state,
+            remote_state: None,
+            slot: None,
+            queued: None,
+            started: None,
+            ended: None,
+            duration_ms: None,
+            exit_code: None,
+            message: None,
+            attempt: 0,
+            priority: None,
+            next_at: None,
+            machine: None,
+            cause: None,
+        }
+    }
+}
+
+/// Pending runs at a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Its name.
+    pub name: QueueName,
+    /// Pending runs, without those already assigned.
+    pub depth: u64,
+    /// Pending runs per priority, 1 first; `None` where the system gives only a total.
+    #[serde(default)]
+    pub by_priority: Option<[u64; Priority::COUNT]>,
+    /// Runs in progress.
+    pub running: u64,
+    /// Runs that the system itself calls stale.
+    #[serde(default)]
+    pub stale: u64,
+    /// Since when the oldest pending run waits.
+    #[serde(default)]
+    pub oldest_pending: Option<DateTime<Utc>>,
+}
+
+/// An open problem of a task, a queue or the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// The task; `None` for a queue or the endpoint itself.
+    pub task: Option<TaskId>,
+    /// The queue, if it is about one.
+    #[serde(default)]
+    pub queue: Option<QueueName>,
+    /// What kind of problem.
+    pub kind: AlertKind,
+    /// How bad.
+    pub severity: Severity,
+    /// When the problem began, by computed time.
+    pub since: DateTime<Utc>,
+    /// One line for the operator.
+    pub summary: Clean,
+    /// Who took it.
+    #[serde(default)]
+    pub acknowledged_by: Option<Clean>,
+    /// Until when it is silenced or snoozed.
+    #[serde(default)]
+    pub silenced_until: Option<DateTime<Utc>>,
+}
+
+impl Alert {
+    /// What identifies it within its endpoint: one open alert per (task, queue, kind).
+    #[must_use]
+    pub fn key(&self) -> AlertKey {
+        AlertKey { task: self.task.clone(), queue: self.queue.clone(), kind: self.kind }
+    }
+}
+
+/// The identity of an alert within its endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AlertKey {
+    /// The task; `None` for a queue or the endpoint itself.
+    pub task: Option<TaskId>,
+    /// The queue, if it is about one.
+    pub queue: Option<QueueName>,
+    /// What kind of problem.
+    pub kind: AlertKind,
+}
+
+/// One state transition of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flip {
+    /// The task.
+    pub task: TaskId,
+    /// The state before.
+    pub old: TaskState,
+    /// The state after.
+    pub new: TaskState,
+    /// One line: why.
+    pub reason: Clean,
+    /// When it happened, by the rules.
+    pub computed: DateTime<Utc>,
+    /// When it was noticed.
+    pub noticed: DateTime<Utc>,
+    /// How well it is known.
+    pub evidence: super::Evidence,
+}

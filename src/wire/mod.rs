@@ -1,0 +1,203 @@
+//! The native protocol's types, shared by the coordinator's API and the
+//! `vigie` backend: the place where the two meet.
+//!
+//! Tasks, runs, queues, alerts and flips travel in the model's own JSON form;
+//! here are the envelopes around them. All under `/api/v1`, all JSON, errors as
+//! problem details (RFC 9457). May import: `model`.
+//!
+//! | call | request | answer |
+//! |---|---|---|
+//! | `GET /tasks` | – | [`Tasks`] |
+//! | `GET /tasks/{id}` | – | a task |
+//! | `POST /tasks/{id}/runs` | [`TriggerRequest`], may be empty | 202 [`RunAccepted`] |
+//! | `POST /tasks/{id}/pause`, `/resume` | – | 200 [`Done`] |
+//! | `POST /tasks/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
+//! | `GET /runs?task=&limit=&before=` | – | [`Runs`] |
+//! | `GET /runs/{id}` | – | a run |
+//! | `GET /runs/{id}/log?offset=` | – | [`Log`] |
+//! | `POST /runs/{id}/retry` | – | 202 [`RunAccepted`] |
+//! | `POST /runs/{id}/cancel` | – | 200 [`Done`] |
+//! | `POST /runs/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
+//! | `GET /queues` | – | [`Queues`] |
+//! | `GET /alerts` | – | [`Alerts`] |
+//! | `GET /flips?limit=` | – | [`Flips`] |
+//! | `GET /changes?since=&wait_s=` | – | [`Changes`]; 410 when the cursor is too old |
+//! | `GET /coordinator` | – | [`Coordinator`] |
+//! | `GET /lease` | – | a stream that never ends: a console is there while it is open |
+//!
+//! Mutating calls take `Idempotency-Key`; the same key answers the same again.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Run, RunId, Task, TaskId};
+
+/// The file in the data directory that lets local consoles and commands find a running coordinator.
+pub const COORDINATOR_FILE: &str = "coordinator.json";
+
+/// The contents of [`COORDINATOR_FILE`], mode 0600.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CoordinatorFile {
+    /// `http://127.0.0.1:PORT`, without trailing slash.
+    pub url: String,
+    /// The bearer token.
+    pub token: String,
+    /// The coordinator's process.
+    pub pid: u32,
+}
+
+/// Without the token.
+impl std::fmt::Debug for CoordinatorFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CoordinatorFile")
+            .field("url", &self.url)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything, for a first or full poll: tasks, queues and open alerts are complete.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tasks {
+    /// For `changes?since=`.
+    pub cursor: String,
+    /// The coordinator's clock.
+    pub now: DateTime<Utc>,
+    /// All tasks.
+    pub tasks: Vec<Task>,
+    /// All queues.
+    pub queues: Vec<Queue>,
+    /// All open alerts.
+    pub alerts: Vec<Alert>,
+    /// The newest runs, newest first; not all.
+    pub runs: Vec<Run>,
+}
+
+/// What changed since a cursor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changes {
+    /// For the next `changes?since=`.
+    pub cursor: String,
+    /// The coordinator's clock.
+    pub now: DateTime<Utc>,
+    /// Tasks that are new or changed.
+    pub tasks: Vec<Task>,
+    /// Tasks that are gone.
+    pub gone: Vec<TaskId>,
+    /// Runs that are new or changed.
+    pub runs: Vec<Run>,
+    /// Queues that are new or changed.
+    pub queues: Vec<Queue>,
+    /// Queues that are gone.
+    pub queues_gone: Vec<QueueName>,
+    /// Alerts that are new or changed.
+    pub alerts: Vec<Alert>,
+    /// Alerts that are closed.
+    pub alerts_gone: Vec<AlertKey>,
+}
+
+/// A page of runs, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Runs {
+    /// The page.
+    pub runs: Vec<Run>,
+    /// For `before=` of the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// A piece of a run's log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Log {
+    /// The text, as captured: invalid UTF-8 replaced, not cleaned (a reader cleans).
+    pub text: String,
+    /// Where the next piece begins, in bytes.
+    pub next_offset: u64,
+    /// Bytes that were dropped from the middle to keep the log bounded.
+    pub dropped_bytes: u64,
+    /// Whether the run has ended and nothing will follow.
+    pub complete: bool,
+}
+
+/// All queues.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Queues {
+    /// Queues by name.
+    pub queues: Vec<Queue>,
+}
+
+/// All open alerts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Alerts {
+    /// Alerts, oldest first.
+    pub alerts: Vec<Alert>,
+}
+
+/// Transitions, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flips {
+    /// Flips.
+    pub flips: Vec<Flip>,
+}
+
+/// Starts a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TriggerRequest {
+    /// Its priority; the task's own, if absent.
+    pub priority: Option<Priority>,
+}
+
+/// Sets a priority.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorityRequest {
+    /// 1 (highest) to 5.
+    pub priority: Priority,
+}
+
+/// A run was accepted: it is on disk, and will start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunAccepted {
+    /// Its id.
+    pub run: RunId,
+    /// The task.
+    pub task: TaskId,
+}
+
+/// It was done, and is on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Done {
+    /// One line for the operator.
+    pub message: Clean,
+}
+
+/// What the coordinator says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Coordinator {
+    /// vigie's version.
+    pub version: Clean,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub started: DateTime<Utc>,
+    /// Whether it schedules, or only answers.
+    pub scheduling: bool,
+    /// Whether it ends when its last console has gone.
+    pub ends_with_consoles: bool,
+    /// How many consoles hold a lease.
+    pub consoles: usize,
+}
+
+/// Problem details (RFC 9457), media type `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable word for programs, such as `task-not-found`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What went wrong, in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// This case, for people: what, where, what to do.
+    pub detail: String,
+}
