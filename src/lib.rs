@@ -2,6 +2,7 @@
 pub mod action;
 pub mod backend;
 pub mod config;
+pub mod console;
 pub mod coordinator;
 pub mod document;
 pub mod fleet;

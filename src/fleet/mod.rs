@@ -229,3 +229,8 @@ impl Fleet {
         todo!()
     }
 }
+
+/// Tasks by filter and order, with a cursor that is pinned to identity.
+/// Kept up to date from deltas.
+#[derive(Debug, Default)]
+pub struct TaskList {}

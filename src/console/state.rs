@@ -1,0 +1,359 @@
+//! What the console knows beyond the fleet: where the operator is, and what is open.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use chrono::{DateTime, Utc};
+
+use crate::action::Key;
+use crate::fleet::TaskList;
+use crate::model::{AlertKey, Clean, EndpointName, IntentId, Receipt, RunId, Severity, Target, TaskKey};
+
+use super::effect::Draft;
+use super::keymap::Keymap;
+
+/// A screen. What is not built is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Screen {
+    /// Alerts, endpoints, queues, what runs, what comes.
+    Board,
+    /// Every task of every endpoint.
+    Tasks,
+    /// Runs, newest first.
+    Runs,
+    /// Endpoints with health and errors.
+    Endpoints,
+    /// Own intents and what became of them.
+    Journal,
+}
+
+impl Screen {
+    /// All, in the order of their number keys.
+    pub const ALL: [Self; 5] = [Self::Board, Self::Tasks, Self::Runs, Self::Endpoints, Self::Journal];
+
+    /// Its name: in the header, in the configuration, after `--screen`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Board => "board",
+            Self::Tasks => "tasks",
+            Self::Runs => "runs",
+            Self::Endpoints => "endpoints",
+            Self::Journal => "journal",
+        }
+    }
+}
+
+/// What a row of a list is: never its number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RowKey {
+    /// An alert (board).
+    Alert(EndpointName, AlertKey),
+    /// A run; one without id is told apart by its times (see `order`).
+    Run {
+        /// Its endpoint and task.
+        task: TaskKey,
+        /// Its id, where it has one.
+        run: Option<RunId>,
+        /// For runs without id: when it started or ended.
+        at: Option<DateTime<Utc>>,
+    },
+    /// An endpoint.
+    Endpoint(EndpointName),
+    /// A line of the journal.
+    Entry(IntentId, Target),
+}
+
+/// A list with a cursor that is pinned to identity. (The task table is a [`TaskList`].)
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// What is listed, in order.
+    pub keys: Vec<RowKey>,
+    /// The row under the cursor.
+    pub cursor: Option<RowKey>,
+    /// The first row that is drawn.
+    pub top: usize,
+}
+
+/// A column of the task table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Column {
+    /// Glyph, word and evidence.
+    State,
+    /// The endpoint's name.
+    Endpoint,
+    /// The task's name. Never hidden, never under 16 cells.
+    Task,
+    /// The cron text or interval.
+    Schedule,
+    /// How long ago the last run ended.
+    Last,
+    /// How long it took, or has been running.
+    Took,
+    /// When the next is due, or by how much it is late.
+    Next,
+    /// 1 to 5.
+    Priority,
+    /// Retries made and allowed.
+    Try,
+    /// fresh, or since when not.
+    Evidence,
+    /// The team.
+    Team,
+    /// The machine.
+    Machine,
+}
+
+impl Column {
+    /// All, in their order on the screen.
+    pub const ALL: [Self; 12] = [
+        Self::State,
+        Self::Endpoint,
+        Self::Task,
+        Self::Schedule,
+        Self::Last,
+        Self::Took,
+        Self::Next,
+        Self::Priority,
+        Self::Try,
+        Self::Evidence,
+        Self::Team,
+        Self::Machine,
+    ];
+
+    /// Its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::State => "STATE",
+            Self::Endpoint => "ENDPOINT",
+            Self::Task => "TASK",
+            Self::Schedule => "SCHEDULE",
+            Self::Last => "LAST",
+            Self::Took => "TOOK",
+            Self::Next => "NEXT",
+            Self::Priority => "P",
+            Self::Try => "TRY",
+            Self::Evidence => "EVIDENCE",
+            Self::Team => "TEAM",
+            Self::Machine => "MACHINE",
+        }
+    }
+}
+
+/// One line of text being typed; the cursor is a char index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The text.
+    pub text: String,
+    /// Where the next character goes, in chars from the left.
+    pub cursor: usize,
+}
+
+/// The filter of the task table.
+#[derive(Debug, Clone, Default)]
+pub struct FilterLine {
+    /// Whether keys go into it.
+    pub editing: bool,
+    /// The text.
+    pub input: Input,
+    /// What is wrong with the text; the last good filter stays in force.
+    pub error: Option<Clean>,
+}
+
+/// A tab of the detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DetailTab {
+    /// State, schedule, policy, actions with reasons, open alerts.
+    Summary,
+    /// Runs with durations.
+    History,
+    /// The log of one run.
+    Log,
+}
+
+impl DetailTab {
+    /// All, in order.
+    pub const ALL: [Self; 3] = [Self::Summary, Self::History, Self::Log];
+
+    /// Its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::History => "history",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// The open detail of a task.
+#[derive(Debug, Clone)]
+pub struct Detail {
+    /// The task.
+    pub key: TaskKey,
+    /// The tab.
+    pub tab: DetailTab,
+    /// The run that is looked at: under the cursor in the history, shown in the log. `None`: the newest.
+    pub run: Option<RunId>,
+    /// The first line that is drawn of the current tab.
+    pub top: usize,
+    /// Why the history could not be fetched.
+    pub runs_error: Option<Clean>,
+    /// Whether the history is still on its way.
+    pub runs_loading: bool,
+    /// The log, once asked for.
+    pub log: Option<LogState>,
+}
+
+/// The log of one run, as far as it is read.
+#[derive(Debug, Clone)]
+pub struct LogState {
+    /// The run.
+    pub run: RunId,
+    /// Its lines; bounded (see [`LogState::MAX_LINES`]).
+    pub lines: VecDeque<Clean>,
+    /// Lines that were dropped at the front.
+    pub dropped_lines: usize,
+    /// Bytes that the endpoint dropped.
+    pub dropped_bytes: u64,
+    /// Where the next piece begins.
+    pub next_offset: u64,
+    /// Whether a piece is on its way.
+    pub loading: bool,
+    /// Whether nothing will follow.
+    pub complete: bool,
+    /// Whether the end stays in view.
+    pub follow: bool,
+    /// Why it could not be read.
+    pub error: Option<Clean>,
+}
+
+impl LogState {
+    /// So many lines are kept.
+    pub const MAX_LINES: usize = 10_000;
+}
+
+/// Targets of a confirmation at one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmGroup {
+    /// The endpoint.
+    pub endpoint: EndpointName,
+    /// What will be done: target and exact request, once known.
+    pub will: Vec<(Target, Option<Clean>)>,
+    /// What will not, and why, with how many: already ended, not permitted, read-only.
+    pub skipped: Vec<(Clean, Vec<Target>)>,
+}
+
+/// A question before something that can't be undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirm {
+    /// What will be sent on yes: only what is permitted.
+    pub draft: Draft,
+    /// The blast radius.
+    pub groups: Vec<ConfirmGroup>,
+    /// The key that opened it: does nothing here.
+    pub opened_by: Option<Key>,
+    /// What must be typed, where the guard asks for it, and what has been.
+    pub typed: Option<(String, Input)>,
+}
+
+/// What lies over the screen. One at a time.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    /// The keys of this screen.
+    Help {
+        /// The first line that is drawn.
+        top: usize,
+    },
+    /// All actions by name.
+    Palette {
+        /// What is typed.
+        input: Input,
+        /// Which match is chosen, from 0.
+        selected: usize,
+    },
+    /// Waits for 1 to 5.
+    Priority {
+        /// For these targets.
+        targets: Vec<Target>,
+    },
+    /// Which columns the task table has.
+    Columns {
+        /// Index into [`Column::ALL`].
+        selected: usize,
+    },
+    /// A question.
+    Confirm(Box<Confirm>),
+    /// Quitting would stop something.
+    Quit {
+        /// The local coordinator that ends.
+        endpoint: EndpointName,
+        /// Runs that would be cancelled.
+        runs: Vec<Clean>,
+    },
+}
+
+/// What the line above the footer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The text.
+    pub text: Clean,
+    /// How it is drawn.
+    pub severity: Severity,
+    /// Until when it stands; `None`: until the next.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// How things are shown.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// ASCII instead of glyphs.
+    pub ascii: bool,
+    /// Times in UTC instead of the local zone.
+    pub utc: bool,
+    /// The local zone's offset from UTC now, in seconds east (the shell knows it).
+    pub local_offset_s: i32,
+    /// The words for the local zone, such as `CET`.
+    pub local_zone: String,
+}
+
+/// The console's state. See the module's text.
+#[derive(Debug)]
+pub struct State {
+    /// The time of the last message.
+    pub now: DateTime<Utc>,
+    /// Columns of the terminal.
+    pub width: u16,
+    /// Rows of the terminal.
+    pub height: u16,
+    /// The screen.
+    pub screen: Screen,
+    /// The task table: filter, order, cursor.
+    pub tasks: TaskList,
+    /// The first row of the task table that is drawn.
+    pub tasks_top: usize,
+    /// The other lists.
+    pub rows: BTreeMap<Screen, Rows>,
+    /// Marked tasks.
+    pub marks: BTreeSet<TaskKey>,
+    /// The task table's filter as text.
+    pub filter: FilterLine,
+    /// Columns that the operator has put away.
+    pub hidden: BTreeSet<Column>,
+    /// The open detail.
+    pub detail: Option<Detail>,
+    /// What lies over the screen.
+    pub overlay: Option<Overlay>,
+    /// The line above the footer.
+    pub message: Option<Message>,
+    /// Receipts of earlier consoles, oldest first.
+    pub journal: Vec<Receipt>,
+    /// Nothing may be sent.
+    pub read_only: bool,
+    /// The keys.
+    pub keymap: Keymap,
+    /// How things are shown.
+    pub look: Look,
+    /// Whether something shown has changed since the last frame.
+    pub dirty: bool,
+}
