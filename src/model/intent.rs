@@ -19,7 +19,7 @@ impl std::fmt::Display for IntentId {
 }
 
 /// What an intent is aimed at, bound to the state that the operator saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The endpoint.
     pub endpoint: EndpointName,
