@@ -11,15 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
+mod clock;
 pub mod engine;
 
-/// Where the coordinator gets its time from.
-pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Now.
-    fn now(&self) -> DateTime<Utc>;
-}
+pub use clock::{Clock, SystemClock};
 
 /// How a coordinator runs.
 #[derive(Debug, Clone)]

@@ -24,6 +24,9 @@ pub struct View {
     pub queues: Vec<Queue>,
     /// Open alerts, oldest first.
     pub alerts: Vec<Alert>,
+    /// What is wrong with `tasks.toml`, each with file, line and cause: the
+    /// tasks are those of before. Empty when the file was taken.
+    pub file_problems: Vec<Clean>,
     /// When it was made.
     pub at: DateTime<Utc>,
 }
