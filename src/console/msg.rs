@@ -136,4 +136,20 @@ pub enum Event {
     Problem(Clean),
     /// The console is back in the foreground.
     Resumed,
+    /// Keys and glyphs are configured anew.
+    Restyled {
+        /// The keys.
+        keymap: Box<super::Keymap>,
+        /// ASCII instead of glyphs.
+        ascii: bool,
+    },
+    /// The local zone has another offset: summer has begun or ended.
+    LocalZone {
+        /// Seconds east of UTC.
+        offset_s: i32,
+        /// Its words, such as `CET`.
+        name: String,
+    },
+    /// A signal asks as Ctrl-C does.
+    Interrupted,
 }

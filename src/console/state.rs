@@ -41,6 +41,12 @@ impl Screen {
             Self::Journal => "journal",
         }
     }
+
+    /// The screen of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|screen| screen.name() == name)
+    }
 }
 
 /// What a row of a list is: never its number.
@@ -203,6 +209,25 @@ pub struct Detail {
     pub runs_loading: bool,
     /// The log, once asked for.
     pub log: Option<LogState>,
+    /// When the newest ended run that is known had ended: another means that history is fetched again.
+    pub seen_end: Option<DateTime<Utc>>,
+}
+
+impl Detail {
+    /// The detail of `key`, at its summary, with nothing fetched yet.
+    #[must_use]
+    pub const fn new(key: TaskKey) -> Self {
+        Self {
+            key,
+            tab: DetailTab::Summary,
+            run: None,
+            top: 0,
+            runs_error: None,
+            runs_loading: false,
+            log: None,
+            seen_end: None,
+        }
+    }
 }
 
 /// The log of one run, as far as it is read.
@@ -226,11 +251,33 @@ pub struct LogState {
     pub follow: bool,
     /// Why it could not be read.
     pub error: Option<Clean>,
+    /// Whether the last line goes on in the next piece.
+    pub partial: bool,
+    /// When the last piece was asked for, or came.
+    pub asked: Option<DateTime<Utc>>,
 }
 
 impl LogState {
     /// So many lines are kept.
     pub const MAX_LINES: usize = 10_000;
+
+    /// The log of `run`, of which nothing is read yet; its end stays in view.
+    #[must_use]
+    pub const fn new(run: RunId) -> Self {
+        Self {
+            run,
+            lines: VecDeque::new(),
+            dropped_lines: 0,
+            dropped_bytes: 0,
+            next_offset: 0,
+            loading: false,
+            complete: false,
+            follow: true,
+            error: None,
+            partial: false,
+            asked: None,
+        }
+    }
 }
 
 /// Targets of a confirmation at one endpoint.
@@ -356,4 +403,46 @@ pub struct State {
     pub look: Look,
     /// Whether something shown has changed since the last frame.
     pub dirty: bool,
+    /// What is remembered but not shown.
+    pub(super) memory: Memory,
+}
+
+/// What the update remembers and no screen shows.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Episodes that have been heard of: they don't ring again.
+    pub episodes: BTreeSet<(EndpointName, AlertKey, DateTime<Utc>)>,
+    /// Endpoints that have answered or failed once: what they tell from then on is news.
+    pub heard: BTreeSet<EndpointName>,
+    /// The last key was an interrupt: another one quits.
+    pub interrupted: bool,
+}
+
+impl State {
+    /// A console that has just been opened, `width` columns by `height` rows
+    /// large: nothing is known, everything is to be drawn.
+    #[must_use]
+    pub fn new(keymap: Keymap, look: Look, screen: Screen, size: (u16, u16), now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            width: size.0,
+            height: size.1,
+            screen,
+            tasks: TaskList::default(),
+            tasks_top: 0,
+            rows: BTreeMap::new(),
+            marks: BTreeSet::new(),
+            filter: FilterLine::default(),
+            hidden: BTreeSet::new(),
+            detail: None,
+            overlay: None,
+            message: None,
+            journal: Vec::new(),
+            read_only: false,
+            keymap,
+            look,
+            dirty: true,
+            memory: Memory::default(),
+        }
+    }
 }
