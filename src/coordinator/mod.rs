@@ -11,10 +11,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod announce;
+mod api;
 mod clock;
 pub mod engine;
+mod http;
+mod lease;
+mod lock;
+mod serve;
 
+pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
+pub use lock::{DataLock, Holder, LockError, acquire as acquire_lock};
+pub use serve::{BindError, DEFAULT_PORT, Ended, ServeError, Server, address, bind, serve};
 
 /// How a coordinator runs.
 #[derive(Debug, Clone)]

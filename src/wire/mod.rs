@@ -23,6 +23,7 @@
 //! | `GET /flips?limit=` | – | [`Flips`] |
 //! | `GET /changes?since=&wait_s=` | – | [`Changes`]; 410 when the cursor is too old |
 //! | `GET /coordinator` | – | [`Coordinator`] |
+//! | `POST /reload` | – | 200 [`Done`]; 422 when the tasks file has errors: nothing was changed |
 //! | `GET /lease` | – | a stream that never ends: a console is there while it is open |
 //!
 //! Mutating calls take `Idempotency-Key`; the same key answers the same again.

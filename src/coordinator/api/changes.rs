@@ -1,0 +1,136 @@
+//! `/api/v1/changes`: what changed since a cursor, at once or as soon as something does.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use crate::model::Task;
+use crate::wire::Changes;
+
+use super::super::engine::ChangesSince;
+use super::Api;
+use super::extract::Params;
+use super::problem::Failure;
+
+/// The longest wait for a change, in seconds.
+const MAX_WAIT_S: u64 = 60;
+
+/// A place in the order of changes of one coordinator's life. Opaque to callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// Which life.
+    pub(super) epoch: u64,
+    /// How far.
+    pub(super) revision: u64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.epoch, self.revision)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let read = || {
+            let (epoch, revision) = text.split_once('-')?;
+            Some(Self { epoch: u64::from_str_radix(epoch, 16).ok()?, revision: revision.parse().ok()? })
+        };
+        read().ok_or_else(|| Failure::bad_parameter(format!("since: {text:?} is not a cursor of this API")))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangesParams {
+    since: String,
+    #[serde(default)]
+    wait_s: u64,
+}
+
+/// Answers as soon as there is a change, after `wait_s`, or when the coordinator closes.
+pub(super) async fn since(
+    State(api): State<Api>,
+    Params(params): Params<ChangesParams>,
+) -> Result<Json<Changes>, Failure> {
+    let from: Cursor = params.since.parse()?;
+    if params.wait_s > MAX_WAIT_S {
+        return Err(Failure::bad_parameter(format!(
+            "wait_s: it must be at most {MAX_WAIT_S}, not {}",
+            params.wait_s
+        )));
+    }
+    // Subscribed before the first look, so that no change falls between.
+    let mut revisions = api.engine.revisions();
+    let mut changes = look(&api, from)?;
+    if params.wait_s > 0 && changes.revision == from.revision {
+        let _room = api.waiting.try_acquire().map_err(|_| {
+            Failure::busy("too many callers wait for changes; ask again without wait_s, or later")
+        })?;
+        let moved = async {
+            // An error means that the engine has ended: what is known is the answer.
+            let _ = revisions.wait_for(|revision| *revision > from.revision).await;
+        };
+        tokio::select! {
+            () = moved => {}
+            () = tokio::time::sleep(Duration::from_secs(params.wait_s)) => {}
+            () = api.closing.cancelled() => {}
+        }
+        changes = look(&api, from)?;
+    }
+    Ok(Json(answer(&api, from.epoch, changes)))
+}
+
+/// What is known after `from`.
+fn look(api: &Api, from: Cursor) -> Result<ChangesSince, Failure> {
+    let view = api.engine.view();
+    let known = view.epoch == from.epoch && from.revision <= view.revision;
+    known.then(|| api.engine.since(from.revision)).flatten().ok_or_else(|| {
+        Failure::new(
+            StatusCode::GONE,
+            "cursor-too-old",
+            "the cursor is too old",
+            "what changed since is no longer known: read /api/v1/tasks and go on from its cursor".to_owned(),
+        )
+    })
+}
+
+fn answer(api: &Api, epoch: u64, changes: ChangesSince) -> Changes {
+    Changes {
+        cursor: Cursor { epoch, revision: changes.revision }.to_string(),
+        now: api.clock.now(),
+        tasks: changes.tasks.iter().map(|task| Task::clone(task)).collect(),
+        gone: changes.tasks_gone,
+        runs: changes.runs,
+        queues: changes.queues,
+        queues_gone: changes.queues_gone,
+        alerts: changes.alerts,
+        alerts_gone: changes.alerts_gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_read_back() {
+        for cursor in [
+            Cursor { epoch: 0, revision: 0 },
+            Cursor { epoch: u64::MAX, revision: 17 },
+            Cursor { epoch: 0xbeef, revision: u64::MAX },
+        ] {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for text in ["", "-", "1", "x-1", "1-x", "1-1-1", "1--1"] {
+            assert!(text.parse::<Cursor>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the coordinator says of itself and of the whole: queues, alerts,
+//! flips, leases, reload.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::stream;
+use serde::Deserialize;
+
+use crate::wire::{Alerts, Coordinator, Done, Flips, Queues};
+
+use super::super::engine::Actor;
+use super::Api;
+use super::extract::Params;
+use super::problem::Failure;
+use super::runs::within;
+use super::tasks::done;
+
+/// How many flips come if nobody says.
+const FLIPS: usize = 100;
+/// How many flips may be asked for.
+const MAX_FLIPS: usize = 1_000;
+/// How often a lease shows that it is alive.
+const BEAT: Duration = Duration::from_secs(15);
+/// So many consoles at once.
+const MAX_CONSOLES: usize = 256;
+
+pub(super) async fn queues(State(api): State<Api>) -> Json<Queues> {
+    Json(Queues { queues: api.engine.view().queues.clone() })
+}
+
+pub(super) async fn alerts(State(api): State<Api>) -> Json<Alerts> {
+    Json(Alerts { alerts: api.engine.view().alerts.clone() })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlipsParams {
+    limit: Option<usize>,
+}
+
+pub(super) async fn flips(
+    State(api): State<Api>,
+    Params(params): Params<FlipsParams>,
+) -> Result<Json<Flips>, Failure> {
+    let limit = within("limit", params.limit.unwrap_or(FLIPS), MAX_FLIPS)?;
+    Ok(Json(Flips { flips: api.engine.flips(limit).await? }))
+}
+
+pub(super) async fn about(State(api): State<Api>) -> Json<Coordinator> {
+    Json(Coordinator {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        started: api.started,
+        scheduling: api.scheduling,
+        ends_with_consoles: api.ends_with_consoles,
+        consoles: api.leases.count(),
+    })
+}
+
+/// Line breaks, now and then, while the console is there. The lease lives in
+/// the stream: it goes with the connection.
+pub(super) async fn lease(State(api): State<Api>) -> Result<Response, Failure> {
+    if api.leases.count() >= MAX_CONSOLES {
+        return Err(Failure::busy("too many consoles are open"));
+    }
+    let lease = api.leases.take();
+    let closing = api.closing.clone();
+    let beats = stream::unfold((lease, tokio::time::interval(BEAT), closing), async |mut state| {
+        let more = tokio::select! {
+            _ = state.1.tick() => true,
+            () = state.2.cancelled() => false,
+        };
+        more.then_some((Ok::<_, Infallible>(Bytes::from_static(b"\n")), state))
+    });
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(beats)).into_response())
+}
+
+pub(super) async fn reload(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<Done>, Failure> {
+    api.engine.reload(actor).await?;
+    Ok(done("the tasks file was read again".to_owned()))
+}

@@ -1,0 +1,112 @@
+//! What went wrong with a call, as problem details.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::model::Clean;
+use crate::wire::Problem;
+
+use super::super::engine::{Refusal, ReloadError};
+
+/// A call that was not done, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    status: StatusCode,
+    problem: Problem,
+    retry_after_s: Option<u32>,
+}
+
+impl Failure {
+    /// `kind` is the stable word, `title` the same for people, `detail` this case.
+    pub(super) fn new(status: StatusCode, kind: &str, title: &str, detail: String) -> Self {
+        let problem =
+            Problem { kind: kind.to_owned(), title: title.to_owned(), status: status.as_u16(), detail };
+        Self { status, problem, retry_after_s: None }
+    }
+
+    /// 400: a part of the path, the query or a header can't be read.
+    pub(super) fn bad_parameter(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "a parameter can't be read", detail)
+    }
+
+    /// 400: the body is not what the call takes.
+    pub(super) fn bad_body(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-body", "the body can't be read", detail)
+    }
+
+    /// 413.
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "the body is too large",
+            "a body may have at most 1 MiB".to_owned(),
+        )
+    }
+
+    /// 503: no room now.
+    pub(super) fn busy(detail: &str) -> Self {
+        let mut failure =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many callers", detail.to_owned());
+        failure.retry_after_s = Some(1);
+        failure
+    }
+
+    /// The HTTP status.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// This case, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.problem.detail
+    }
+
+    /// Adds the headers that go with the failure, whatever the form of its body.
+    pub(super) fn head(&self, mut response: Response) -> Response {
+        *response.status_mut() = self.status;
+        if self.status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vigie\""));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = axum::Json(&self.problem).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        self.head(response)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (status, kind, title) = match &refusal {
+            Refusal::NoTask(_) => (StatusCode::NOT_FOUND, "task-not-found", "no such task"),
+            Refusal::NoRun(_) => (StatusCode::NOT_FOUND, "run-not-found", "no such run"),
+            Refusal::Conflict(_) => (StatusCode::CONFLICT, "conflict", "the state forbids it"),
+            Refusal::NotScheduling => (StatusCode::CONFLICT, "not-scheduling", "nothing is scheduled here"),
+            Refusal::Storage(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage", "it could not be written"),
+        };
+        Self::new(status, kind, title, refusal.to_string())
+    }
+}
+
+impl From<ReloadError> for Failure {
+    fn from(error: ReloadError) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad-tasks-file",
+            "nothing was changed: the tasks file has errors",
+            error.problems.iter().map(Clean::as_str).collect::<Vec<_>>().join("\n"),
+        )
+    }
+}

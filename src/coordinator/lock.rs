@@ -1,0 +1,119 @@
+//! One coordinator per data directory: a lock that the operating system holds,
+//! and gives back however its process ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::model::Clean;
+
+use super::announce;
+
+/// The file that is locked. It stays when the lock is gone; only the lock counts.
+const LOCK_FILE: &str = "coordinator.lock";
+
+/// The lock on a data directory, held until it is dropped.
+#[derive(Debug)]
+pub struct DataLock {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// Another coordinator has the directory.
+    #[error(
+        "a coordinator already runs on {}: {}", data.display(),
+        match by {
+            Some(holder) => format!("pid {} at {}", holder.pid, holder.url),
+            None => "it has not said yet where it listens".to_owned(),
+        }
+    )]
+    Taken {
+        /// The data directory.
+        data: PathBuf,
+        /// The one that has it, if it has announced itself.
+        by: Option<Holder>,
+    },
+    /// The directory or the file in it can't be used.
+    #[error("can't lock {}: {cause}", path.display())]
+    Io {
+        /// The directory or file.
+        path: PathBuf,
+        /// The system's word.
+        cause: Clean,
+    },
+}
+
+/// The coordinator that has a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub url: Clean,
+}
+
+/// Locks `data`, which is made (mode 0700) if it is not there.
+///
+/// # Errors
+/// [`LockError::Taken`] with the process that has it, or what the file system says.
+pub fn acquire(data: &Path) -> Result<DataLock, LockError> {
+    let failed = |path: &Path, error: &std::io::Error| LockError::Io {
+        path: path.to_owned(),
+        cause: Clean::from(error.to_string()),
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(|error| failed(data, &error))?;
+    let path = data.join(LOCK_FILE);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| failed(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(DataLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(LockError::Taken {
+            data: data.to_owned(),
+            by: announce::read(data).map(|file| Holder { pid: file.pid, url: Clean::from(file.url) }),
+        }),
+        Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_lock_is_refused_and_names_the_first() {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("new/data");
+        let first = acquire(&data).unwrap();
+        let refused = acquire(&data).unwrap_err();
+        assert!(refused.to_string().ends_with("it has not said yet where it listens"), "{refused}");
+
+        let announced = announce::Announced::write(&data, "http://127.0.0.1:1".to_owned()).unwrap();
+        let refused = acquire(&data).unwrap_err().to_string();
+        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        assert!(refused.ends_with("at http://127.0.0.1:1"), "{refused}");
+
+        drop(announced);
+        drop(first);
+        acquire(&data).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let refused = acquire(&file.join("data")).unwrap_err().to_string();
+        assert!(refused.starts_with("can't lock ") && refused.contains("file/data"), "{refused}");
+    }
+}

@@ -1,0 +1,278 @@
+//! A coordinator from start to end: address, lock, engine, announcement, API,
+//! and the same way back.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::Clean;
+use crate::wire::CoordinatorFile;
+
+use super::announce::{AnnounceError, Announced};
+use super::api::{self, Api};
+use super::engine::{Engine, StartError};
+use super::http::Connections;
+use super::lease::Leases;
+use super::lock::{self, DataLock, LockError};
+use super::{Options, SharedClock};
+
+/// Where a coordinator listens when nobody says: the port of duplistatus' cron service in development.
+pub const DEFAULT_PORT: u16 = 8667;
+
+/// How long calls in flight may take once the coordinator closes.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How long the answers may take that the engine's own end brings about.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Why a coordinator came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Asked,
+    /// Its last console has gone.
+    LastConsoleGone,
+}
+
+/// A coordinator can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address can be reached from other machines.
+    #[error(
+        "{0} is not a loopback address: beyond loopback a coordinator needs TLS, which this version does not \
+         have; listen on 127.0.0.1 or [::1]"
+    )]
+    NotLoopback(SocketAddr),
+    /// The listener has no address.
+    #[error("the listener is of no use: {0}")]
+    Listener(io::Error),
+    /// The data directory can't be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The engine can't start.
+    #[error(transparent)]
+    Engine(#[from] StartError),
+    /// Nobody can be told.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
+}
+
+/// An address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// It is no address.
+    #[error(
+        "{source_name} = {text:?} is not an address: write 127.0.0.1:{DEFAULT_PORT}, [::1]:{DEFAULT_PORT} or a port"
+    )]
+    Unreadable {
+        /// Where it was said: `--listen` or `CRON_PORT`.
+        source_name: &'static str,
+        /// What was said.
+        text: Clean,
+    },
+    /// Something else listens there.
+    #[error("{address} is taken by another program: choose another with --listen or CRON_PORT")]
+    Taken {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system refuses it.
+    #[error("can't listen on {address}: {cause}")]
+    Refused {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        cause: io::Error,
+    },
+    /// See [`ServeError::NotLoopback`].
+    #[error(transparent)]
+    NotLoopback(ServeError),
+}
+
+/// Where to listen: `--listen` (an address, `localhost:PORT` or a port), else
+/// loopback at `CRON_PORT`, else at [`DEFAULT_PORT`].
+///
+/// # Errors
+/// [`BindError::Unreadable`] with the one that is no address.
+pub fn address(listen: Option<&str>, cron_port: Option<&str>) -> Result<SocketAddr, BindError> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let unreadable = |source_name, text: &str| BindError::Unreadable { source_name, text: Clean::line(text) };
+    if let Some(text) = listen {
+        let port = text.strip_prefix("localhost:").unwrap_or(text);
+        return (port.parse().map(loopback).ok())
+            .or_else(|| text.parse().ok())
+            .ok_or_else(|| unreadable("--listen", text));
+    }
+    match cron_port.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => text.parse().map(loopback).map_err(|_| unreadable("CRON_PORT", text)),
+        None => Ok(loopback(DEFAULT_PORT)),
+    }
+}
+
+/// Listens where [`address`] says. Port 0 takes any free one.
+///
+/// # Errors
+/// A [`BindError`] that names the address and what to do.
+pub async fn bind(listen: Option<&str>, cron_port: Option<&str>) -> Result<TcpListener, BindError> {
+    let address = address(listen, cron_port)?;
+    if !address.ip().is_loopback() {
+        return Err(BindError::NotLoopback(ServeError::NotLoopback(address)));
+    }
+    TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AddrInUse => BindError::Taken { address },
+        _ => BindError::Refused { address, cause },
+    })
+}
+
+/// Runs a coordinator until `shutdown`, or until its last console has gone
+/// where `options.linger` says so.
+///
+/// # Errors
+/// A [`ServeError`]: it has not started, and has left nothing behind.
+pub async fn serve(
+    listener: TcpListener,
+    options: Options,
+    clock: SharedClock,
+    shutdown: CancellationToken,
+) -> Result<Ended, ServeError> {
+    Ok(Server::open(listener, options, clock, shutdown).await?.run().await)
+}
+
+/// A coordinator that has started and is announced; it answers once [`Server::run`] is polled.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    router: axum::Router,
+    engine: Engine,
+    leases: Leases,
+    linger: Option<Duration>,
+    shutdown: CancellationToken,
+    closing: CancellationToken,
+    // Dropped in this order: the announcement goes while the directory is still ours.
+    announced: Announced,
+    _lock: DataLock,
+}
+
+impl Server {
+    /// Locks the data directory, starts the engine and announces the coordinator.
+    ///
+    /// # Errors
+    /// A [`ServeError`]: it has not started, and has left nothing behind.
+    pub async fn open(
+        listener: TcpListener,
+        options: Options,
+        clock: SharedClock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ServeError> {
+        let address = listener.local_addr().map_err(ServeError::Listener)?;
+        if !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback(address));
+        }
+        let lock = lock::acquire(&options.data)?;
+        let engine = Engine::start(options.clone(), SharedClock::clone(&clock)).await?;
+        let announced = match Announced::write(&options.data, format!("http://{address}")) {
+            Ok(announced) => announced,
+            Err(error) => {
+                engine.shutdown().await;
+                return Err(error.into());
+            }
+        };
+        let leases = Leases::new();
+        let closing = shutdown.child_token();
+        let router = api::router(Api::new(
+            engine.clone(),
+            clock,
+            leases.clone(),
+            closing.clone(),
+            &options,
+            address,
+            &announced.file().token,
+        ));
+        tracing::info!(%address, data = %options.data.display(), scheduling = options.scheduling, "coordinator started");
+        let linger = options.linger;
+        Ok(Self { listener, router, engine, leases, linger, shutdown, closing, announced, _lock: lock })
+    }
+
+    /// Where it listens, with its token.
+    #[must_use]
+    pub const fn announced(&self) -> &CoordinatorFile {
+        self.announced.file()
+    }
+
+    /// Answers until the end: then nothing new is accepted, calls in flight
+    /// have a moment, the engine ends, and the announcement and lock go.
+    pub async fn run(self) -> Ended {
+        let mut connections = Connections::new(self.closing.clone());
+        let ended = tokio::select! {
+            () = self.shutdown.cancelled() => Ended::Asked,
+            () = self.leases.deserted(self.linger) => Ended::LastConsoleGone,
+            () = connections.accept(&self.listener, &self.router) => Ended::Asked,
+        };
+        drop(self.listener);
+        self.closing.cancel();
+        connections.drained(DRAIN).await;
+        // Whoever still waits for a run hears how it ended.
+        self.engine.shutdown().await;
+        connections.drained(LAST_ANSWERS).await;
+        connections.cut().await;
+        tracing::info!(?ended, "coordinator ended");
+        ended
+    }
+}
+
+/// Whether `host`, a name or an address without port, is this machine as seen from itself.
+pub(super) fn is_local(host: &str, listen: IpAddr) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == listen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_listen() {
+        for (listen, cron_port, expected) in [
+            (None, None, "127.0.0.1:8667"),
+            (None, Some(""), "127.0.0.1:8667"),
+            (None, Some("9667"), "127.0.0.1:9667"),
+            (Some("0"), Some("9667"), "127.0.0.1:0"),
+            (Some("localhost:80"), None, "127.0.0.1:80"),
+            (Some("[::1]:81"), None, "[::1]:81"),
+            (Some("0.0.0.0:82"), None, "0.0.0.0:82"),
+        ] {
+            assert_eq!(address(listen, cron_port).unwrap().to_string(), expected);
+        }
+        let error = address(Some("ops-1"), None).unwrap_err().to_string();
+        assert!(error.starts_with("--listen = \"ops-1\" is not an address"), "{error}");
+        let error = address(None, Some("99999")).unwrap_err().to_string();
+        assert!(error.starts_with("CRON_PORT = \"99999\""), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_taken_or_open_address_is_named() {
+        let first = bind(Some("127.0.0.1:0"), None).await.unwrap();
+        let taken = first.local_addr().unwrap();
+        let error = bind(Some(&taken.to_string()), None).await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{taken} is taken")), "{error}");
+        let error = bind(Some("0.0.0.0:0"), None).await.unwrap_err();
+        assert!(error.to_string().contains("needs TLS"), "{error}");
+    }
+
+    #[test]
+    fn local_names() {
+        let listen = IpAddr::from([127, 0, 0, 1]);
+        for host in ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.1.2.3", "[::1]", "::1"] {
+            assert!(is_local(host, listen), "{host}");
+        }
+        for host in ["", "evil.example", "localhost.evil.example", "10.0.0.1", "127.0.0.1.evil.example"] {
+            assert!(!is_local(host, listen), "{host}");
+        }
+    }
+}
