@@ -72,6 +72,9 @@ pub struct Tasks {
     pub alerts: Vec<Alert>,
     /// The newest runs, newest first; not all.
     pub runs: Vec<Run>,
+    /// What is wrong with the tasks file, each with line and cause; the tasks are those of before.
+    #[serde(default)]
+    pub file_problems: Vec<Clean>,
 }
 
 /// What changed since a cursor.
@@ -95,6 +98,9 @@ pub struct Changes {
     pub alerts: Vec<Alert>,
     /// Alerts that are closed.
     pub alerts_gone: Vec<AlertKey>,
+    /// What is wrong with the tasks file now: all of it, not what changed.
+    #[serde(default)]
+    pub file_problems: Vec<Clean>,
 }
 
 /// A page of runs, newest first.

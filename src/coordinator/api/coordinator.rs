@@ -23,7 +23,7 @@ use super::tasks::done;
 
 /// How many flips come if nobody says.
 const FLIPS: usize = 100;
-/// How many flips may be asked for.
+/// How many flips come at most.
 const MAX_FLIPS: usize = 1_000;
 /// How often a lease shows that it is alive.
 const BEAT: Duration = Duration::from_secs(15);

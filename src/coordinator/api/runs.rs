@@ -16,7 +16,7 @@ use super::tasks::{accepted, done};
 
 /// How many runs a page has if nobody says.
 const PAGE: usize = 50;
-/// How many runs a page may have.
+/// How many runs a page has at most, whatever is asked for.
 const MAX_PAGE: usize = 500;
 /// The size of a piece of a log, in bytes.
 const LOG_PIECE: usize = 256 * 1024;
@@ -43,13 +43,12 @@ pub(super) async fn list(
     Ok(Json(Runs { runs, next }))
 }
 
-/// A count of 1 to `most`.
+/// At least 1; more than `most` is `most`.
 pub(super) fn within(name: &str, count: usize, most: usize) -> Result<usize, Failure> {
-    if (1..=most).contains(&count) {
-        Ok(count)
-    } else {
-        Err(Failure::bad_parameter(format!("{name}: it must be 1 to {most}, not {count}")))
+    if count == 0 {
+        return Err(Failure::bad_parameter(format!("{name}: it must be at least 1")));
     }
+    Ok(count.min(most))
 }
 
 pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Run>, Failure> {

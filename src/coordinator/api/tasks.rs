@@ -29,6 +29,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Tasks>, Failure>
         queues: view.queues.clone(),
         alerts: view.alerts.clone(),
         runs,
+        file_problems: view.file_problems.clone(),
     }))
 }
 
