@@ -121,6 +121,10 @@ pub struct Facts {
     pub good_streak: u32,
     /// Whether the task was failing before the good streak began.
     pub was_failing: bool,
+    /// When it came to be failing: the end of the bad run that reached the
+    /// threshold, where known.
+    #[serde(default)]
+    pub failing_since: Option<DateTime<Utc>>,
     /// The newest failure has no date (duplistatus dates only successes):
     /// failing, and lateness is not computed.
     pub undated_failure: bool,
