@@ -86,6 +86,18 @@ pub enum BackendError {
     Unsupported(Clean),
 }
 
+/// An adapter can't be made from its endpoint's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(pub Clean);
+
+impl BuildError {
+    /// Because of `reason`.
+    pub(super) fn new(reason: String) -> Self {
+        Self(Clean::from(reason))
+    }
+}
+
 impl BackendError {
     /// Whether a request that changes something may have had its effect all the same.
     #[must_use]

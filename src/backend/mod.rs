@@ -4,7 +4,11 @@
 //! adapters share, and one folder per system (wire types → convert → calls).
 //! Knows no fleet, no console and no coordinator. May import: `model`, `wire`, `schedule`.
 
+mod duplistatus;
 mod error;
+mod http;
+mod registry;
+mod vigie;
 
 use std::fmt;
 
@@ -16,7 +20,8 @@ use crate::model::{
     Arguments, Capabilities, Clean, IntentId, Kind, Priority, Run, RunId, Snapshot, TaskId, Verb,
 };
 
-pub use error::BackendError;
+pub use error::{BackendError, BuildError};
+pub use registry::build;
 
 /// Where a backend left off: opaque to everybody but the backend that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,174 @@
+//! An answer, read within bounds, and what its status means.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{BackendError, ERROR_BODY_LIMIT, Http, MIB, fault, said};
+use crate::model::Clean;
+
+/// What a call brought back: a status that its caller takes for an answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Vec<u8>,
+    /// When it had arrived, by our clock.
+    pub at: DateTime<Utc>,
+    /// From sending to the last byte, in milliseconds.
+    pub latency_ms: u64,
+    headers: HeaderMap,
+    path: Clean,
+}
+
+impl Answer {
+    /// A header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The endpoint's own clock: the `Date` header.
+    pub fn server_time(&self) -> Option<DateTime<Utc>> {
+        self.header(DATE.as_str()).and_then(http_date)
+    }
+
+    /// The body, decoded.
+    ///
+    /// # Errors
+    /// [`BackendError::Protocol`] with the place in the JSON, or with the page's own words if it is HTML.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        let decoded = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|e| (e.path().to_string(), e.into_inner()))
+            .and_then(|value| reader.end().map(|()| value).map_err(|e| (".".to_owned(), e)));
+        decoded.map_err(|(path, error)| {
+            if said::is_html(self.header(CONTENT_TYPE.as_str()), &self.body) {
+                let page = said::message(None, &self.body).unwrap_or_else(|| "no text".into());
+                let detail = Clean::from(format!("HTML instead of JSON: {page}"));
+                return BackendError::Protocol { path: self.path.clone(), detail };
+            }
+            let path =
+                if path == "." { self.path.clone() } else { Clean::from(format!("{} {path}", self.path)) };
+            BackendError::Protocol { path, detail: Clean::from(error.to_string()) }
+        })
+    }
+}
+
+/// Reads the body within its limit, and makes every status that is no answer an error.
+pub async fn read(
+    mut response: Response,
+    url: &Url,
+    http: &Http,
+    also: Option<StatusCode>,
+    started: DateTime<Utc>,
+) -> Result<Answer, BackendError> {
+    let status = response.status();
+    if status.is_success() || also == Some(status) {
+        let too_large = || BackendError::TooLarge { limit_mib: http.body_limit.div_ceil(MIB) };
+        if response.content_length().is_some_and(|length| length > http.body_limit) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| fault::of_body(&e))? {
+            if (body.len() + chunk.len()) as u64 > http.body_limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let at = (http.now)();
+        let latency_ms = u64::try_from((at - started).num_milliseconds()).unwrap_or(0);
+        let headers = std::mem::take(response.headers_mut());
+        return Ok(Answer { status, body, at, latency_ms, headers, path: Clean::line(url.path()) });
+    }
+    let mut body = Vec::new();
+    // The status alone is an answer: a body that breaks off only costs the message.
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = usize::try_from(ERROR_BODY_LIMIT).unwrap_or(usize::MAX).saturating_sub(body.len());
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let message = said::message(content_type, &body)
+        .unwrap_or_else(|| Clean::line(status.canonical_reason().unwrap_or("no reason given")));
+    let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let wait = wait.and_then(|text| retry_after(text, (http.now)()));
+    Err(refusal(status, wait, message, url))
+}
+
+/// What a status that is no answer means.
+fn refusal(status: StatusCode, wait: Option<Duration>, message: Clean, url: &Url) -> BackendError {
+    match status.as_u16() {
+        401 => BackendError::Unauthorised(message),
+        403 => BackendError::Forbidden(message),
+        404 => BackendError::NotFound(message),
+        409 => BackendError::Conflict(message),
+        429 => BackendError::RateLimited { after: wait, message },
+        503 if wait.is_some() => BackendError::RateLimited { after: wait, message },
+        status @ 400..=499 => BackendError::Refused { status, message },
+        status @ 500..=599 => BackendError::Server { status, message },
+        status => BackendError::Protocol {
+            path: Clean::line(url.path()),
+            detail: Clean::from(format!("status {status} makes no sense here")),
+        },
+    }
+}
+
+/// `Retry-After`: seconds, or a date in the future.
+fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    http_date(text).map(|date| (date - now).to_std().unwrap_or(Duration::ZERO))
+}
+
+/// A date as RFC 9110 writes it.
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc2822(text).ok().map(|date| date.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_seconds_or_as_a_date() {
+        let now = "2026-11-20T07:00:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("0", Some(0)),
+            (" 17 ", Some(17)),
+            ("Fri, 20 Nov 2026 07:01:02 GMT", Some(62)),
+            ("Fri, 20 Nov 2026 06:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-3", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_meaning() {
+        let url = Url::parse("http://h/p").unwrap();
+        for code in 300..=999_u16 {
+            let status = StatusCode::from_u16(code).unwrap();
+            let error = refusal(status, None, "m".into(), &url);
+            assert_eq!(
+                error.may_have_acted(),
+                !(400..=499).contains(&code),
+                "{code}: only a clear no is a no ({error:?})"
+            );
+        }
+        let wait = Some(Duration::from_secs(9));
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+            assert_eq!(refusal(status, wait, "m".into(), &url).retry_after(), wait);
+        }
+    }
+}
