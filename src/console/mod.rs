@@ -10,11 +10,14 @@
 //! `document`; only `shell` may import `runtime`.
 
 pub mod effect;
+pub mod format;
 pub mod hints;
 pub mod keymap;
 pub mod layout;
 pub mod msg;
 pub mod state;
+pub mod theme;
+pub mod widgets;
 
 pub use effect::{Draft, Effect};
 pub use keymap::Keymap;
