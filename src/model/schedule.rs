@@ -18,7 +18,7 @@ words! {
 }
 
 /// What repeats a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Timing {
     /// A cron text in a dialect.
@@ -36,7 +36,7 @@ pub enum Timing {
 }
 
 /// When a task should run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schedule {
     /// What repeats it.
     #[serde(flatten)]

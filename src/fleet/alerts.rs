@@ -1,0 +1,67 @@
+//! Open problems: those that the systems raise, and those that vigie computes.
+//! One open alert per endpoint, task, queue and kind; the system's own wins.
+
+use std::cmp::Reverse;
+
+use super::health;
+use super::rows::AlertRow;
+use super::site::Site;
+use crate::model::{Alert, AlertKind, Clean, Evidence, Severity, TaskState};
+
+/// All alerts of one endpoint.
+pub(super) fn collect(site: &Site, rows: &mut Vec<AlertRow>) {
+    let evidence = site.row.evidence;
+    let mut push = |alert: &Alert, evidence| {
+        rows.push(AlertRow { endpoint: site.name.clone(), alert: alert.clone(), evidence });
+    };
+    for alert in site.told.values() {
+        push(alert, evidence);
+    }
+    for alert in site.own.iter().filter(|alert| !site.told.contains_key(&alert.key())) {
+        // That it can't be read is known first-hand.
+        push(alert, if alert.kind == AlertKind::EndpointDown { Evidence::Fresh } else { evidence });
+    }
+    let troubled = site.book.troubled.iter().filter_map(|id| site.entries.get(id));
+    for alert in troubled.flat_map(|entry| &entry.problems) {
+        if !site.told.contains_key(&alert.key()) {
+            push(alert, evidence);
+        }
+    }
+}
+
+/// Worst first, then newest, then in a fixed order.
+pub(super) fn sort(rows: &mut [AlertRow]) {
+    rows.sort_by(|a, b| {
+        (a.alert.severity, Reverse(a.alert.since))
+            .cmp(&(b.alert.severity, Reverse(b.alert.since)))
+            .then_with(|| a.endpoint.cmp(&b.endpoint))
+            .then_with(|| a.alert.key().cmp(&b.alert.key()))
+    });
+}
+
+/// The endpoint's tasks stopped advancing: there are enabled ones with a
+/// schedule, every one of them is absent, and none has started since the first
+/// of their slots. Then it is not the tasks, it is what should start them.
+pub(super) fn scheduler_silent(site: &Site) -> Option<Alert> {
+    let counts = &site.book.counts;
+    if counts.scheduled == 0 || counts.scheduled_absent != counts.scheduled {
+        return None;
+    }
+    let absent = || site.entries.values().filter(|entry| entry.row.is_scheduled());
+    let since = absent().filter_map(|entry| entry.row.late_since).min()?;
+    let last_start = site.entries.values().filter_map(super::site::Entry::last_start).max();
+    if last_start.is_some_and(|start| start >= since) {
+        return None;
+    }
+    debug_assert!(absent().all(|entry| entry.row.state == TaskState::Absent), "counts agree with rows");
+    let assumed =
+        absent().all(|entry| entry.row.task.schedule.as_ref().is_some_and(|schedule| schedule.assumed));
+    let basis = if assumed { ", by an assumed schedule" } else { "" };
+    let summary = Clean::from(format!(
+        "nothing was started since {}: all {} scheduled tasks are absent{basis}",
+        since.format("%Y-%m-%d %H:%M UTC"),
+        counts.scheduled,
+    ));
+    let severity = if assumed { Severity::Warning } else { AlertKind::SchedulerSilent.severity() };
+    Some(health::own(AlertKind::SchedulerSilent, since, summary, severity))
+}

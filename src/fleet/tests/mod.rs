@@ -1,0 +1,4 @@
+//! The fleet as a whole: laws and tables.
+
+mod build;
+mod evidence;
