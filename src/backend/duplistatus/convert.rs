@@ -37,8 +37,8 @@ const NO_CODE: &str = "Error: Unknown task";
 /// What the configuration says of an endpoint's tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// Cron texts by task; `None`: off.
-    pub schedules: BTreeMap<TaskId, Option<Clean>>,
+    /// By task; `None`: off.
+    pub schedules: BTreeMap<TaskId, Option<Schedule>>,
 }
 
 /// What a status tells.
@@ -140,14 +140,18 @@ fn task(id: TaskId, success: Option<DateTime<Utc>>, status: &Status, seen: &Seen
     }
 }
 
-/// As configured here, else the service's default. It reads cron texts in UTC, always.
+/// As configured here, else the service's default.
 fn schedule(id: &TaskId, known: Option<&Known>, given: &Given) -> Option<Schedule> {
-    let (expression, assumed) = match given.schedules.get(id) {
-        Some(told) => (told.clone()?, false),
-        None => (Clean::line(known?.cron), true),
-    };
-    let timing = Timing::Cron { expression, dialect: Dialect::Unix };
-    Some(Schedule { timing, zone: "UTC".into(), assumed })
+    match given.schedules.get(id) {
+        Some(told) => told.clone(),
+        None => Some(Schedule { assumed: true, ..configured(known?.cron) }),
+    }
+}
+
+/// A cron text as the service reads it: in UTC, always.
+pub fn configured(cron: &str) -> Schedule {
+    let timing = Timing::Cron { expression: Clean::line(cron), dialect: Dialect::Unix };
+    Schedule { timing, zone: "UTC".into(), assumed: false }
 }
 
 fn capabilities(active: bool, without_code: bool, leaks: bool) -> Capabilities {

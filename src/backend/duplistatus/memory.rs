@@ -45,8 +45,10 @@ impl Seen {
 }
 
 impl Memory {
-    /// Takes in a status that was read at `at`.
-    pub fn learn(&mut self, status: &Status, at: DateTime<Utc>) {
+    /// Takes in a status that was read at `at`; whether something is
+    /// scheduled that was not at the last look.
+    pub fn learn(&mut self, status: &Status, at: DateTime<Utc>) -> bool {
+        let mut scheduled_anew = false;
         let names: Vec<TaskId> = status
             .active_tasks
             .iter()
@@ -62,6 +64,7 @@ impl Memory {
             let Some(seen) = self.seen.get_mut(&name) else {
                 // Something that turns up active later was stopped at the first look.
                 let resumed = (self.read_once && active).then_some(at);
+                scheduled_anew |= resumed.is_some();
                 let (success, error) = (success.cloned(), error.cloned());
                 let seen = Seen { active, was_scheduled: active, success, error, resumed, ..Seen::default() };
                 self.seen.insert(name, seen);
@@ -72,8 +75,9 @@ impl Memory {
                 || (error.is_some() && error != seen.error.as_ref());
             if active {
                 seen.runs_while_stopped = 0;
-                if !seen.active {
+                if !seen.active && self.read_once {
                     seen.resumed = Some(at);
+                    scheduled_anew = true;
                 }
             } else if ran && !seen.own_trigger && !seen.active {
                 seen.runs_while_stopped += 1;
@@ -88,6 +92,7 @@ impl Memory {
             seen.error = error.cloned();
         }
         self.read_once = true;
+        scheduled_anew
     }
 
     /// Notes that we trigger `task`: the run that follows is ours.

@@ -21,6 +21,7 @@ use super::{Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk,
 use crate::model::{
     Capabilities, Clean, EndpointSpec, Kind, OptionValue, Part, Run, RunId, Snapshot, TaskId, Verb,
 };
+use crate::schedule::Plan;
 use convert::Given;
 use memory::Memory;
 use wire::{Done, Status, Triggered};
@@ -46,8 +47,19 @@ struct State {
     memory: Memory,
     /// Repeated while the answer is "not modified".
     degraded: Option<Clean>,
+    /// Our reload failed half-way: tasks that are stopped now are not so on purpose.
+    half_loaded: Option<Clean>,
     /// Triggers that are under way: duplistatus would run them side by side.
     triggering: BTreeSet<TaskId>,
+}
+
+impl State {
+    fn degraded(&self) -> Option<Clean> {
+        match (&self.half_loaded, &self.degraded) {
+            (Some(half), Some(unread)) => Some(Clean::from(format!("{half}; {unread}"))),
+            (half, unread) => half.clone().or_else(|| unread.clone()),
+        }
+    }
 }
 
 impl Duplistatus {
@@ -60,7 +72,11 @@ impl Duplistatus {
         let mut given = Given::default();
         if let Some(OptionValue::Schedules(schedules)) = spec.options.get("schedules") {
             for (task, cron) in schedules {
-                let schedule = cron.as_deref().map(Clean::line);
+                let schedule = cron.as_deref().map(convert::configured);
+                if let Some(schedule) = &schedule {
+                    Plan::new(schedule)
+                        .map_err(|e| BuildError::new(format!("options.schedules.{task}: {e}")))?;
+                }
                 given.schedules.insert(TaskId::new(task), schedule);
             }
         }
@@ -131,9 +147,11 @@ impl Duplistatus {
         match self.http.post(&["reload-config"]).send().await {
             Ok(answer) => {
                 let message = Some(answer.json::<Done>()?.message);
+                self.state().half_loaded = None;
                 Ok(Accepted { message, run: None, observed: true })
             }
             Err(BackendError::Server { status: 500, message }) => {
+                self.state().half_loaded = Some(Clean::from(format!("configuration half loaded: {message}")));
                 Err(BackendError::Failed(Clean::from(format!(
                     "half loaded: {message}; this task and those after it are no longer scheduled: mend its \
                      configuration in duplistatus and reload again"
@@ -199,17 +217,19 @@ impl Backend for Duplistatus {
         let mut snapshot = Snapshot::unchanged(answer.at, answer.latency_ms);
         snapshot.server_time = answer.server_time();
         if answer.status == StatusCode::NOT_MODIFIED {
-            snapshot.degraded.clone_from(&self.state().degraded);
+            snapshot.degraded = self.state().degraded();
             return Ok(Polled { snapshot, cursor: since.cloned() });
         }
         let status: Status = answer.json()?;
         let mut state = self.state();
-        state.memory.learn(&status, snapshot.server_time.unwrap_or(answer.at));
+        if state.memory.learn(&status, snapshot.server_time.unwrap_or(answer.at)) {
+            state.half_loaded = None;
+        }
         let told = convert::told(&status, &state.memory, &self.given);
-        state.degraded.clone_from(&told.degraded);
+        state.degraded = told.degraded;
         snapshot.tasks = Part::complete(told.tasks);
         snapshot.runs = Part::listed(told.runs, Vec::new());
-        snapshot.degraded = told.degraded;
+        snapshot.degraded = state.degraded();
         let cursor = answer.header(ETAG.as_str()).map(|tag| Cursor(tag.to_owned()));
         Ok(Polled { snapshot, cursor })
     }
