@@ -2,3 +2,11 @@
 //! servers, the coordinator over real HTTP.
 
 mod architecture;
+#[cfg(test)]
+mod duplistatus;
+#[cfg(test)]
+mod raw;
+#[cfg(test)]
+mod stand_in;
+#[cfg(test)]
+mod support;
