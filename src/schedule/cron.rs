@@ -170,6 +170,9 @@ fn read_unix(texts: &Texts) -> Result<Fields, ()> {
     // crontab(5): a field is restricted unless it starts with a star; either
     // day is enough only where both are.
     let either = !texts[DAY_OF_MONTH].starts_with('*') && !texts[DAY_OF_WEEK].starts_with('*');
+    let mut texts = texts.clone();
+    // The crate takes 7 for Sunday everywhere but before `L`.
+    texts[DAY_OF_WEEK] = map_items(&texts[DAY_OF_WEEK], |item| if item == "7L" { "0L" } else { item });
     let cron = croner().dom_and_dow(!either).build().parse(&texts.join(" ")).map_err(drop)?;
     let pattern = &cron.pattern;
     let special = pattern.days.has_modifiers() || pattern.days_of_week.has_modifiers();
@@ -195,7 +198,7 @@ fn read_unix(texts: &Texts) -> Result<Fields, ()> {
                 special: None,
             }
         },
-        repeats: repeats(texts),
+        repeats: repeats(&texts),
     };
     Ok(fields)
 }
@@ -204,9 +207,7 @@ fn read_quartz(texts: &Texts) -> Result<Fields, ()> {
     let mut plain = texts.clone();
     let mut special: Texts = std::array::from_fn(|_| "*".to_owned());
     // A lone `L` is the last day of the week.
-    let items: Vec<&str> =
-        texts[DAY_OF_WEEK].split(',').map(|item| if item == "L" { "7" } else { item }).collect();
-    plain[DAY_OF_WEEK] = items.join(",");
+    plain[DAY_OF_WEEK] = map_items(&texts[DAY_OF_WEEK], |item| if item == "L" { "7" } else { item });
     // What the crate doesn't know comes from the other one.
     for (field, marks) in [(DAY_OF_MONTH, &['L', 'W'][..]), (DAY_OF_WEEK, &['#'][..])] {
         if plain[field].contains(marks) || plain[field].split(',').any(|item| item.ends_with('L')) {
@@ -235,6 +236,11 @@ fn read_quartz(texts: &Texts) -> Result<Fields, ()> {
         },
         repeats: repeats(texts),
     })
+}
+
+/// A list with each item put through `change`.
+fn map_items(list: &str, change: impl Fn(&str) -> &str) -> String {
+    list.split(',').map(change).collect::<Vec<_>>().join(",")
 }
 
 /// Whether hours or minutes are a wildcard or stepped.

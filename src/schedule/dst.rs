@@ -62,9 +62,11 @@ pub(super) fn previous(fields: &Fields, zone: Zone, at: DateTime<Utc>) -> Option
         until = fold.end().checked_sub_signed(SECOND)?;
     }
     let wall = fields.at_or_before(until)?;
-    Some(match zone.place(wall) {
+    let slot = match zone.place(wall) {
         Place::Once(slot) | Place::Skipped(slot) => slot,
         Place::Twice(fold) if fields.repeats && fold.second(wall) <= at => fold.second(wall),
         Place::Twice(fold) => fold.first(wall),
-    })
+    };
+    // At the very edge of what a date can hold, a zone's clock can't be told.
+    (slot <= at).then_some(slot)
 }
