@@ -170,8 +170,10 @@ impl<'a> Case<'a> {
         if let Some((state, since)) = self.late(at) {
             return (state, Some(since));
         }
+        // It came to rest when its newest run ended, or when it was resumed after that.
+        let settled = facts.last_end.max(facts.since);
         if self.is_failing() {
-            return (TaskState::Failing, facts.last_end.filter(|_| !facts.undated_failure));
+            return (TaskState::Failing, settled.filter(|_| !facts.undated_failure));
         }
         if let Some(open) = self.open.filter(|open| open.slot <= at) {
             return (TaskState::Due, Some(open.slot));
@@ -179,7 +181,7 @@ impl<'a> Case<'a> {
         if *facts == Facts::default() {
             return (TaskState::Unknown, None);
         }
-        (TaskState::Healthy, facts.last_end.or(facts.since))
+        (TaskState::Healthy, settled)
     }
 
     fn is_failing(&self) -> bool {

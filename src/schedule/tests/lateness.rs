@@ -218,6 +218,10 @@ fn slots_before_the_known_past_do_not_count() {
         let facts = Facts { since: Some(clock(since)), ..Facts::default() };
         let answer = judge(&facts, Some(&plan), clock("12:00:00"));
         assert_eq!((answer.state, answer.next_due), (state, Some(at(due))), "{since}");
+        // Resumed since its last run: at rest from then on.
+        let resumed = judge(&Facts { since: facts.since, ..known() }, Some(&plan), clock("12:00:00"));
+        assert_eq!(resumed.state, state);
+        assert!(state != TaskState::Healthy || resumed.since == facts.since, "{since}");
     }
 }
 
