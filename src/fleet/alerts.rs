@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::health;
-use super::rows::AlertRow;
+use super::rows::{AlertRow, TaskContext};
 use super::site::Site;
 use crate::model::{Alert, AlertKind, Clean, Evidence, Severity, TaskState};
 
@@ -12,7 +12,15 @@ use crate::model::{Alert, AlertKind, Clean, Evidence, Severity, TaskState};
 pub(super) fn collect(site: &Site, rows: &mut Vec<AlertRow>) {
     let evidence = site.row.evidence;
     let mut push = |alert: &Alert, evidence| {
-        rows.push(AlertRow { endpoint: site.name.clone(), alert: alert.clone(), evidence });
+        let entry = alert.task.as_ref().and_then(|task| site.entries.get(task));
+        rows.push(AlertRow {
+            endpoint: site.name.clone(),
+            alert: alert.clone(),
+            evidence,
+            task_name: entry.map(|entry| entry.row.task.name.clone()),
+            task: entry
+                .map_or_else(|| TaskContext::of_endpoint(&site.row), |entry| TaskContext::of(&entry.row)),
+        });
     };
     for alert in site.told.values() {
         push(alert, evidence);

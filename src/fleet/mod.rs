@@ -17,9 +17,12 @@
 mod alerts;
 mod apply;
 mod changes;
+mod filter;
 mod health;
 mod history;
 mod lateness;
+mod list;
+mod order;
 mod receipts;
 mod rows;
 mod series;
@@ -34,10 +37,13 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
 pub use changes::Delta;
+pub use filter::{Filter, FilterError, Flag, Suggestion};
 pub use health::SKEW_TOLERANCE;
 pub use history::{MAX_RUNS_PER_ENDPOINT, MAX_RUNS_PER_TASK};
+pub use list::TaskList;
+pub use order::{Order, SortKey};
 pub use receipts::{LINGER, MAX_RECEIPTS};
-pub use rows::{AlertRow, EndpointRow, Failure, QueueRow, RunRow, TaskRow};
+pub use rows::{AlertRow, EndpointRow, Failure, QueueRow, RunRow, TaskContext, TaskRow};
 pub use series::{MAX_SERIES, took_ms};
 pub use summary::{Counts, Worst, worst};
 
@@ -320,16 +326,17 @@ impl Fleet {
         }
         runs.truncate(limit);
         runs.sort_by(order);
-        runs.into_iter()
-            .map(|(site, run)| RunRow {
+        let row = |(site, run): (&Site, &Run)| {
+            let entry = site.entries.get(&run.task);
+            RunRow {
                 endpoint: site.name.clone(),
-                task_name: site
-                    .entries
-                    .get(&run.task)
-                    .map_or_else(|| run.task.shown(), |entry| entry.row.task.name.clone()),
+                task_name: entry.map_or_else(|| run.task.shown(), |entry| entry.row.task.name.clone()),
                 run: run.clone(),
-            })
-            .collect()
+                task: entry
+                    .map_or_else(|| TaskContext::of_endpoint(&site.row), |entry| TaskContext::of(&entry.row)),
+            }
+        };
+        runs.into_iter().map(row).collect()
     }
 
     /// Known runs of one task, newest first.
@@ -394,8 +401,3 @@ impl Fleet {
         )
     }
 }
-
-/// Tasks by filter and order, with a cursor that is pinned to identity.
-/// Kept up to date from deltas.
-#[derive(Debug, Default)]
-pub struct TaskList {}

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{
-    Alert, Capabilities, Clean, EndpointName, EndpointSpec, Evidence, Health, Labels, Queue, Receipt, Run,
-    Task, TaskKey, TaskState,
+    Alert, Capabilities, Clean, EndpointName, EndpointSpec, Evidence, Health, Labels, Priority, Queue,
+    Receipt, Run, Task, TaskKey, TaskState,
 };
 
 /// A failed poll, as the runtime reports it.
@@ -141,6 +141,43 @@ fn latency_step(ms: u64) -> u64 {
     }
 }
 
+/// What a row that is about a task carries of it, so that it can be grouped and filtered like it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskContext {
+    /// The task's team.
+    pub team: Option<Clean>,
+    /// Where the task runs.
+    pub machine: Option<Clean>,
+    /// The task's labels over those of its endpoint.
+    pub labels: Labels,
+    /// The task's priority.
+    pub priority: Option<Priority>,
+}
+
+impl TaskContext {
+    /// Of the task in `row`.
+    #[must_use]
+    pub fn of(row: &TaskRow) -> Self {
+        Self {
+            team: row.team().cloned(),
+            machine: row.machine().cloned(),
+            labels: Labels::clone(&row.labels),
+            priority: row.task.priority,
+        }
+    }
+
+    /// Of an endpoint as a whole: its labels are all there is.
+    #[must_use]
+    pub fn of_endpoint(row: &EndpointRow) -> Self {
+        Self {
+            team: row.spec.labels.get("team").cloned(),
+            machine: row.spec.labels.get("machine").cloned(),
+            labels: Labels::clone(&row.spec.labels),
+            priority: None,
+        }
+    }
+}
+
 /// An open alert with its endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertRow {
@@ -150,6 +187,10 @@ pub struct AlertRow {
     pub alert: Alert,
     /// How well it is known.
     pub evidence: Evidence,
+    /// The name of the task that it is about, while that is known.
+    pub task_name: Option<Clean>,
+    /// What it is about.
+    pub task: TaskContext,
 }
 
 impl AlertRow {
@@ -186,6 +227,8 @@ pub struct RunRow {
     pub task_name: Clean,
     /// The run.
     pub run: Run,
+    /// What it is a run of.
+    pub task: TaskContext,
 }
 
 impl RunRow {

@@ -1,4 +1,4 @@
 //! The fleet as a whole: laws and tables.
 
-mod build;
+pub mod build;
 mod evidence;
