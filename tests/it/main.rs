@@ -3,6 +3,8 @@
 
 mod architecture;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod duplistatus;
 #[cfg(test)]
 mod raw;

@@ -16,6 +16,7 @@ use vigie::model::{Arguments, EndpointName, EndpointSpec, IntentId, Kind, TaskId
 pub const TOKEN: &str = "t0p-s3cret";
 
 /// A source whose token can be changed, and that counts how often it is asked.
+/// Its `Debug` shows the token: an adapter's must not, whatever it holds.
 #[derive(Debug)]
 pub struct Tokens {
     pub token: Mutex<Result<Option<String>, String>>,

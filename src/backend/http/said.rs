@@ -24,8 +24,7 @@ pub fn message(content_type: Option<&str>, body: &[u8]) -> Option<Clean> {
     } else {
         Some(text.into_owned())
     };
-    let line = Clean::from(found?);
-    let line = line.trim();
+    let line = Clean::from(found?).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() {
         return None;
     }

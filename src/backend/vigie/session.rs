@@ -1,6 +1,7 @@
 //! Where the coordinator is and what lets us in: from the configuration, or
 //! from the file that the coordinator of a data directory leaves there.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +14,19 @@ use crate::model::{Clean, EndpointSpec};
 use crate::wire::{COORDINATOR_FILE, CoordinatorFile};
 
 /// Finds the coordinator, and finds it again after it has moved.
-#[derive(Debug)]
 pub struct Locator {
     source: Source,
     current: Mutex<Option<Arc<Session>>>,
 }
 
+/// Only the place: nothing that could hold a token, however its source prints itself.
+impl fmt::Debug for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locator").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
 /// Where to look.
-#[derive(Debug)]
 enum Source {
     /// At a configured URL, with the token of the configuration.
     Configured { http: Http, credentials: Arc<dyn CredentialSource> },
@@ -29,7 +35,6 @@ enum Source {
 }
 
 /// A coordinator as found.
-#[derive(Debug)]
 pub struct Session {
     http: Http,
     token: Option<SecretString>,
