@@ -160,6 +160,10 @@ async fn what_is_not_the_protocol_is_never_believed() {
             if body.starts_with('<') {
                 assert!(error.to_string().contains("HTML instead of JSON: Log in"), "{error}");
             }
+            if body.contains("noon") {
+                let place = if kind == Kind::Vigie { "/api/v1/tasks cursor:" } else { "/health isRunning:" };
+                assert!(error.to_string().contains(place), "the place is named: {error}");
+            }
             let acted = ill.trigger().await.unwrap_err();
             assert!(acted.may_have_acted(), "{kind} {body:.80}: it may have run ({acted:?})");
             ill.heals().await;
@@ -223,7 +227,11 @@ async fn a_flood_ends_at_the_limit() {
         // An error's own flood costs no more than its first words.
         let error = b"HTTP/1.1 500 X\r\nconnection: close\r\n\r\nbad news ".to_vec();
         let ill = Ill::new(kind, Play::Flood(error, 80 << 20)).await;
-        assert_eq!(ill.poll().await, BackendError::Server { status: 500, message: "bad news".into() });
+        let error = ill.poll().await.to_string();
+        assert!(
+            error.starts_with("the endpoint failed with status 500: bad news") && error.len() < 100,
+            "{error}"
+        );
     });
 }
 

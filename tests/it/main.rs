@@ -7,6 +7,8 @@ mod conformance;
 #[cfg(test)]
 mod duplistatus;
 #[cfg(test)]
+mod native;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod stand_in;

@@ -59,7 +59,7 @@ fn a_service_that_has_just_started_has_two_tasks_and_no_past() {
         let schedule = task.schedule.as_ref().unwrap();
         assert!(schedule.assumed, "nobody told it");
         assert_eq!(schedule.zone, "UTC");
-        assert!(matches!(&schedule.timing, Timing::Cron { expression, .. } if expression == &cron));
+        assert!(matches!(&schedule.timing, Timing::Cron { expression, .. } if *expression == cron));
         // An empty history after its restart is not late, however long it lasts.
         let plan = Plan::new(schedule).unwrap();
         let facts = task.facts.as_deref().unwrap();

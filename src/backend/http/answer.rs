@@ -42,20 +42,23 @@ impl Answer {
     /// # Errors
     /// [`BackendError::Protocol`] with the place in the JSON, or with the page's own words if it is HTML.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
+        serde_json::from_slice(&self.body).map_err(|error| self.undecodable::<T>(&error))
+    }
+
+    /// Why the body is no `T`. Decodes it once more, since keeping the path costs time.
+    fn undecodable<T: DeserializeOwned>(&self, error: &serde_json::Error) -> BackendError {
+        if said::is_html(self.header(CONTENT_TYPE.as_str()), &self.body) {
+            let page = said::message(None, &self.body).unwrap_or_else(|| "no text".into());
+            let detail = Clean::from(format!("HTML instead of JSON: {page}"));
+            return BackendError::Protocol { path: self.path.clone(), detail };
+        }
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        let decoded = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|e| (e.path().to_string(), e.into_inner()))
-            .and_then(|value| reader.end().map(|()| value).map_err(|e| (".".to_owned(), e)));
-        decoded.map_err(|(path, error)| {
-            if said::is_html(self.header(CONTENT_TYPE.as_str()), &self.body) {
-                let page = said::message(None, &self.body).unwrap_or_else(|| "no text".into());
-                let detail = Clean::from(format!("HTML instead of JSON: {page}"));
-                return BackendError::Protocol { path: self.path.clone(), detail };
-            }
-            let path =
-                if path == "." { self.path.clone() } else { Clean::from(format!("{} {path}", self.path)) };
-            BackendError::Protocol { path, detail: Clean::from(error.to_string()) }
-        })
+        let place = serde_path_to_error::deserialize::<_, T>(&mut reader).err().map(|e| e.path().to_string());
+        let path = match place.as_deref() {
+            None | Some(".") => self.path.clone(),
+            Some(place) => Clean::from(format!("{} {place}", self.path)),
+        };
+        BackendError::Protocol { path, detail: Clean::from(error.to_string()) }
     }
 }
 

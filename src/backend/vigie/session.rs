@@ -113,8 +113,10 @@ impl Locator {
         let error = match make(&session).send().await {
             Err(error @ (BackendError::Unreachable(_) | BackendError::Unauthorised(_))) => error,
             Err(error) => {
-                // Whatever listens there now may be another: the next call looks anew.
-                if matches!(self.source, Source::Local { .. }) {
+                // Whatever listens there now may be another, and a token that can't be sent
+                // may have been mended: the next call looks anew.
+                if matches!(self.source, Source::Local { .. }) || matches!(error, BackendError::Credential(_))
+                {
                     self.forget();
                 }
                 return Err(error);
