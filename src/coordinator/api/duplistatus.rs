@@ -201,10 +201,13 @@ pub(super) async fn start(
     let Some(task) = view.tasks.iter().find(|task| task.id.as_raw() == name) else {
         return error(StatusCode::NOT_FOUND, &format!("Task {name} not found in configuration"));
     };
-    if task.paused
-        && let Err(refusal) = api.engine.resume(&task.id, actor).await
-    {
-        return refused(refusal);
+    if !api.engine.health().active.contains(&task.id) {
+        if task.schedule.is_none() {
+            return error(StatusCode::CONFLICT, &format!("Task {name} has no schedule: trigger it"));
+        }
+        if let Err(refusal) = api.engine.resume(&task.id, actor).await {
+            return refused(refusal);
+        }
     }
     message(format!("Task {name} started"))
 }
