@@ -10,8 +10,6 @@
 mod endpoint;
 mod keys;
 mod paths;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::ffi::OsString;
@@ -316,3 +314,6 @@ fn all(path: &Path, problems: &[Problem]) -> String {
         problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

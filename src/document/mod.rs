@@ -24,8 +24,6 @@
 //! ```
 
 mod read;
-#[cfg(test)]
-mod tests;
 
 use crate::model::Clean;
 
@@ -79,3 +77,6 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, candidates).map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,15 +3,39 @@
 //!
 //! Shared by the console's shell and every command. Owns per-endpoint pollers
 //! (cadence, jitter, backoff, one request in flight), the guard that refuses
-//! what the state forbids, the journal on disk, and the lease on a local
+//! what is read-only, the journal on disk, and the lease on a local
 //! coordinator. Knows no terminal. May import: `model`, `fleet`, `schedule`,
-//! `action`, `backend`, `config`, `vault`.
+//! `action`, `backend`, `config`, `vault`, `wire`.
+//!
+//! ```text
+//! Handle ── send ──► deliver: journal, guard, calls ─► Backend ─┐
+//!    └─ refresh ──► poller (one per endpoint) ──────► Backend ──┤
+//!                      ▲ gate: local coordinator                ▼
+//!                      └ credentials ► vault     Updates ◄── outbox (latest wins, bounded)
+//! ```
+//!
+//! Nothing here can block anything else: each endpoint has its own task, and
+//! what nobody takes is folded into one slot per endpoint. A panic in an
+//! adapter is a failed poll.
+
+mod credentials;
+mod deliver;
+mod handle;
+pub mod journal;
+mod local;
+mod outbox;
+mod pace;
+mod poller;
+mod shell;
 
 use std::path::PathBuf;
 
 use crate::backend::{LogChunk, RunsQuery};
 use crate::fleet::Failure;
-use crate::model::{Capabilities, Clean, EndpointName, EndpointSpec, Intent, Receipt, Run, RunId, Snapshot};
+use crate::model::{Capabilities, Clean, EndpointName, EndpointSpec, Receipt, Run, RunId, Snapshot};
+
+pub use handle::{Handle, Runtime, Updates};
+pub use shell::now;
 
 /// Where the runtime keeps and finds its files.
 #[derive(Debug, Clone)]
@@ -22,6 +46,20 @@ pub struct Places {
     pub state: PathBuf,
     /// `tasks.toml` of a coordinator that is started here.
     pub tasks: PathBuf,
+}
+
+impl Places {
+    /// The journal of intents and receipts; read it with [`journal::tail`].
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal.jsonl")
+    }
+
+    /// What a coordinator that was started here prints.
+    #[must_use]
+    pub fn coordinator_log(&self) -> PathBuf {
+        self.state.join("coordinator.log")
+    }
 }
 
 /// What the runtime is to do.
@@ -42,7 +80,7 @@ pub struct Setup {
 pub enum LocalPolicy {
     /// A child process that schedules, and ends soon after its last console.
     Child,
-    /// One inside this process that answers and schedules nothing.
+    /// A child process that answers, schedules nothing, and ends with this process.
     AnswerOnly,
 }
 
@@ -100,77 +138,6 @@ pub enum Update {
     Note(Clean),
 }
 
-/// Talks to the running fleet loop. Cheap to clone; every call returns at once.
-#[derive(Debug, Clone)]
-pub struct Handle {}
-
-impl Handle {
-    /// Journals the intent, checks it against guard and read-only, and sends
-    /// it; one receipt per target and stage comes back as updates.
-    pub fn send(&self, intent: Intent) {
-        todo!()
-    }
-    /// Polls at once: one endpoint, or all.
-    pub fn refresh(&self, endpoint: Option<EndpointName>) {
-        todo!()
-    }
-    /// Fetches runs.
-    pub fn fetch_runs(&self, endpoint: EndpointName, query: RunsQuery) {
-        todo!()
-    }
-    /// Fetches a piece of a log.
-    pub fn fetch_log(&self, endpoint: EndpointName, run: RunId, offset: u64) {
-        todo!()
-    }
-    /// Replaces the endpoints after a change of the configuration.
-    pub fn configure(&self, endpoints: Vec<EndpointSpec>, read_only: bool) {
-        todo!()
-    }
-    /// The request that each target of an intent would cause, for the preview.
-    pub fn preview(&self, intent: &Intent) -> Vec<Clean> {
-        todo!()
-    }
-    /// Whether this process, or its child, is what schedules at `endpoint`,
-    /// and no other console holds it: what quitting would stop.
-    pub fn stops_on_quit(&self) -> Option<EndpointName> {
-        todo!()
-    }
-}
-
-/// The updates of a running fleet loop.
-#[derive(Debug)]
-pub struct Updates {}
-
-impl Updates {
-    /// The next update; waits. `None` after the end.
-    pub async fn next(&mut self) -> Option<Update> {
-        todo!()
-    }
-}
-
-/// A running fleet loop.
-#[derive(Debug)]
-pub struct Runtime {
-    /// For whoever acts.
-    pub handle: Handle,
-    /// For whoever listens: one reader.
-    pub updates: Updates,
-}
-
-impl Runtime {
-    /// Starts pollers for every endpoint. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// A backend that can't be built from its configuration.
-    pub fn start(setup: Setup) -> Result<Self, StartError> {
-        todo!()
-    }
-    /// Ends every poller and gives back leases; waits for calls in flight for at most 3 s.
-    pub async fn shutdown(self) {
-        todo!()
-    }
-}
-
 /// The fleet loop can't start.
 #[derive(Debug, thiserror::Error)]
 #[error("endpoint {endpoint}: {reason}")]
@@ -180,3 +147,6 @@ pub struct StartError {
     /// Why.
     pub reason: Clean,
 }
+
+#[cfg(test)]
+mod tests;
