@@ -140,7 +140,11 @@ async fn deliver(shared: &Arc<Shared>, intent: &Intent, target: Target, endpoint
     let sent = shell::now();
     let mut said = receipt(intent, &target, Stage::Sent, None, sent);
     if place.is_none() {
-        said = Receipt { stage: Stage::Failed, message: Some("not sent: vigie was about to end".into()), ..said };
+        said = Receipt {
+            stage: Stage::Failed,
+            message: Some("not sent: vigie was about to end".into()),
+            ..said
+        };
         note(shared, vec![said]).await;
         return;
     }

@@ -22,9 +22,7 @@ use super::{LocalPolicy, Places, Setup, StartError, Update, shell};
 use crate::backend::{
     self, Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery,
 };
-use crate::model::{
-    Capabilities, Clean, EndpointName, EndpointSpec, Intent, Kind, Run, RunId, Target,
-};
+use crate::model::{Capabilities, Clean, EndpointName, EndpointSpec, Intent, Kind, Run, RunId, Target};
 
 /// How many calls that change something one endpoint has at once.
 pub(super) const CALLS: usize = 4;

@@ -233,9 +233,13 @@ mod tests {
         let (busy, quiet) = (outbox.speaker(&"busy".into()), outbox.speaker(&"quiet".into()));
         outbox.polled(&busy, snapshot(&["one"]));
         outbox.polled(&quiet, snapshot(&["one"]));
-        assert!(matches!(outbox.lock().take(), Some(Update::Polled { endpoint, .. }) if endpoint == busy.endpoint));
+        assert!(
+            matches!(outbox.lock().take(), Some(Update::Polled { endpoint, .. }) if endpoint == busy.endpoint)
+        );
         outbox.polled(&busy, snapshot(&["two"]));
-        assert!(matches!(outbox.lock().take(), Some(Update::Polled { endpoint, .. }) if endpoint == quiet.endpoint));
+        assert!(
+            matches!(outbox.lock().take(), Some(Update::Polled { endpoint, .. }) if endpoint == quiet.endpoint)
+        );
     }
 
     #[test]

@@ -100,8 +100,8 @@ impl Poller {
                 Err(_) => return Err(Miss::down("the local coordinator is no longer looked after".into())),
             }
         }
-        // An adapter that waits for changes waits for one cadence at most.
-        let waits = if self.backend.pushes() { self.spec.poll } else { Duration::ZERO };
+        // An adapter that waits for changes waits one cadence, at least a second.
+        let waits = if self.backend.pushes() { self.spec.poll.max(GRACE) } else { Duration::ZERO };
         let limit = waits + self.spec.timeout + GRACE;
         match shell::contained(tokio::time::timeout(limit, self.backend.poll(cursor))).await {
             Ok(Ok(Ok(polled))) => Ok(polled),

@@ -35,7 +35,10 @@ impl Started {
     pub fn new(program: &Path, places: &Places, policy: LocalPolicy) -> Result<Self, Clean> {
         let log_path = places.coordinator_log();
         let unloggable = |error: io::Error| {
-            Clean::from(format!("no coordinator was started: {} can't be written: {error}", log_path.display()))
+            Clean::from(format!(
+                "no coordinator was started: {} can't be written: {error}",
+                log_path.display()
+            ))
         };
         let log = open_log(&log_path).map_err(unloggable)?;
         let log_from = log.metadata().map_err(unloggable)?.len();
