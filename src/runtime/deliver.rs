@@ -28,41 +28,44 @@ type Wish = (Verb, Vec<Target>, Arguments);
 
 /// Takes intents one after the other until the end.
 pub async fn run(shared: Arc<Shared>, mut intents: mpsc::Receiver<Intent>) {
-    // Wishes that were refused because they could not be recorded.
-    let mut unrecorded: Vec<Wish> = Vec::new();
+    let mut unrecorded = Vec::new();
     while let Some(Some(intent)) = shared.stop.run_until_cancelled(intents.recv()).await {
-        let (admitted, refused) = sift(&shared, &intent);
+        let Sifted { admitted, refused } = sift(&shared, &intent);
         for (target, reason) in refused {
             shared.outbox.receipt(receipt(&intent, &target, Stage::Failed, Some(reason), shell::now()));
         }
         if admitted.is_empty() {
             continue;
         }
-        let admitted_intent =
-            Intent { targets: admitted.iter().map(|(target, _)| target.clone()).collect(), ..intent };
-        if let Err(reason) = shared.journal.write(&[JournalEntry::Intent(admitted_intent.clone())]).await {
-            let wish = wish(&admitted_intent);
-            match unrecorded.iter().position(|known| *known == wish) {
-                Some(known) => drop(unrecorded.swap_remove(known)),
-                None => {
-                    refuse(
-                        &shared,
-                        &admitted_intent,
-                        &Clean::from(format!("not recorded: {reason}; send it again to act unrecorded")),
-                    );
-                    shared.outbox.other(Update::Unrecorded(reason));
-                    if unrecorded.len() == MAX_REFUSED {
-                        unrecorded.remove(0);
-                    }
-                    unrecorded.push(wish);
-                    continue;
-                }
-            }
-        } else {
-            unrecorded.clear();
+        let targets = admitted.iter().map(|(target, _)| target.clone()).collect();
+        let intent = Intent { targets, ..intent };
+        if record(&shared, &intent, &mut unrecorded).await {
+            send(&shared, &Arc::new(intent), admitted);
         }
-        send(&shared, &Arc::new(admitted_intent), admitted);
     }
+}
+
+/// Writes the intent to the journal. Where that can't be done, it is refused
+/// once, and may go when the same is wished again. `unrecorded`: wishes that
+/// were refused so.
+async fn record(shared: &Shared, intent: &Intent, unrecorded: &mut Vec<Wish>) -> bool {
+    let Err(reason) = shared.journal.write(&[JournalEntry::Intent(intent.clone())]).await else {
+        unrecorded.clear();
+        return true;
+    };
+    let wish = wish(intent);
+    if let Some(known) = unrecorded.iter().position(|known| *known == wish) {
+        unrecorded.swap_remove(known);
+        return true;
+    }
+    let said = format!("not recorded: {reason}; send it again to act unrecorded");
+    refuse(shared, intent, &Clean::from(said));
+    shared.outbox.other(Update::Unrecorded(reason));
+    if unrecorded.len() == MAX_REFUSED {
+        unrecorded.remove(0);
+    }
+    unrecorded.push(wish);
+    false
 }
 
 fn wish(intent: &Intent) -> Wish {
@@ -73,9 +76,14 @@ fn wish(intent: &Intent) -> Wish {
     (intent.verb, targets, Arguments { until: None, ..intent.arguments.clone() })
 }
 
-/// Every target with its endpoint, and those that may not be acted on with the reason.
-#[expect(clippy::type_complexity, reason = "two lists, taken apart at once by the only caller")]
-fn sift(shared: &Shared, intent: &Intent) -> (Vec<(Target, Endpoint)>, Vec<(Target, Clean)>) {
+/// The targets of an intent: those that may be acted on, with their endpoint,
+/// and those that may not, with the reason.
+struct Sifted {
+    admitted: Vec<(Target, Endpoint)>,
+    refused: Vec<(Target, Clean)>,
+}
+
+fn sift(shared: &Shared, intent: &Intent) -> Sifted {
     let (mut admitted, mut refused) = (Vec::new(), Vec::new());
     let mut once = HashSet::new();
     let read_only = shared.read_only.load(Ordering::Relaxed);
@@ -95,7 +103,7 @@ fn sift(shared: &Shared, intent: &Intent) -> (Vec<(Target, Endpoint)>, Vec<(Targ
             Some(endpoint) => admitted.push((target.clone(), endpoint)),
         }
     }
-    (admitted, refused)
+    Sifted { admitted, refused }
 }
 
 /// Says of every target that nothing was sent.

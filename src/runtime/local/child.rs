@@ -96,7 +96,7 @@ impl Started {
 }
 
 fn reason(status: ExitStatus, said: Option<Clean>, log: &Path) -> Clean {
-    let said = said.map_or_else(|| "it said nothing".into(), |line| line);
+    let said = said.unwrap_or_else(|| "it said nothing".into());
     Clean::from(format!("the coordinator ended at once ({status}): {said} (see {})", log.display()))
 }
 

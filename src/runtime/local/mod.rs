@@ -122,7 +122,7 @@ impl Keeper {
     async fn find(&self, client: &Client) -> Result<Option<Found>, Clean> {
         let wait = async {
             loop {
-                let Some(found) = client.find().await else { return None };
+                let found = client.find().await?;
                 if self.suits(&found.about) {
                     return Some(found);
                 }

@@ -5,6 +5,8 @@ use crate::model::{Guard, Priority, Stage};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+type Change = fn(&mut Setup);
+
 fn calling(steps: impl IntoIterator<Item = Step>) -> Arc<Fake> {
     Arc::new(Fake { calls: Mutex::new(steps.into_iter().collect()), ..Fake::default() })
 }
@@ -83,7 +85,7 @@ async fn read_only_sends_nothing_and_records_nothing() {
     let fake = calling([]);
     let guarded = |setup: &mut Setup| setup.endpoints[0].guard = Guard::ReadOnly;
     let everywhere = |setup: &mut Setup| setup.read_only = true;
-    let changes: [(fn(&mut Setup), &str); 2] = [
+    let changes: [(Change, &str); 2] = [
         (guarded, "read-only: the guard of a forbids it"),
         (everywhere, "read-only: nothing is sent to any endpoint"),
     ];

@@ -82,7 +82,7 @@ struct Fake {
     most_calling: AtomicUsize,
     called: Mutex<Vec<(Instant, Call)>>,
     /// The journal as it was when each call came.
-    journal: Option<std::path::PathBuf>,
+    journal: Option<PathBuf>,
     recorded: Mutex<Vec<bool>>,
 }
 
