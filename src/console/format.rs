@@ -18,20 +18,19 @@ const DAY: u64 = 24 * HOUR;
 /// What stands where there is no value.
 pub const NONE: &str = "–";
 
-/// The two largest units: `1d 6h`, `2h 5m`, `41m`, under a minute `<1m`.
+/// At most seven cells: `1d 6h`, `2h 5m`, `12h`, `41m`, under a minute `<1m`.
+/// The smaller unit is left out where it is noise.
 #[must_use]
 pub fn span(span: TimeDelta) -> String {
     let ms = u64::try_from(span.num_milliseconds()).unwrap_or(0);
-    let two = |big: u64, unit: char, small: u64, small_unit: char| match small {
-        0 => format!("{big}{unit}"),
+    let two = |big: u64, unit: char, small: u64, small_unit: char| match (big, small) {
+        (10.., _) | (_, 0) => format!("{big}{unit}"),
         _ => format!("{big}{unit} {small}{small_unit}"),
     };
     match ms {
         0..MINUTE => "<1m".to_owned(),
         MINUTE..HOUR => format!("{}m", ms / MINUTE),
         HOUR..DAY => two(ms / HOUR, 'h', ms % HOUR / MINUTE, 'm'),
-        // From a week on the hours are noise.
-        _ if ms >= 7 * DAY => format!("{}d", ms / DAY),
         _ => two(ms / DAY, 'd', ms % DAY / HOUR, 'h'),
     }
 }
@@ -76,30 +75,10 @@ pub fn elapsed(now: DateTime<Utc>, started: DateTime<Utc>) -> String {
     if seconds == 0 { "0s".to_owned() } else { duration(seconds * SECOND) }
 }
 
-/// How long until a try that is seconds away: `in 20s`, `now`.
+/// The upper bound that a latency stays under, in milliseconds: `<10ms`, `<1s`.
 #[must_use]
-pub fn soon(now: DateTime<Utc>, at: DateTime<Utc>) -> String {
-    match (at - now).num_seconds() {
-        ..=0 => "now".to_owned(),
-        seconds @ 1..60 => format!("in {seconds}s"),
-        _ => due(now, at),
-    }
-}
-
-/// A latency in steps, so that a quiet screen stays quiet: `<10ms`, `<50ms`, … `>30s`.
-#[must_use]
-pub const fn latency(ms: u64) -> &'static str {
-    match ms {
-        0..10 => "<10ms",
-        10..50 => "<50ms",
-        50..100 => "<100ms",
-        100..500 => "<500ms",
-        500..1_000 => "<1s",
-        1_000..5_000 => "<5s",
-        5_000..10_000 => "<10s",
-        10_000..30_000 => "<30s",
-        _ => ">30s",
-    }
+pub fn latency(step_ms: u64) -> String {
+    format!("<{}", duration(step_ms))
 }
 
 /// A time in the zone that is shown.
@@ -174,6 +153,55 @@ pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
+/// The first, second, third …
+#[must_use]
+pub fn ordinal(n: u32) -> String {
+    let suffix = match (n % 100, n % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{n}{suffix}")
+}
+
+/// The lines of `text` at most `cells` wide, broken between words where that
+/// is possible. At least one line.
+#[must_use]
+pub fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let cells = cells.max(1);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_word_bounds() {
+        let wide = width(word);
+        if used + wide > cells && (used > 0 || wide > cells) {
+            if used > 0 {
+                lines.push(String::new());
+                used = 0;
+            }
+            if word.trim().is_empty() {
+                continue;
+            }
+        }
+        for grapheme in word.graphemes(true) {
+            let wide = grapheme.width();
+            if used + wide > cells && used > 0 {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(grapheme);
+            }
+            used += wide;
+        }
+    }
+    for line in &mut lines {
+        line.truncate(line.trim_end().len());
+    }
+    lines
+}
+
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The newest `cells` of `values`, oldest first, as bars between nothing and the largest of them.
@@ -222,6 +250,7 @@ mod tests {
             (3_600, "1h ago", "1h"),
             (7_500, "2h 5m", "2h 5m"),
             (108_000, "1d 6h", "1d 6h"),
+            (12 * 3_600 + 59, "12h ago", "12h"),
             (20 * 86_400 + 7_000, "20d ago", "20d"),
         ] {
             let then = now() - TimeDelta::seconds(seconds);
@@ -231,18 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn dues_and_tries() {
-        for (seconds, text, near) in [
-            (540, "in 9m", "in 9m"),
-            (30, "in <1m", "in 30s"),
-            (0, "+<1m", "now"),
-            (-2_460, "+41m", "now"),
-            (-108_000, "+1d 6h", "now"),
-            (3_900, "in 1h 5m", "in 1h 5m"),
+    fn dues() {
+        for (seconds, text) in [
+            (540, "in 9m"),
+            (30, "in <1m"),
+            (0, "+<1m"),
+            (-2_460, "+41m"),
+            (-108_000, "+1d 6h"),
+            (3_900, "in 1h 5m"),
         ] {
             let at = now() + TimeDelta::seconds(seconds);
             assert_eq!(due(now(), at), text, "{seconds}");
-            assert_eq!(soon(now(), at), near, "{seconds}");
         }
     }
 
@@ -268,9 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn latency_moves_in_steps() {
-        for (ms, text) in [(3, "<10ms"), (10, "<50ms"), (99, "<100ms"), (900, "<1s"), (90_000, ">30s")] {
-            assert_eq!(latency(ms), text);
+    fn latencies() {
+        for (step, text) in [(10, "<10ms"), (500, "<500ms"), (2_000, "<2s"), (20_000, "<20s")] {
+            assert_eq!(latency(step), text);
         }
     }
 
@@ -316,11 +344,32 @@ mod tests {
         assert_eq!(percentile(&hundred, 50), Some(50));
         assert_eq!(percentile(&hundred, 95), Some(95));
         assert_eq!(percentile(&[7], 95), Some(7));
+        for (n, text) in [(1, "1st"), (2, "2nd"), (3, "3rd"), (7, "7th"), (12, "12th"), (101, "101st")] {
+            assert_eq!(ordinal(n), text);
+        }
         assert_eq!(count(1, "task"), "1 task");
         assert_eq!(count(0, "run"), "0 runs");
     }
 
+    #[test]
+    fn long_text_is_wrapped_between_words() {
+        for (text, cells, lines) in [
+            ("", 5, vec![""]),
+            ("one two three", 8, vec!["one two", "three"]),
+            ("one two", 7, vec!["one two"]),
+            ("verylongword x", 5, vec!["veryl", "ongwo", "rd x"]),
+            ("日本語", 4, vec!["日本", "語"]),
+        ] {
+            assert_eq!(wrap(text, cells), lines, "{text} in {cells}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn wrapped_lines_fit(text in "[a-z日é ]{0,60}", cells in 2usize..20) {
+            prop_assert!(wrap(&text, cells).iter().all(|line| line.width() <= cells));
+        }
+
         #[test]
         fn an_ellipsis_never_overflows(text in "\\PC*", cells in 0usize..40) {
             prop_assert!(ellipsis(&text, cells).width() <= cells);

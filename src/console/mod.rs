@@ -15,6 +15,7 @@ pub mod hints;
 pub mod keymap;
 pub mod layout;
 pub mod msg;
+pub mod screens;
 pub mod state;
 pub mod theme;
 pub mod widgets;

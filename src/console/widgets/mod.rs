@@ -1,9 +1,9 @@
 //! Small things that several screens draw with: glyphs, a pen for one line,
-//! boxes, columns that fit.
+//! boxes, tables whose columns fit.
 
-mod columns;
 pub mod glyph;
+mod grid;
 mod pen;
 
-pub use columns::{Wish, fit};
+pub use grid::{Grid, Row, Slot};
 pub use pen::{Pen, boxed, fill, rule};

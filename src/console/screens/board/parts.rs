@@ -1,0 +1,371 @@
+//! The sections of the board.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::{Standing, View, in_view, stand};
+use super::headline;
+use crate::console::format::{self, count, percentile, width};
+use crate::console::state::{RowKey, Screen};
+use crate::console::theme::Role;
+use crate::console::widgets::{Grid, Pen, Slot, glyph};
+use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow};
+use crate::model::{AlertKind, Evidence, Health, Priority, RunState, TaskState};
+
+/// So many runs in progress are looked for.
+const RUNNING: usize = 64;
+/// So many minutes with something due are shown.
+const NEXT: usize = 6;
+
+/// The bar of endpoints, on up to two lines; gives how many.
+pub(super) fn endpoints(buffer: &mut Buffer, area: Rect, view: &View<'_>) -> u16 {
+    const TITLE: &str = "ENDPOINTS";
+    let mut line = 0;
+    let mut pen = Pen::new(buffer, area, line);
+    pen.skip(1).put(TITLE, view.style(Role::Heading)).skip(2);
+    let all: Vec<&EndpointRow> = view.fleet.endpoints().collect();
+    if all.is_empty() {
+        pen.put("none", view.style(Role::Muted));
+    }
+    for (index, row) in all.iter().enumerate() {
+        let name = row.spec.name.shown();
+        let health = health(row, view);
+        let more = format!("+{}", all.len() - index);
+        let needed = width(&name) + 1 + width(&health);
+        // The last line keeps room for how many are not on it.
+        let keep = if line == 1 && index + 1 < all.len() { width(&more) + 2 } else { 0 };
+        if pen.left() < needed + keep {
+            if line == 1 || area.height < 10 {
+                pen.put(&more, view.style(Role::Muted));
+                break;
+            }
+            line += 1;
+            pen = Pen::new(buffer, area, line);
+            pen.skip(1 + TITLE.len() + 2);
+        }
+        pen.put(&name, view.style(Role::Text)).skip(1);
+        pen.put(&health, view.style(Role::health(row.health))).skip(2);
+    }
+    (line + 1).min(area.height)
+}
+
+/// `✓<10ms`, or since when it is down and when it is tried again: `✗4m, in <1m`.
+fn health(row: &EndpointRow, view: &View<'_>) -> String {
+    let now = view.state.now;
+    let sign = glyph::health(row.health);
+    match (row.health, &row.failure) {
+        (Health::Up | Health::Degraded, _) => row
+            .latency_step()
+            .map_or_else(|| sign.to_owned(), |step| format!("{sign}{}", format::latency(step))),
+        (Health::Connecting, _) => sign.to_owned(),
+        (_, Some(failure)) if failure.next_try > now => {
+            format!("{sign}{}, {}", format::age(now, row.since), format::due(now, failure.next_try))
+        }
+        _ => format!("{sign}{}", format::age(now, row.since)),
+    }
+}
+
+/// What the board shows, gathered once per frame.
+pub(super) struct Board {
+    alerts: Vec<AlertRow>,
+    queues: Vec<QueueRow>,
+    running: Vec<RunRow>,
+    /// By minute: one task's name, and how many there are.
+    next: Vec<(DateTime<Utc>, String, usize)>,
+}
+
+impl Board {
+    pub fn gather(view: &View<'_>) -> Self {
+        let mut running = view.fleet.runs(RUNNING);
+        running.retain(|row| row.run.state == RunState::Running);
+        let mut queues = view.fleet.queues();
+        // What waits longest is first; what is empty says nothing.
+        queues.retain(|row| row.queue.depth > 0 || row.queue.stale > 0);
+        queues.sort_by_key(|row| (row.queue.oldest_pending.is_none(), row.queue.oldest_pending));
+        Self { alerts: view.fleet.alerts(), queues, running, next: next(view) }
+    }
+
+    /// How many lines each section would like.
+    pub fn wants(&self) -> [u16; 4] {
+        let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        [lines(self.alerts.len().max(1)), lines(self.queues.len()), lines(self.running.len()), 1]
+    }
+
+    pub fn alerts(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
+        let listed = view.state.rows.get(&Screen::Board);
+        let keys = listed.map_or(0, |rows| rows.keys.len());
+        let fits = usize::from(area.height.saturating_sub(1));
+        let note = if keys > fits { format!("{fits} of {keys}") } else { String::new() };
+        let list = headline(buffer, area, "ALERTS", (&note, Role::Muted), view);
+        let Some(listed) = listed.filter(|rows| !rows.keys.is_empty()) else {
+            let (text, role) = quiet(view);
+            Pen::new(buffer, list, 0).skip(1).put(&text, view.style(role));
+            return;
+        };
+        let kinds = self.alerts.iter().map(|row| row.alert.kind.word().len()).max().unwrap_or(0);
+        let subjects = self.alerts.iter().map(|row| width(&subject(row, view))).max().unwrap_or(0);
+        let cells = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        let grid = Grid::fit(
+            vec![
+                Slot::new("", 1, 1),
+                Slot::new("", 6, cells(kinds)),
+                Slot::new("", 16, cells(subjects).max(16)).gap(2),
+                Slot::new("", 6, 6).right(),
+                Slot::new("", 8, 200).gap(2).drop(1),
+            ],
+            // The subject leaves the summary a third of the line.
+            list.width,
+        );
+        for (line, key, cursor) in in_view(listed, list.height) {
+            let RowKey::Alert(endpoint, id) = key else { continue };
+            let found = self.alerts.iter().find(|row| row.endpoint == *endpoint && row.alert.key() == *id);
+            if let Some(found) = found {
+                alert(&mut grid.row(buffer, list, line), found, view);
+            }
+            stand(buffer, list, line, Standing { cursor, marked: false }, view);
+        }
+    }
+
+    pub fn queues(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
+        let waiting: u64 = self.queues.iter().map(|row| row.queue.depth).sum();
+        let note = match waiting {
+            0 => "nothing waits".to_owned(),
+            _ => format!("{waiting} waiting"),
+        };
+        let list = headline(buffer, area, "QUEUES", (&note, Role::Muted), view);
+        let names = self.queues.iter().map(|row| width(&queue_name(row))).max().unwrap_or(0).min(24);
+        let most = self.queues.iter().filter_map(|row| row.queue.by_priority);
+        let most = most.flatten().max().unwrap_or(0);
+        for (row, line) in self.queues.iter().zip(0..list.height) {
+            queue(&mut Pen::new(buffer, list, line), row, names, most, view);
+        }
+    }
+
+    pub fn running(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
+        let note = match self.running.len() {
+            0 => "nothing".to_owned(),
+            n if n > usize::from(area.height.saturating_sub(1)) => n.to_string(),
+            _ => String::new(),
+        };
+        let list = headline(buffer, area, "RUNNING", (&note, Role::Muted), view);
+        let names = self.running.iter().map(|row| width(&format!("{}/{}", row.endpoint, row.task_name)));
+        let names = names.max().unwrap_or(0).min(usize::from(list.width) / 2);
+        for (row, line) in self.running.iter().zip(0..list.height) {
+            run(&mut Pen::new(buffer, list, line), row, names, view);
+        }
+    }
+
+    pub fn next(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
+        let shrunk = area.height < 2;
+        let note = match self.next.first() {
+            None => "nothing is scheduled".to_owned(),
+            Some(first) if shrunk => due_text(first, view),
+            Some(_) => String::new(),
+        };
+        let list = headline(buffer, area, "NEXT", (&note, Role::Muted), view);
+        let mut pen = Pen::new(buffer, list, 0);
+        pen.skip(1);
+        for (index, slot) in self.next.iter().enumerate() {
+            let text = due_text(slot, view);
+            let separator = if index == 0 { "" } else { " · " };
+            if index > 0 && width(separator) + width(&text) > pen.left() {
+                break;
+            }
+            pen.put(separator, view.style(Role::Muted));
+            let (time, rest) = text.split_once(' ').unwrap_or((&text, ""));
+            pen.put(time, view.style(Role::Text)).skip(1).put(rest, view.style(Role::Muted));
+        }
+    }
+}
+
+/// `09:45 backups/overdue-backup-check`, or `10:00 (14 tasks)`.
+fn due_text((at, name, tasks): &(DateTime<Utc>, String, usize), view: &View<'_>) -> String {
+    let time = format::clock(*at, &view.state.look);
+    if *tasks == 1 { format!("{time} {name}") } else { format!("{time} ({})", count(*tasks, "task")) }
+}
+
+/// The earliest minutes in which something is due, within a day.
+fn next(view: &View<'_>) -> Vec<(DateTime<Utc>, String, usize)> {
+    let now = view.state.now;
+    let horizon = now + TimeDelta::days(1);
+    let mut minutes: BTreeMap<DateTime<Utc>, (&crate::fleet::TaskRow, usize)> = BTreeMap::new();
+    for row in view.fleet.tasks() {
+        let paused = matches!(row.state, TaskState::Paused | TaskState::Archived);
+        let Some(due) = row.next_due.filter(|due| *due > now && *due < horizon && !paused) else { continue };
+        if minutes.len() == NEXT
+            && minutes.last_key_value().is_some_and(|(last, _)| due > *last + TimeDelta::minutes(1))
+        {
+            continue;
+        }
+        let minute = due.duration_trunc(TimeDelta::minutes(1)).unwrap_or(due);
+        minutes.entry(minute).or_insert((row, 0)).1 += 1;
+        if minutes.len() > NEXT {
+            minutes.pop_last();
+        }
+    }
+    let named = |(at, (row, tasks)): (DateTime<Utc>, (&crate::fleet::TaskRow, usize))| {
+        (at, format!("{}/{}", row.key.endpoint, row.task.name), tasks)
+    };
+    minutes.into_iter().map(named).collect()
+}
+
+/// What the board says where no alert is open: only what is known counts as well.
+fn quiet(view: &View<'_>) -> (String, Role) {
+    let counts = view.fleet.counts();
+    let unread = view.fleet.endpoints().filter(|row| row.evidence != Evidence::Fresh).count();
+    let endpoints = view.fleet.endpoints().count();
+    if endpoints == 0 {
+        return ("no endpoint is configured".to_owned(), Role::Muted);
+    }
+    if unread > 0 {
+        let text =
+            format!("no alert is known, but {unread} of {} can't be read", count(endpoints, "endpoint"));
+        return (text, Role::Muted);
+    }
+    let healthy = counts.of(TaskState::Healthy);
+    let mut text = if healthy == counts.tasks {
+        format!("nothing is wrong: {} healthy", count(healthy, "task"))
+    } else {
+        format!("nothing is wrong: {healthy} of {} healthy", count(counts.tasks, "task"))
+    };
+    if let Some(first) = next(view).first() {
+        text.push_str(&format!(", next {}", due_text(first, view)));
+    }
+    (text, Role::Notice)
+}
+
+/// What an alert is about, as the command line names it.
+fn subject(row: &AlertRow, view: &View<'_>) -> String {
+    match (row.key(), &row.alert.queue) {
+        (Some(key), _) => {
+            let name = view.fleet.task(&key).map_or_else(|| key.task.shown(), |task| task.task.name.clone());
+            format!("{}/{name}", key.endpoint)
+        }
+        (None, Some(queue)) => format!("{}/{queue}", row.endpoint),
+        (None, None) => row.endpoint.to_string(),
+    }
+}
+
+/// The glyph of an alert's kind: that of the state it leads to, where there is one.
+const fn sign(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::Late => glyph::task(TaskState::Late),
+        AlertKind::Absent | AlertKind::SchedulerSilent => glyph::task(TaskState::Absent),
+        AlertKind::Failed | AlertKind::RetriesExhausted => glyph::task(TaskState::Failing),
+        AlertKind::Overrun => glyph::task(TaskState::Running),
+        AlertKind::Dead => glyph::run(RunState::Dead),
+        AlertKind::TooOften => "▲",
+        AlertKind::QueueStalled => glyph::task(TaskState::Queued),
+        AlertKind::EndpointDown => glyph::health(Health::Down),
+        AlertKind::ClockSkew => "≠",
+    }
+}
+
+fn alert(cells: &mut crate::console::widgets::Row<'_>, row: &AlertRow, view: &View<'_>) {
+    let now = view.state.now;
+    let alert = &row.alert;
+    let taken = alert.acknowledged_by.is_some() || row.is_silenced(now);
+    let role = if taken { Role::Muted } else { Role::severity(alert.severity) };
+    let text = view.style(if taken { Role::Muted } else { Role::Text });
+    cells.put(0, sign(alert.kind), view.style(role));
+    let unverified = if row.evidence == Evidence::Fresh { "" } else { glyph::evidence(row.evidence, false) };
+    cells.put(1, &format!("{}{unverified}", alert.kind), view.style(role));
+    cells.put(2, &subject(row, view), text);
+    cells.put(3, &format::age(now, alert.since), text);
+    let mut summary = alert.summary.to_string();
+    if let Some(who) = &alert.acknowledged_by {
+        summary = format!("taken by {who} · {summary}");
+    }
+    if let Some(until) = alert.silenced_until.filter(|until| *until > now) {
+        summary = format!("silenced until {} · {summary}", format::clock(until, &view.state.look));
+    }
+    cells.put(4, &summary, view.style(Role::Muted));
+}
+
+fn queue_name(row: &QueueRow) -> String {
+    format!("{}/{}", row.endpoint, row.queue.name)
+}
+
+/// ` fleet/prod   1 ▇ 1   2 ▇▇▇ 3   3 ▇▇▇▇▇▇▇▇ 8   4 · 0   5 · 0  oldest 12m`
+fn queue(pen: &mut Pen<'_>, row: &QueueRow, names: usize, most: u64, view: &View<'_>) {
+    let (text, muted) = (view.style(Role::Text), view.style(Role::Muted));
+    let queue = &row.queue;
+    pen.skip(1).field(&queue_name(row), names, text).skip(2);
+    let mut facts = Vec::new();
+    facts.extend(queue.oldest_pending.map(|since| format!("oldest {}", format::age(view.state.now, since))));
+    facts.extend((queue.running > 0).then(|| format!("{} running", queue.running)));
+    facts.extend((queue.stale > 0).then(|| format!("{} stale", queue.stale)));
+    if row.evidence != Evidence::Fresh {
+        facts.push(row.evidence.to_string());
+    }
+    let facts = facts.join(" · ");
+    let Some(depths) = queue.by_priority else {
+        pen.put(&format!("{} waiting", queue.depth), text).skip(2).put(&facts, muted);
+        return;
+    };
+    let digits = width(&most.to_string());
+    let room = pen.left().saturating_sub(width(&facts) + 1) / Priority::COUNT;
+    // Glyph cells are what is left of "1 ▇▇▇ 3  " once level and number have theirs.
+    let bar = room.saturating_sub(digits + 5).min(8);
+    for priority in Priority::all() {
+        let depth = depths[priority.index()];
+        let style = if depth == 0 { muted } else { text };
+        pen.put(&priority.to_string(), muted).skip(1);
+        if bar > 0 {
+            let filled = scaled(depth, most, bar);
+            pen.put(&glyph::FULL.repeat(filled), view.style(Role::Gauge)).skip(usize::from(filled > 0));
+            pen.put(&if depth == 0 { "·".to_owned() } else { depth.to_string() }, style);
+            pen.skip(bar - filled + usize::from(filled == 0) + digits + 2 - width(&depth.to_string()));
+        } else {
+            pen.put(&if depth == 0 { "·".to_owned() } else { depth.to_string() }, style).skip(2);
+        }
+    }
+    pen.put(&facts, muted);
+}
+
+/// `value` of `most` in `cells`: at least one where there is something.
+fn scaled(value: u64, most: u64, cells: usize) -> usize {
+    if value == 0 || most == 0 {
+        return 0;
+    }
+    let share = u128::from(value) * cells as u128 / u128::from(most);
+    usize::try_from(share).unwrap_or(cells).clamp(1, cells)
+}
+
+/// ` ► fleet/restart-webserver   12s of ~40s  ▇▇▇▇░░░░░░░░  prod-01  try 2`
+fn run(pen: &mut Pen<'_>, row: &RunRow, names: usize, view: &View<'_>) {
+    const GAUGE: usize = 12;
+    let now = view.state.now;
+    let (text, muted) = (view.style(Role::Text), view.style(Role::Muted));
+    pen.skip(1).put(glyph::run(row.run.state), view.style(Role::run(row.run.state))).skip(1);
+    pen.field(&format!("{}/{}", row.endpoint, row.task_name), names, text).skip(2);
+    let usual = percentile(&view.fleet.durations(&row.key()), 50);
+    let started = row.run.started;
+    let elapsed = started.map_or_else(|| format::NONE.to_owned(), |started| format::elapsed(now, started));
+    pen.field_right(&elapsed, 7, text);
+    match (usual, started) {
+        (Some(usual), Some(started)) if usual > 0 => {
+            pen.put(" of ", muted).field(&format!("~{}", format::duration(usual)), 8, muted);
+            let done = u64::try_from((now - started).num_milliseconds()).unwrap_or(0);
+            if pen.left() > GAUGE {
+                let filled = scaled(done.min(usual), usual, GAUGE);
+                let role = if done > usual { Role::SeverityWarning } else { Role::Gauge };
+                pen.put(&glyph::FULL.repeat(filled), view.style(role));
+                pen.put(&glyph::REST.repeat(GAUGE - filled), view.style(Role::GaugeRest));
+            }
+        }
+        _ => {
+            pen.skip(12 + GAUGE);
+        }
+    }
+    pen.skip(2);
+    if let Some(machine) = &row.run.machine {
+        pen.put(machine, muted).skip(2);
+    }
+    if row.run.attempt > 0 {
+        pen.put(&format!("try {}", row.run.attempt), muted);
+    }
+}

@@ -1,0 +1,188 @@
+//! The question before something that can't be undone: the blast radius,
+//! grouped by endpoint, with the exact requests. The default is No.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::overlay::{keys, open_box};
+use super::{View, footer, journal};
+use crate::action::{Code, Key};
+use crate::console::format::{count, width};
+use crate::console::state::{Confirm, ConfirmGroup};
+use crate::console::theme::Role;
+use crate::console::widgets::Pen;
+use crate::model::{Target, Verb};
+
+/// A line of the question.
+struct Line {
+    name: String,
+    number: String,
+    text: String,
+    role: Role,
+}
+
+pub(super) fn draw(
+    buffer: &mut Buffer,
+    screen: Rect,
+    view: &View<'_>,
+    question: &Confirm,
+) -> Option<Position> {
+    let wide = usize::from(screen.width.saturating_sub(2)).min(100);
+    let room = usize::from(screen.height).saturating_sub(8);
+    let lines = lines(question, room, view);
+    let inside = open_box(buffer, screen, wide, lines.len() + 5, &title(question), view);
+    if inside.is_empty() {
+        return None;
+    }
+    let name = lines.iter().map(|line| width(&line.name)).max().unwrap_or(0).clamp(6, 16);
+    let number = lines.iter().map(|line| width(&line.number)).max().unwrap_or(0).max(3);
+    // The keys keep their place at the bottom, however little room there is.
+    let shown = inside.height.saturating_sub(2);
+    for (line, y) in lines.iter().zip(0..shown) {
+        let mut pen = Pen::new(buffer, inside, y);
+        pen.field(&line.name, name, view.style(Role::Title)).skip(1);
+        pen.field_right(&line.number, number, view.style(Role::Text)).skip(2);
+        pen.put(&line.text, view.style(line.role));
+    }
+    let last = inside.height - 1;
+    let Some((wanted, typed)) = &question.typed else {
+        let mut pen = Pen::new(buffer, inside, last);
+        let yes = yes_key(question);
+        keys(
+            &mut pen,
+            &[(&yes.to_string(), "does it"), ("Enter, Esc or n", "leaves everything as it is")],
+            view,
+        );
+        return None;
+    };
+    if last > 0 {
+        let mut pen = Pen::new(buffer, inside, last - 1);
+        pen.put("Type ", view.style(Role::Text)).put(wanted, view.style(Role::Key));
+        pen.put(" and Enter to go on; Esc or n leaves everything as it is.", view.style(Role::Text));
+    }
+    let mut pen = Pen::new(buffer, inside, last);
+    pen.put("> ", view.style(Role::Key));
+    let room = pen.left();
+    let column = footer::input(&mut pen, typed, room, view);
+    Some(Position::new(column, inside.y + last))
+}
+
+/// The key that says yes: never the one that opened the question.
+fn yes_key(question: &Confirm) -> Key {
+    let yes = Key::plain(Code::Char('y'));
+    if question.opened_by == Some(yes) { Key::char('Y') } else { yes }
+}
+
+/// What the verb is done to: runs, tasks or endpoints.
+fn things(question: &Confirm, n: usize) -> String {
+    let targets = &question.draft.targets;
+    let noun = if targets.iter().all(|target| target.task.is_none()) {
+        "endpoint"
+    } else if targets.iter().all(|target| target.run.is_some()) {
+        "run"
+    } else {
+        "task"
+    };
+    count(n, noun)
+}
+
+fn title(question: &Confirm) -> String {
+    let verb = question.draft.verb;
+    let endpoints = question.groups.iter().filter(|group| !group.will.is_empty()).count();
+    let mut text = format!("{verb} {}", things(question, question.draft.targets.len()));
+    if let Some(priority) = question.draft.arguments.priority {
+        text.push_str(&format!(" to {priority}"));
+    }
+    if endpoints > 1 {
+        text.push_str(&format!(" on {}", count(endpoints, "endpoint")));
+    }
+    text.push('?');
+    text
+}
+
+/// What becomes of a target, as a sentence goes on: "3 will be cancelled".
+const fn fate(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Trigger => "will be started",
+        Verb::Pause => "will be paused",
+        Verb::Resume => "will be scheduled again",
+        Verb::Retry => "will be run again",
+        Verb::Cancel => "will be cancelled",
+        Verb::Reprioritise => "will get the new priority",
+        Verb::Acknowledge => "will be acknowledged",
+        Verb::Snooze => "will be put off",
+        Verb::Silence => "will be silenced",
+        Verb::ReloadConfig => "will read its configuration again",
+        Verb::Archive => "will be put away",
+    }
+}
+
+/// A headline per endpoint and per reason, with as many exact requests between
+/// them as `room` lines hold.
+fn lines(question: &Confirm, room: usize, view: &View<'_>) -> Vec<Line> {
+    let verb = question.draft.verb;
+    let headlines: usize =
+        question.groups.iter().map(|group| usize::from(!group.will.is_empty()) + group.skipped.len()).sum();
+    let groups = question.groups.iter().filter(|group| !group.will.is_empty()).count().max(1);
+    // Every endpoint shows its first requests, none crowds out another.
+    let each = room.saturating_sub(headlines) / groups;
+    let mut lines = Vec::new();
+    for group in &question.groups {
+        let mut name = group.endpoint.to_string();
+        if !group.will.is_empty() {
+            lines.push(Line {
+                name: std::mem::take(&mut name),
+                number: group.will.len().to_string(),
+                text: fate(verb).to_owned(),
+                role: if verb.is_destructive() { Role::SeverityWarning } else { Role::Text },
+            });
+            calls(&mut lines, group, each, view);
+        }
+        for (reason, targets) in &group.skipped {
+            lines.push(Line {
+                name: std::mem::take(&mut name),
+                number: targets.len().to_string(),
+                text: format!("skipped: {reason}{}", example(targets, view)),
+                role: Role::Muted,
+            });
+        }
+    }
+    lines
+}
+
+/// Who is skipped, where it is only one.
+fn example(targets: &[Target], view: &View<'_>) -> String {
+    match targets {
+        [target] => format!(" ({})", task_name(target, view)),
+        _ => String::new(),
+    }
+}
+
+/// Targets with their exact requests, at most `room` lines.
+fn calls(lines: &mut Vec<Line>, group: &ConfirmGroup, room: usize, view: &View<'_>) {
+    let all = group.will.len();
+    let shown = if all <= room { all } else { room.saturating_sub(1) };
+    let mut line = |text: String| {
+        lines.push(Line { name: String::new(), number: String::new(), text, role: Role::Muted });
+    };
+    for (target, call) in group.will.iter().take(shown) {
+        let name = task_name(target, view);
+        line(match call {
+            Some(call) => format!("{name}  {call}"),
+            None => name,
+        });
+    }
+    if shown < all && room > 0 {
+        line(format!("and {} more", all - shown));
+    }
+}
+
+/// A target within its endpoint: its task's name, and the run where it is one.
+fn task_name(target: &Target, view: &View<'_>) -> String {
+    let named = journal::named(target, view);
+    let name = named.split_once('/').map_or(named.as_str(), |(_, name)| name).to_owned();
+    match &target.run {
+        Some(run) if !name.contains('#') => format!("{name} #{run}"),
+        _ => name,
+    }
+}

@@ -1,0 +1,81 @@
+//! The log of one run, as far as it is read.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::{View, runs, say};
+use crate::console::format::count;
+use crate::console::state::{Detail, LogState};
+use crate::console::theme::Role;
+use crate::console::widgets::{Pen, glyph};
+use crate::fleet::TaskRow;
+
+/// Writes onto the rule above the log which run it is of, and how much of it there is.
+pub(super) fn headline(pen: &mut Pen<'_>, detail: &Detail, row: &TaskRow, view: &View<'_>) {
+    let Some(log) = &detail.log else { return };
+    let run = view.fleet.run(&row.key.endpoint, &log.run);
+    pen.put(glyph::LINE, view.style(Role::Border)).skip(1);
+    if let Some(run) = run {
+        let text = format!("{} {}", runs::state_word(run.state), runs::started(run, view));
+        pen.put(&text, view.style(Role::run(run.state)));
+    } else {
+        pen.put(&format!("run {}", log.run), view.style(Role::Text));
+    }
+    pen.put(" · ", view.style(Role::Muted));
+    pen.put(&count(log.lines.len() + log.dropped_lines, "line"), view.style(Role::Muted));
+    let follow = if log.follow { "following" } else { "f follows" };
+    let end = match (log.complete, log.loading) {
+        (true, _) => "complete",
+        (false, true) => "reading …",
+        (false, false) => follow,
+    };
+    pen.put(" · ", view.style(Role::Muted))
+        .put(end, view.style(if log.follow && !log.complete { Role::Pending } else { Role::Muted }));
+    if log.dropped_bytes > 0 {
+        let text = format!(" · {} dropped to bound it", bytes(log.dropped_bytes));
+        pen.put(&text, view.style(Role::SeverityWarning));
+    }
+    pen.skip(1);
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        0..1_024 => format!("{n} B"),
+        1_024..1_048_576 => format!("{} KiB", n / 1_024),
+        _ => format!("{} MiB", n / 1_048_576),
+    }
+}
+
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
+    let Some(log) = &detail.log else {
+        let text = if view.fleet.runs_of(&row.key).is_empty() {
+            "No run is known, so there is no log.".to_owned()
+        } else if detail.run.is_none() && view.fleet.runs_of(&row.key).iter().all(|run| run.id.is_none()) {
+            format!("{} gives its runs no ids, so it has no logs to ask for.", row.key.endpoint)
+        } else {
+            "Reading the log …".to_owned()
+        };
+        return say(buffer, area, &[(text, Role::Muted)], view);
+    };
+    if let Some(error) = &log.error {
+        let text = format!("The log could not be read: {error}");
+        return say(buffer, area, &[(text, Role::Error)], view);
+    }
+    if log.lines.is_empty() && log.dropped_lines == 0 {
+        return say(buffer, area, &[(empty(log).to_owned(), Role::Muted)], view);
+    }
+    let height = usize::from(area.height);
+    let last = log.lines.len().saturating_sub(height);
+    let top = if log.follow { last } else { detail.top.min(last) };
+    for (text, line) in log.lines.iter().skip(top).take(height).zip(0u16..) {
+        Pen::new(buffer, area, line).skip(1).put(text, view.style(Role::Text));
+    }
+}
+
+const fn empty(log: &LogState) -> &'static str {
+    match (log.complete, log.loading) {
+        (true, _) => "It printed nothing.",
+        (false, true) => "Reading the log …",
+        (false, false) => "It has printed nothing yet.",
+    }
+}

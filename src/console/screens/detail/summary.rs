@@ -1,0 +1,257 @@
+//! What is known of a task, and what may be done to it.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::{View, runs, tasks, words};
+use crate::action::Action;
+use crate::console::format::{self, moment, wrap, zone_word};
+use crate::console::state::Detail;
+use crate::console::theme::Role;
+use crate::console::widgets::{Pen, glyph};
+use crate::fleet::{TaskRow, took_ms};
+use crate::model::{Clean, Evidence, Timing, duration_text};
+
+/// Cells of the names on the left.
+const NAMES: usize = 11;
+
+/// The lines of a summary, as they are gathered.
+struct Lines<'v> {
+    view: &'v View<'v>,
+    /// Cells for what stands right of the names.
+    room: usize,
+    lines: Vec<(&'static str, String, Role)>,
+}
+
+impl Lines<'_> {
+    /// Adds `text` under `name`, wrapped.
+    fn add(&mut self, name: &'static str, text: &str, role: Role) {
+        for (index, piece) in wrap(text, self.room).into_iter().enumerate() {
+            self.lines.push((if index == 0 { name } else { "" }, piece, role));
+        }
+    }
+
+    fn gap(&mut self) {
+        if self.lines.last().is_some_and(|(_, text, _)| !text.is_empty()) {
+            self.lines.push(("", String::new(), Role::Text));
+        }
+    }
+
+    /// `09:41 (in 9m)`.
+    fn at(&self, at: DateTime<Utc>) -> String {
+        let state = self.view.state;
+        let how_far = if at > state.now { format::due(state.now, at) } else { format::ago(state.now, at) };
+        format!("{} ({how_far})", moment(at, state.now, &state.look))
+    }
+}
+
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
+    let room = usize::from(area.width).saturating_sub(NAMES + 3).max(8);
+    let mut lines = Lines { view, room, lines: Vec::new() };
+    state(&mut lines, row);
+    alerts(&mut lines, row);
+    schedule(&mut lines, row);
+    last_run(&mut lines, row);
+    lines.gap();
+    grouping(&mut lines, row);
+    lines.gap();
+    actions(&mut lines, row);
+
+    let height = usize::from(area.height);
+    let top = detail.top.min(lines.lines.len().saturating_sub(height));
+    for ((name, text, role), line) in lines.lines.iter().skip(top).take(height).zip(0u16..) {
+        let mut pen = Pen::new(buffer, area, line);
+        pen.skip(1).field(name, NAMES, view.style(Role::Muted)).skip(1).put(text, view.style(*role));
+    }
+}
+
+fn state(lines: &mut Lines<'_>, row: &TaskRow) {
+    let shown = tasks::StateWord::of(row);
+    let mut text = shown.text();
+    if let Some(since) = row.since {
+        text.push_str(&format!(" since {}", lines.at(since)));
+    }
+    if let Some(word) = row.task.remote_state.as_deref().filter(|word| *word != row.state.word()) {
+        text.push_str(&format!(" · its system says {word:?}"));
+    }
+    lines.add("state", &text, shown.role);
+    if let Some(since) = row.unverified_late_since {
+        let text = format!("would be late since {}, unverified: nothing was read since", lines.at(since));
+        lines.add("", &text, Role::EvidenceUnverified);
+    } else if let Some(since) = row.late_since {
+        lines.add("", &format!("late: its slot was {}", lines.at(since)), Role::Text);
+    }
+    if row.evidence != Evidence::Fresh {
+        let endpoint = lines.view.fleet.endpoint(&row.key.endpoint);
+        let (word, role) = tasks::evidence(row, lines.view);
+        let why = endpoint.and_then(|endpoint| words::trouble(endpoint, lines.view));
+        lines.add("evidence", &why.map_or(word.clone(), |why| format!("{word} · {why}")), role);
+    }
+    for receipt in &row.receipts {
+        let mut text = format!("{} {} {}", glyph::stage(receipt.stage), receipt.verb, receipt.stage);
+        if let Some(message) = &receipt.message {
+            text.push_str(&format!(" · {message}"));
+        }
+        lines.add("sent", &text, Role::stage(receipt.stage));
+    }
+}
+
+fn alerts(lines: &mut Lines<'_>, row: &TaskRow) {
+    let now = lines.view.state.now;
+    let open = lines.view.fleet.alerts();
+    let mut name = "alerts";
+    for found in open.iter().filter(|found| found.key().as_ref() == Some(&row.key)) {
+        let alert = &found.alert;
+        let mut text = format!("{} for {}", alert.kind, format::age(now, alert.since));
+        if !alert.summary.is_empty() {
+            text.push_str(&format!(" · {}", alert.summary));
+        }
+        if let Some(who) = &alert.acknowledged_by {
+            text.push_str(&format!(" · taken by {who}"));
+        }
+        if let Some(until) = alert.silenced_until.filter(|until| *until > now) {
+            text.push_str(&format!(" · silenced until {}", lines.at(until)));
+        }
+        lines.add(name, &text, Role::severity(alert.severity));
+        name = "";
+    }
+}
+
+fn schedule(lines: &mut Lines<'_>, row: &TaskRow) {
+    lines.gap();
+    let task = &row.task;
+    match &task.schedule {
+        None => lines.add("schedule", "on demand only", Role::Muted),
+        Some(schedule) => {
+            let mut text = schedule.text().to_string();
+            if let Timing::Cron { dialect, .. } = &schedule.timing {
+                text.push_str(&format!(" · {} · {dialect} cron", schedule.zone));
+            }
+            if schedule.assumed {
+                text.push_str(" · assumed from its defaults, not told");
+            }
+            lines.add("schedule", &text, Role::Text);
+        }
+    }
+    if let Some(error) = &row.schedule_error {
+        lines.add("", error, Role::Error);
+    }
+    if let Some(at) = row.next_due {
+        let zone = zone_word(&lines.view.state.look);
+        let text = format!("{} {zone}", lines.at(at));
+        lines.add("next due", &text, Role::Text);
+    }
+    let policy = &task.policy;
+    let seconds = |s: u32| duration_text(u64::from(s));
+    let mut limits = vec![
+        format!("late after {}", seconds(policy.start_window_s)),
+        format!("absent after {} more", seconds(policy.lateness_window_s)),
+    ];
+    limits.extend(policy.max_runtime_s.map(|s| format!("may run {}", seconds(s))));
+    limits.extend(policy.heartbeat_timeout_s.map(|s| format!("heartbeat within {}", seconds(s))));
+    limits.extend(policy.min_gap_s.map(|s| format!("not again within {}", seconds(s))));
+    if policy.failure_threshold > 1 {
+        limits.push(format!("failing after {} bad runs", policy.failure_threshold));
+    }
+    if task.schedule.is_some() || limits.len() > 2 {
+        lines.add("limits", &limits.join(" · "), Role::Muted);
+    }
+}
+
+fn last_run(lines: &mut Lines<'_>, row: &TaskRow) {
+    lines.gap();
+    let task = &row.task;
+    for run in &task.active_runs {
+        let mut text = format!("{} · {}", runs::state_word(run.state), runs::took(run, lines.view));
+        if let Some(machine) = &run.machine {
+            text.push_str(&format!(" · on {machine}"));
+        }
+        if let Some(next) = run.next_at {
+            text.push_str(&format!(" · next attempt {}", lines.at(next)));
+        }
+        lines.add("now", &text, Role::run(run.state));
+    }
+    match &task.last_run {
+        None => lines.add("last run", "none is known", Role::Muted),
+        Some(run) => {
+            let mut text = runs::state_word(run.state);
+            if let Some(ended) = run.ended {
+                text.push_str(&format!(" · {}", lines.at(ended)));
+            }
+            if let Some(took) = took_ms(run) {
+                text.push_str(&format!(" · took {}", format::duration(took)));
+            }
+            if let Some(code) = run.exit_code {
+                text.push_str(&format!(" · exit {code}"));
+            }
+            lines.add("last run", &text, Role::run(run.state));
+            if let Some(message) = run.message.as_deref().filter(|message| !message.is_empty()) {
+                lines.add("", message, Role::Text);
+            }
+        }
+    }
+    let retry = &task.retry;
+    if retry.max > 0 {
+        let mut text = format!("{} of {}", retry.attempt, retry.max);
+        if let Some(next) = retry.next_at {
+            text.push_str(&format!(" · next {}", lines.at(next)));
+        }
+        lines.add("retries", &text, Role::Text);
+    }
+}
+
+fn grouping(lines: &mut Lines<'_>, row: &TaskRow) {
+    if let Some(text) = &row.task.description {
+        lines.add("for", text, Role::Text);
+    }
+    if row.task.id.as_raw() != row.task.name.as_str() {
+        lines.add("id", &row.task.id.shown(), Role::Muted);
+    }
+    let team = row.team().map(|team| format!("team {team}"));
+    let machine = row.machine().map(|machine| format!("machine {machine}"));
+    let known = |name: &Clean| matches!(name.as_str(), "team" | "machine");
+    let labels =
+        row.labels.iter().filter(|(name, _)| !known(name)).map(|(name, value)| format!("{name}={value}"));
+    let all: Vec<String> = team.into_iter().chain(machine).chain(labels).collect();
+    if !all.is_empty() {
+        lines.add("belongs to", &all.join(" · "), Role::Text);
+    }
+    let mut name = "remarks";
+    for remark in &row.task.remarks {
+        lines.add(name, remark, Role::Text);
+        name = "";
+    }
+}
+
+/// What may be done, by its keys; what may not, with its reason.
+fn actions(lines: &mut Lines<'_>, row: &TaskRow) {
+    let keymap = &lines.view.state.keymap;
+    let key = |verb| {
+        let action = Action::for_verb(verb);
+        action.and_then(|action| keymap.keys(action).first()).map(ToString::to_string)
+    };
+    let verbs: Vec<_> = row.task.capabilities.iter().collect();
+    let allowed: Vec<String> = verbs
+        .iter()
+        .filter(|(_, refusal)| refusal.is_none())
+        .map(|(verb, _)| key(*verb).map_or_else(|| verb.to_string(), |key| format!("{key} {verb}")))
+        .collect();
+    if !allowed.is_empty() {
+        lines.add("actions", &allowed.join("   "), Role::Text);
+    }
+    // One line per reason, not per verb: many verbs are often refused for the same one.
+    let mut reasons: Vec<(&Clean, Vec<&'static str>)> = Vec::new();
+    for (verb, refusal) in &verbs {
+        let Some(reason) = refusal else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, verbs)) => verbs.push(verb.word()),
+            None => reasons.push((reason, vec![verb.word()])),
+        }
+    }
+    let mut name = if allowed.is_empty() { "actions" } else { "" };
+    for (reason, verbs) in reasons {
+        lines.add(name, &format!("not {}: {reason}", verbs.join(", ")), Role::Disabled);
+        name = "";
+    }
+}

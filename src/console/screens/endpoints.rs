@@ -1,0 +1,98 @@
+//! Endpoints with health, age and errors.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Standing, View, in_view, say, stand, words};
+use crate::console::format::{self, NONE};
+use crate::console::state::{RowKey, Screen};
+use crate::console::theme::Role;
+use crate::console::widgets::{Grid, Row, Slot, glyph};
+use crate::fleet::EndpointRow;
+
+const HEALTH: usize = 0;
+const NAME: usize = 1;
+const KIND: usize = 2;
+const TASKS: usize = 3;
+const LATENCY: usize = 4;
+const LAST_OK: usize = 5;
+const TRIES: usize = 6;
+const GUARD: usize = 7;
+const VERSION: usize = 8;
+const SKEW: usize = 9;
+const URL: usize = 10;
+const SAYS: usize = 11;
+
+pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_>) {
+    let listed = view.state.rows.get(&Screen::Endpoints).filter(|rows| !rows.keys.is_empty());
+    let Some(listed) = listed else {
+        return say(buffer, rows, &words::no_tasks(view), view);
+    };
+    let grid = Grid::fit(
+        vec![
+            Slot::new("HEALTH", 14, 14),
+            Slot::new("NAME", 8, 16),
+            Slot::new("KIND", 8, 11).drop(5),
+            Slot::new("TASKS", 5, 6).drop(4).right(),
+            Slot::new("LATENCY", 7, 7).drop(2).right(),
+            Slot::new("LAST OK", 7, 7).gap(2).drop(1),
+            Slot::new("TRIES", 5, 5).drop(6).right(),
+            Slot::new("GUARD", 7, 9).gap(2).drop(8),
+            Slot::new("VERSION", 7, 10).drop(9),
+            Slot::new("CLOCK", 7, 8).drop(7),
+            Slot::new("URL", 20, 34).drop(10),
+            Slot::new("SAYS", 12, 200).drop(3),
+        ],
+        rows.width,
+    );
+    grid.titles(buffer, titles, view.style(Role::Heading));
+    for (line, key, cursor) in in_view(listed, rows.height) {
+        let RowKey::Endpoint(name) = key else { continue };
+        if let Some(endpoint) = view.fleet.endpoint(name) {
+            row(&mut grid.row(buffer, rows, line), endpoint, view);
+        }
+        stand(buffer, rows, line, Standing { cursor, marked: false }, view);
+    }
+}
+
+fn row(cells: &mut Row<'_>, row: &EndpointRow, view: &View<'_>) {
+    let (text, muted) = (view.style(Role::Text), view.style(Role::Muted));
+    let health = view.style(Role::health(row.health));
+    let now = view.state.now;
+    cells.put(HEALTH, &format!("{} {}", glyph::health(row.health), row.health.word()), health);
+    cells.put(NAME, &row.spec.name.shown(), text);
+    cells.put(KIND, row.spec.kind.word(), muted);
+    cells.put(TASKS, &row.tasks.to_string(), text);
+    let latency = row.latency_step().map_or_else(|| NONE.to_owned(), format::latency);
+    cells.put(LATENCY, &latency, if row.failure.is_some() { muted } else { text });
+    let last = row.last_ok.map_or_else(|| "never".to_owned(), |last| format::ago(now, last));
+    cells.put(LAST_OK, &last, text);
+    cells.put(TRIES, &row.failure.as_ref().map_or_else(String::new, |f| f.tries.to_string()), text);
+    cells.put(GUARD, row.spec.guard.word(), muted);
+    cells.put(VERSION, row.version.as_deref().unwrap_or(NONE), muted);
+    let (clock, role) = clock(row);
+    cells.put(SKEW, &clock, view.style(role));
+    cells.put(URL, row.url.as_deref().or(row.spec.url.as_deref()).unwrap_or(NONE), muted);
+    cells.put(SAYS, &says(row, view), health);
+}
+
+/// How far its clock is from ours.
+fn clock(row: &EndpointRow) -> (String, Role) {
+    match row.skew_ms {
+        None => (NONE.to_owned(), Role::Muted),
+        Some(ms) if ms.unsigned_abs() < 1_000 => ("as ours".to_owned(), Role::Muted),
+        Some(ms) => {
+            let sign = if ms < 0 { '-' } else { '+' };
+            (format!("{sign}{}", format::duration(ms.unsigned_abs())), Role::EvidenceUnverified)
+        }
+    }
+}
+
+fn says(row: &EndpointRow, view: &View<'_>) -> String {
+    if let Some(receipt) = row.receipts.last() {
+        return format!("{} {}", receipt.verb, receipt.stage);
+    }
+    let trouble = words::trouble(row, view).unwrap_or_default();
+    // Its name stands in its own column.
+    trouble.split_once(": ").map(|(_, text)| text.to_owned()).unwrap_or(trouble)
+}

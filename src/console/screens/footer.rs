@@ -1,0 +1,121 @@
+//! The two lines at the bottom: what is said (filter, message, trouble), and
+//! what can be done.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::{View, words};
+use crate::action::Action;
+use crate::console::format::{count, width};
+use crate::console::hints::Hint;
+use crate::console::state::{Input, Screen};
+use crate::console::theme::Role;
+use crate::console::widgets::Pen;
+use crate::model::Severity;
+
+/// Whether the message line is worth its place on a tiny screen.
+pub(super) fn says_something(view: &View<'_>) -> bool {
+    view.state.message.is_some() || view.state.filter.editing
+}
+
+/// Draws the message line; gives where text goes while a filter is typed.
+pub(super) fn message(buffer: &mut Buffer, area: Rect, view: &View<'_>) -> Option<Position> {
+    let state = view.state;
+    if area.is_empty() {
+        return None;
+    }
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.skip(1);
+    let on_tasks = state.screen == Screen::Tasks;
+    if on_tasks && state.filter.editing {
+        return filter(&mut pen, area, view);
+    }
+    if let Some(message) = &state.message {
+        let role = match message.severity {
+            Severity::Critical => Role::Error,
+            Severity::Warning => Role::SeverityWarning,
+            Severity::Info => Role::Text,
+        };
+        pen.put(&message.text, view.style(role));
+    } else if on_tasks && !state.filter.input.text.is_empty() {
+        filter(&mut pen, area, view);
+    } else if on_tasks && !state.marks.is_empty() {
+        pen.put(&format!("{} marked", count(state.marks.len(), "task")), view.style(Role::Mark));
+    } else if let Some(text) = words::worst_trouble(view) {
+        pen.put(&text, view.style(Role::Muted));
+    }
+    None
+}
+
+/// The filter, and to the right how many match or what is wrong with it.
+fn filter(pen: &mut Pen<'_>, area: Rect, view: &View<'_>) -> Option<Position> {
+    let state = view.state;
+    let editing = state.filter.editing;
+    let (note, role) = match &state.filter.error {
+        Some(error) => (error.to_string(), Role::Error),
+        None => (format!("{} of {}", state.tasks.len(), view.fleet.task_count()), Role::Muted),
+    };
+    pen.put(if editing { "/" } else { "filter: " }, view.style(Role::Key));
+    let room = pen.left().saturating_sub(width(&note).min(pen.left() / 2) + 3);
+    let column = input(pen, &state.filter.input, room, view);
+    pen.skip(1);
+    let left = pen.left();
+    pen.skip(left.saturating_sub(width(&note) + 1)).put(&note, view.style(role));
+    editing.then_some(Position::new(column, area.y))
+}
+
+/// Draws a line of text being typed into `room` cells, so that its cursor is
+/// in view; gives the column of the cursor.
+pub(super) fn input(pen: &mut Pen<'_>, input: &Input, room: usize, view: &View<'_>) -> u16 {
+    let before: String = input.text.chars().take(input.cursor).collect();
+    // What is left of the cursor scrolls out, character by character.
+    let mut shown = before.as_str();
+    while width(shown) >= room.max(1) {
+        let mut chars = shown.chars();
+        chars.next();
+        shown = chars.as_str();
+    }
+    let after = &input.text[before.len()..];
+    pen.put(shown, view.style(Role::Input));
+    let column = pen.column();
+    pen.put_within(after, room.saturating_sub(width(shown)), view.style(Role::Input));
+    column
+}
+
+/// Draws as many hints as fit whole, most useful first; help keeps its place.
+pub(super) fn hints(buffer: &mut Buffer, area: Rect, view: &View<'_>, hints: &[Hint]) {
+    let mut pen = Pen::new(buffer, area, 0);
+    pen.skip(1);
+    let help = hints.iter().find(|hint| hint.action == Action::Help);
+    let reserved = help.map_or(0, |hint| cells(hint) + 2);
+    let mut help_drawn = false;
+    for hint in hints {
+        let is_help = hint.action == Action::Help;
+        let keep = if help_drawn || is_help { 0 } else { reserved };
+        if cells(hint) + keep > pen.left() {
+            continue;
+        }
+        let Some(key) = hint.keys.first() else { continue };
+        let (key_role, word_role) = match hint.refusal {
+            Some(_) => (Role::Disabled, Role::Disabled),
+            None => (Role::Key, Role::Muted),
+        };
+        pen.put(&key.to_string(), view.style(key_role));
+        pen.skip(1).put(label(hint.action), view.style(word_role)).skip(2);
+        help_drawn |= is_help;
+    }
+}
+
+fn cells(hint: &Hint) -> usize {
+    hint.keys.first().map_or(0, |key| width(&key.to_string()) + 1 + width(label(hint.action)))
+}
+
+/// A word for the footer: the action's name, shorter where that is long.
+const fn label(action: Action) -> &'static str {
+    match action {
+        Action::Reprioritise => "priority",
+        Action::Acknowledge => "ack",
+        Action::ReloadConfig => "reload",
+        _ => action.spec().name,
+    }
+}

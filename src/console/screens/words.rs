@@ -1,0 +1,115 @@
+//! What is broken or empty, in words: what, since when, and what helps.
+
+use super::View;
+use crate::console::format::{age, count, due, ordinal};
+use crate::document::nearest;
+use crate::fleet::{EndpointRow, Fleet};
+use crate::model::{Health, Kind, TaskState};
+
+/// What is wrong with an endpoint as a whole, in a sentence; `None`: nothing.
+pub(super) fn trouble(row: &EndpointRow, view: &View<'_>) -> Option<String> {
+    let now = view.state.now;
+    let name = &row.spec.name;
+    let place = row.url.as_deref().or(row.spec.url.as_deref());
+    match row.health {
+        Health::Up => None,
+        Health::Degraded => {
+            let what = row.degraded.as_deref().unwrap_or("a part of it can't be read");
+            Some(format!("{name}: {what}"))
+        }
+        Health::Connecting => {
+            Some(place.map_or_else(
+                || format!("{name}: starting …"),
+                |url| format!("{name}: connecting to {url} …"),
+            ))
+        }
+        Health::Down | Health::Unauthorised => {
+            let mut text = format!("{name}: ");
+            match &row.failure {
+                Some(failure) => {
+                    text.push_str(failure.reason.as_str());
+                    let next = if failure.next_try > now {
+                        format!(" · {} try {}", ordinal(failure.tries + 1), due(now, failure.next_try))
+                    } else {
+                        format!(" · {} try now", ordinal(failure.tries + 1))
+                    };
+                    text.push_str(&next);
+                }
+                None => text.push_str(row.health.word()),
+            }
+            if let (Some(last), 1..) = (row.last_ok, row.tasks) {
+                text.push_str(&format!(" · its rows are {} old", age(now, last)));
+            }
+            Some(text)
+        }
+    }
+}
+
+/// The worst endpoint's trouble, for the line that has nothing else to say.
+pub(super) fn worst_trouble(view: &View<'_>) -> Option<String> {
+    let rank = |row: &&EndpointRow| match row.health {
+        Health::Unauthorised => 0,
+        Health::Down => 1,
+        Health::Degraded => 2,
+        Health::Connecting => 3,
+        Health::Up => 4,
+    };
+    let others = view.fleet.endpoints().filter(|row| rank(row) < 2).count().saturating_sub(1);
+    let text = trouble(view.fleet.endpoints().min_by_key(rank)?, view)?;
+    Some(if others == 0 { text } else { format!("{text} · and {others} more") })
+}
+
+/// Why there are no tasks at all, an endpoint a line.
+pub(super) fn no_tasks(view: &View<'_>) -> Vec<(String, crate::console::theme::Role)> {
+    use crate::console::theme::Role;
+    let mut lines: Vec<(String, Role)> = Vec::new();
+    for row in view.fleet.endpoints() {
+        let name = &row.spec.name;
+        match (trouble(row, view), row.health) {
+            (Some(text), Health::Connecting) => lines.push((text, Role::Muted)),
+            (Some(text), _) => lines.push((text, Role::Error)),
+            (None, _) if row.spec.kind == Kind::Vigie => lines.push((
+                format!("{name} has no tasks of yours yet. Add one: `vigie config paths` shows tasks.toml."),
+                Role::Text,
+            )),
+            (None, _) => lines.push((format!("{name} has no tasks."), Role::Text)),
+        }
+    }
+    if lines.is_empty() {
+        lines.push(("No endpoint is configured: `vigie config paths` shows where.".to_owned(), Role::Text));
+    }
+    lines
+}
+
+/// What to say where a filter matches nothing, with the nearest value that would.
+pub(super) fn no_match(filter: &str, fleet: &Fleet) -> String {
+    let mut text = format!("No task matches {filter}.");
+    for term in filter.split_whitespace() {
+        let Some((field, value)) = term.split_once(':') else { continue };
+        let wanted = value.rsplit(',').next().unwrap_or(value);
+        if let Some((near, tasks)) = nearest_value(field, wanted, fleet) {
+            text.push_str(&format!(" Nearest: {field}:{near} ({tasks})."));
+            return text;
+        }
+    }
+    text.push_str(&format!(" {} in all; Esc clears the filter.", count(fleet.task_count(), "task")));
+    text
+}
+
+/// The value of a filter's field that is nearest to `wanted`, with how many tasks have it.
+fn nearest_value(field: &str, wanted: &str, fleet: &Fleet) -> Option<(String, usize)> {
+    let values: Vec<String> = match field {
+        "state" => fleet.tasks().map(|row| row.state.word().to_owned()).collect(),
+        "endpoint" => fleet.tasks().map(|row| row.key.endpoint.to_string()).collect(),
+        "team" => fleet.tasks().filter_map(|row| row.team()).map(ToString::to_string).collect(),
+        "machine" => fleet.tasks().filter_map(|row| row.machine()).map(ToString::to_string).collect(),
+        _ => return None,
+    };
+    let known = TaskState::ALL.iter().any(|state| field == "state" && state.word() == wanted);
+    if known || values.iter().any(|value| value == wanted) {
+        return None;
+    }
+    let near = nearest(wanted, values.iter().map(String::as_str))?.to_owned();
+    let tasks = values.iter().filter(|value| **value == near).count();
+    Some((near, tasks))
+}
