@@ -100,16 +100,23 @@ async fn everything_first_then_what_changed() {
 #[tokio::test]
 async fn a_gap_is_closed_within_the_same_poll() {
     let (server, backend) = native(|seen, _| {
-        if seen.target.starts_with("/api/v1/changes") {
+        if seen.target.contains("since=e1-") {
             problem(410, "the cursor is of another life")
+        } else if seen.target.contains("since=") {
+            problem(400, "no cursor of this version")
         } else {
             all("e2-1", &[task("dump")])
         }
     })
     .await;
-    let polled = backend.poll(Some(&cursor("e1-900"))).await.unwrap();
-    assert_eq!((polled.cursor, polled.snapshot.tasks.coverage), (Some(cursor("e2-1")), Coverage::Complete));
-    assert_eq!(server.seen().len(), 2);
+    for since in ["e1-900", "old format"] {
+        let polled = backend.poll(Some(&cursor(since))).await.unwrap();
+        assert_eq!(
+            (polled.cursor, polled.snapshot.tasks.coverage),
+            (Some(cursor("e2-1")), Coverage::Complete)
+        );
+    }
+    assert_eq!(server.seen().len(), 4);
 }
 
 #[tokio::test]
@@ -139,6 +146,54 @@ async fn a_word_of_a_newer_coordinator_costs_its_own_item_only() {
         let later = backend.poll(polled.cursor.as_ref()).await.unwrap();
         assert_eq!(later.snapshot.degraded, Some(why), "it still can't be read");
     }
+}
+
+#[tokio::test]
+async fn a_broken_tasks_file_is_told_with_every_answer() {
+    let (_server, backend) = native(|seen, _| {
+        let Play::Say(bytes) =
+            (if seen.target.contains("since=") { changes("c2", &[], &[]) } else { all("c1", &[]) })
+        else {
+            unreachable!()
+        };
+        let body = String::from_utf8(bytes).unwrap();
+        let body = body.split_once("\r\n\r\n").unwrap().1;
+        Play::json(200, &body.replacen('{', r#"{"file_problems":["line 3: no such key"],"#, 1))
+    })
+    .await;
+    for since in [None, Some(cursor("c1"))] {
+        let snapshot = backend.poll(since.as_ref()).await.unwrap().snapshot;
+        assert_eq!(snapshot.degraded, Some("tasks file: line 3: no such key".into()));
+    }
+}
+
+#[tokio::test]
+async fn where_too_many_wait_for_changes_it_waits_here() {
+    let (server, backend) = native(|seen, _| {
+        if seen.target.ends_with("wait_s=0") {
+            changes("c2", &[task("dump")], &[])
+        } else {
+            Play::answer(503, &[("retry-after", "1")], r#"{"detail":"too many callers"}"#)
+        }
+    })
+    .await;
+    let since = cursor("c1");
+    let poll = backend.poll(Some(&since));
+    tokio::pin!(poll);
+    tokio::select! {
+        early = &mut poll => panic!("{early:?}"),
+        () = server.asked(1) => {}
+    }
+    // Its answer is on the way; the rest is waiting.
+    tokio::time::pause();
+    tokio::select! {
+        biased;
+        early = &mut poll => panic!("{early:?}"),
+        () = tokio::time::sleep(Duration::from_millis(4_900)) => {}
+    }
+    let polled = poll.await.unwrap();
+    assert_eq!(polled.snapshot.tasks.items.len(), 1);
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[tokio::test]
@@ -231,6 +286,11 @@ async fn the_local_coordinator_is_found_by_its_file() {
     backend.poll(None).await.unwrap();
     assert_eq!(first.seen()[0].header("authorization"), Some("Bearer first"));
     assert_eq!(backend.url().as_ref(), Some(&first.url));
+    fs::remove_file(data.path().join(COORDINATOR_FILE)).unwrap();
+    let url = first.url.clone();
+    drop(first);
+    assert!(backend.poll(None).await.is_err());
+    assert_eq!(backend.url(), Some(url), "it is still known where it was");
     assert!(!format!("{backend:?}").contains("Bearer") && !format!("{backend:?}").contains("token"));
 }
 
@@ -393,6 +453,9 @@ async fn runs_come_page_by_page_up_to_the_limit() {
     );
     let all = backend.runs(&RunsQuery { task: None, limit: 100 }).await.unwrap();
     assert_eq!(all.len(), 4);
+    let before = server.seen().len();
+    assert_eq!(backend.runs(&RunsQuery { task: None, limit: 0 }).await, Ok(vec![]));
+    assert_eq!(server.seen().len(), before);
 }
 
 #[tokio::test]

@@ -7,11 +7,31 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::{Cursor, Polled};
 use crate::model::{Clean, Coverage, Part, Run, RunId, Snapshot, Task};
 use crate::wire::{Changes, Tasks};
 
+/// What an answer tells.
+#[derive(Debug)]
+pub struct Told {
+    snapshot: Snapshot,
+    cursor: String,
+    /// What is wrong with the tasks file: nothing of the answer, but somebody must know.
+    file_problems: Vec<Clean>,
+}
+
+impl Told {
+    /// With what could not be read, in this answer or an earlier one.
+    pub fn polled(self, unread: Option<&Clean>) -> Polled {
+        let file = self.file_problems.iter().map(|problem| format!("tasks file: {problem}"));
+        let problems: Vec<String> = file.chain(unread.map(ToString::to_string)).collect();
+        let degraded = (!problems.is_empty()).then(|| Clean::from(problems.join("; ")));
+        Polled { snapshot: Snapshot { degraded, ..self.snapshot }, cursor: Some(Cursor(self.cursor)) }
+    }
+}
+
 /// A full answer: tasks, queues and alerts are all that there are.
-pub fn full(answer: Tasks, base: Snapshot) -> (Snapshot, String) {
+pub fn full(answer: Tasks, base: Snapshot) -> Told {
     let snapshot = Snapshot {
         server_time: Some(answer.now),
         tasks: Part::complete(answer.tasks),
@@ -20,11 +40,11 @@ pub fn full(answer: Tasks, base: Snapshot) -> (Snapshot, String) {
         alerts: Part::complete(answer.alerts),
         ..base
     };
-    (snapshot, answer.cursor)
+    Told { snapshot, cursor: answer.cursor, file_problems: answer.file_problems }
 }
 
 /// What changed, and what is gone.
-pub fn delta(answer: Changes, base: Snapshot) -> (Snapshot, String) {
+pub fn delta(answer: Changes, base: Snapshot) -> Told {
     let snapshot = Snapshot {
         server_time: Some(answer.now),
         tasks: Part::listed(answer.tasks, answer.gone),
@@ -33,7 +53,7 @@ pub fn delta(answer: Changes, base: Snapshot) -> (Snapshot, String) {
         alerts: Part::listed(answer.alerts, answer.alerts_gone),
         ..base
     };
-    (snapshot, answer.cursor)
+    Told { snapshot, cursor: answer.cursor, file_problems: answer.file_problems }
 }
 
 /// A full answer of which some items can't be read: what was left out, in words.
@@ -45,12 +65,14 @@ struct Rough {
     queues: Vec<Value>,
     alerts: Vec<Value>,
     runs: Vec<Value>,
+    #[serde(default)]
+    file_problems: Vec<Clean>,
 }
 
 /// Reads a full answer item by item, for the case that a newer coordinator
 /// says something of one that we don't know. What can't be read is left out,
-/// so its part is complete for nothing. `None` if not even the envelope can be read.
-pub fn rough(body: &[u8], base: Snapshot) -> Option<(Snapshot, String)> {
+/// so its part is complete for nothing; it is told beside. `None` if not even the envelope can be read.
+pub fn rough(body: &[u8], base: Snapshot) -> Option<(Told, Option<Clean>)> {
     let rough: Rough = serde_json::from_slice(body).ok()?;
     let mut unread = Vec::new();
     let tasks = items::<Task, _>(rough.tasks, "tasks", &mut unread);
@@ -63,10 +85,10 @@ pub fn rough(body: &[u8], base: Snapshot) -> Option<(Snapshot, String)> {
         queues,
         alerts,
         runs: Part::listed(runs.items, Vec::new()),
-        degraded: (!unread.is_empty()).then(|| Clean::from(unread.join("; "))),
         ..base
     };
-    Some((snapshot, rough.cursor))
+    let told = Told { snapshot, cursor: rough.cursor, file_problems: rough.file_problems };
+    Some((told, (!unread.is_empty()).then(|| Clean::from(unread.join("; ")))))
 }
 
 fn items<T: DeserializeOwned, Id>(values: Vec<Value>, what: &str, unread: &mut Vec<String>) -> Part<T, Id> {

@@ -46,7 +46,7 @@ struct State {
     /// The latency of the newest answer that did not wait for a change.
     latency_ms: u64,
     /// What the last full poll could not read; deltas leave it as it was.
-    degraded: Option<Clean>,
+    unread: Option<Clean>,
 }
 
 impl Vigie {
@@ -75,42 +75,50 @@ impl Vigie {
     async fn full(&self) -> Result<Polled, BackendError> {
         let answer = self.locator.send(|session| session.get(&path(&["tasks"]))).await?;
         let base = Snapshot::unchanged(answer.at, answer.latency_ms);
-        let (snapshot, cursor) = match answer.json::<wire::Tasks>() {
-            Ok(tasks) => convert::full(tasks, base),
+        let (told, unread) = match answer.json::<wire::Tasks>() {
+            Ok(tasks) => (convert::full(tasks, base), None),
             Err(error) => convert::rough(&answer.body, base).ok_or(error)?,
         };
         let mut state = self.state();
         state.latency_ms = answer.latency_ms;
-        state.degraded.clone_from(&snapshot.degraded);
-        Ok(Polled { snapshot, cursor: Some(Cursor(cursor)) })
+        state.unread = unread;
+        Ok(told.polled(state.unread.as_ref()))
     }
 
     /// What changed; `None` if there is a gap that only a full poll closes.
     async fn changes(&self, since: &Cursor) -> Result<Option<Polled>, BackendError> {
-        let wait = self.wait.as_secs().to_string();
-        let sent = self.locator.send(|session| {
-            session
-                .get(&path(&["changes"]))
-                .query("since", &since.0)
-                .query("wait_s", &wait)
-                .timeout(self.wait + self.timeout)
-        });
-        let answer = match sent.await {
+        let answer = match self.ask_for_changes(since, self.wait).await {
+            // Too many wait there already: wait here, and take what there is then.
+            Err(BackendError::RateLimited { after: Some(after), .. }) if after <= self.wait => {
+                tokio::time::sleep(self.wait).await;
+                self.ask_for_changes(since, Duration::ZERO).await
+            }
+            other => other,
+        };
+        let answer = match answer {
             Ok(answer) => answer,
-            Err(BackendError::Refused { status: 410, .. }) => return Ok(None),
+            // Too old, or of another version's making.
+            Err(BackendError::Refused { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         // Something that we can't read: a full poll finds out what.
         let Ok(changes) = answer.json::<wire::Changes>() else { return Ok(None) };
-        let mut base = Snapshot::unchanged(answer.at, 0);
-        {
-            let mut state = self.state();
-            state.latency_ms = self.latency_of(&answer).unwrap_or(state.latency_ms);
-            base.latency_ms = state.latency_ms;
-            base.degraded.clone_from(&state.degraded);
-        }
-        let (snapshot, cursor) = convert::delta(changes, base);
-        Ok(Some(Polled { snapshot, cursor: Some(Cursor(cursor)) }))
+        let mut state = self.state();
+        state.latency_ms = self.latency_of(&answer).unwrap_or(state.latency_ms);
+        let base = Snapshot::unchanged(answer.at, state.latency_ms);
+        Ok(Some(convert::delta(changes, base).polled(state.unread.as_ref())))
+    }
+
+    async fn ask_for_changes(&self, since: &Cursor, wait: Duration) -> Result<Answer, BackendError> {
+        let wait_s = wait.as_secs().to_string();
+        let sent = self.locator.send(|session| {
+            session
+                .get(&path(&["changes"]))
+                .query("since", &since.0)
+                .query("wait_s", &wait_s)
+                .timeout(wait + self.timeout)
+        });
+        sent.await
     }
 
     /// The latency of an answer that waited its full time: what is beyond the
@@ -296,6 +304,9 @@ impl Backend for Vigie {
 
     async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
         let mut runs: Vec<Run> = Vec::new();
+        if query.limit == 0 {
+            return Ok(runs);
+        }
         let mut before: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let limit = (query.limit - runs.len()).to_string();

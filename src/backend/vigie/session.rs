@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,7 +16,14 @@ use crate::wire::{COORDINATOR_FILE, CoordinatorFile};
 /// Finds the coordinator, and finds it again after it has moved.
 pub struct Locator {
     source: Source,
-    current: Mutex<Option<Arc<Session>>>,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    session: Option<Arc<Session>>,
+    /// Where it was last, also while nobody answers there.
+    url: Option<String>,
 }
 
 /// Only the place: nothing that could hold a token, however its source prints itself.
@@ -91,7 +98,7 @@ impl Locator {
     pub fn url(&self) -> Option<String> {
         match &self.source {
             Source::Configured { http, .. } => Some(http.url()),
-            Source::Local { .. } => self.cached().map(|session| session.http.url()),
+            Source::Local { .. } => self.current().url.clone(),
         }
     }
 
@@ -131,12 +138,16 @@ impl Locator {
         make(&found).send().await
     }
 
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn cached(&self) -> Option<Arc<Session>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current().session.clone()
     }
 
     fn forget(&self) {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.current().session = None;
     }
 
     /// Reads the source again.
@@ -163,7 +174,7 @@ impl Locator {
             }
         };
         let session = Arc::new(session);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&session));
+        *self.current() = Current { session: Some(Arc::clone(&session)), url: Some(session.http.url()) };
         Ok(session)
     }
 }
