@@ -18,9 +18,11 @@ pub mod msg;
 pub mod screens;
 pub mod state;
 pub mod theme;
+pub mod update;
 pub mod widgets;
 
 pub use effect::{Draft, Effect};
 pub use keymap::Keymap;
 pub use msg::{Event, Msg};
 pub use state::State;
+pub use update::update;

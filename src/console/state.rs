@@ -305,7 +305,7 @@ pub struct Confirm {
 }
 
 /// What lies over the screen. One at a time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Overlay {
     /// The keys of this screen.
     Help {
