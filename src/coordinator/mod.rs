@@ -13,12 +13,18 @@ use std::time::Duration;
 
 mod announce;
 mod api;
+mod builtin;
 mod clock;
+mod db;
+mod domain;
 pub mod engine;
+mod exec;
 mod http;
 mod lease;
 mod lock;
 mod serve;
+mod shell;
+mod tasks_file;
 
 pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};

@@ -2,14 +2,36 @@
 //! through it, is on disk before it is answered, and is seen by everybody who
 //! waits for changes.
 
+mod actor;
+mod message;
+mod shared;
+mod start;
+#[cfg(test)]
+mod tests;
+mod watch_file;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::{Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Run, RunId, Task, TaskId};
+use crate::model::{
+    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Run, RunId, RunState, Task, TaskId,
+};
 
-use super::{Options, SharedClock};
+use super::db::Reader;
+use super::exec::Logs;
+use super::{Options, SharedClock, shell};
+
+use message::{Call, Message};
+use shared::Shared;
+
+pub use message::Doubt;
+
+/// The folder of logs in the data directory.
+pub(super) const LOGS: &str = "logs";
+/// The folder of backups in the data directory.
+pub(super) const BACKUPS: &str = "backups";
 
 /// The state at one moment: immutable, shared, replaced at every change.
 #[derive(Debug, Clone)]
@@ -126,7 +148,12 @@ pub struct LogPiece {
 
 /// Talks to the engine. Cheap to clone. Every mutating call returns once it is on disk.
 #[derive(Debug, Clone)]
-pub struct Engine {}
+pub struct Engine {
+    mailbox: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    reader: Reader,
+    logs: Logs,
+}
 
 impl Engine {
     /// Opens the database under `options.data`, migrates, recovers what a
@@ -135,95 +162,227 @@ impl Engine {
     /// # Errors
     /// A sentence: what could not be opened, where, what to do.
     pub async fn start(options: Options, clock: SharedClock) -> Result<Self, StartError> {
-        todo!()
+        start::start(options, clock).await
     }
+
     /// The current state.
+    #[must_use]
     pub fn view(&self) -> Arc<View> {
-        todo!()
+        self.shared.view()
     }
+
     /// Announces each new revision.
+    #[must_use]
     pub fn revisions(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.shared.revisions()
     }
+
     /// What changed after `revision`; `None` when that is no longer known: read everything.
+    #[must_use]
     pub fn since(&self, revision: u64) -> Option<ChangesSince> {
-        todo!()
+        self.shared.since(revision)
     }
+
     /// For the duplistatus surface.
+    #[must_use]
     pub fn health(&self) -> HealthView {
-        todo!()
+        self.shared.health()
     }
+
     /// Starts (or queues) a run.
+    ///
+    /// # Errors
+    /// Why there is none.
     pub async fn trigger(
         &self,
         task: &TaskId,
         priority: Option<Priority>,
         actor: Actor,
     ) -> Result<Run, Refusal> {
-        todo!()
+        self.call_for_run(Call::Trigger { task: task.clone(), priority }, actor).await
     }
+
     /// Waits until a run has ended, and returns it.
+    ///
+    /// # Errors
+    /// There is no such run, or it can't be read.
     pub async fn ended(&self, run: &RunId) -> Result<Run, Refusal> {
-        todo!()
+        let (reply, ended) = oneshot::channel();
+        let message = Message::WaitEnded { run: run.clone(), reply };
+        self.mailbox.send(message).await.map_err(|_| closed())?;
+        // No answer: it is over already, or the engine has ended. Either way the disk knows.
+        match ended.await {
+            Ok(run) => Ok(run),
+            Err(_) => self.run(run).await,
+        }
     }
+
     /// Stops scheduling a task; survives restart and reload.
+    ///
+    /// # Errors
+    /// Why not.
     pub async fn pause(&self, task: &TaskId, actor: Actor) -> Result<(), Refusal> {
-        todo!()
+        self.call(Call::Pause(task.clone()), actor).await.map(drop)
     }
+
     /// Schedules it again; slots of the pause don't count.
+    ///
+    /// # Errors
+    /// Why not.
     pub async fn resume(&self, task: &TaskId, actor: Actor) -> Result<(), Refusal> {
-        todo!()
+        self.call(Call::Resume(task.clone()), actor).await.map(drop)
     }
+
     /// Runs an ended run's task again, as a new run.
+    ///
+    /// # Errors
+    /// Why not.
     pub async fn retry(&self, run: &RunId, actor: Actor) -> Result<Run, Refusal> {
-        todo!()
+        let run = self.run(run).await?;
+        self.call_for_run(Call::Retry(Box::new(run)), actor).await
     }
+
     /// Unqueues a pending run, or ends one in progress (SIGTERM, then SIGKILL).
+    ///
+    /// # Errors
+    /// Why not.
     pub async fn cancel(&self, run: &RunId, actor: Actor) -> Result<Run, Refusal> {
-        todo!()
+        self.on_active(run, Call::Cancel(run.clone()), actor).await
     }
+
     /// Sets the priority of one pending run.
+    ///
+    /// # Errors
+    /// Why not.
     pub async fn reprioritise_run(
         &self,
         run: &RunId,
         priority: Priority,
         actor: Actor,
     ) -> Result<Run, Refusal> {
-        todo!()
+        self.on_active(run, Call::ReprioritiseRun { run: run.clone(), priority }, actor).await
     }
+
     /// Sets the priority of a task's pending runs, and of those to come.
+    ///
+    /// # Errors
+    /// Why not.
     pub async fn reprioritise_task(
         &self,
         task: &TaskId,
         priority: Priority,
         actor: Actor,
     ) -> Result<(), Refusal> {
-        todo!()
+        self.call(Call::ReprioritiseTask { task: task.clone(), priority }, actor).await.map(drop)
     }
+
     /// Reads `tasks.toml` again; a bad file changes nothing.
+    ///
+    /// # Errors
+    /// Every problem of the file.
     pub async fn reload(&self, actor: Actor) -> Result<(), ReloadError> {
-        todo!()
+        let (reply, done) = oneshot::channel();
+        let gone = || ReloadError { problems: vec![closed().to_string().into()] };
+        self.mailbox
+            .send(Message::Reload { actor: Some(actor), reply: Some(reply) })
+            .await
+            .map_err(|_| gone())?;
+        done.await.map_err(|_| gone())?
     }
+
     /// Runs from disk, newest first.
+    ///
+    /// # Errors
+    /// They can't be read.
     pub async fn runs(&self, filter: RunFilter) -> Result<Vec<Run>, Refusal> {
-        todo!()
+        self.reader.runs(filter).await.map_err(unreadable)
     }
+
     /// One run.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read.
     pub async fn run(&self, run: &RunId) -> Result<Run, Refusal> {
-        todo!()
+        self.reader.run(run).await.map_err(unreadable)?.ok_or_else(|| Refusal::NoRun(run.clone()))
     }
-    /// A piece of a run's log, from byte `offset`, at most `limit` bytes.
+
+    /// A piece of a run's log, from byte `offset`, at most about `limit` bytes.
+    /// Where bytes were dropped, a line in their stead says so.
+    ///
+    /// # Errors
+    /// There is no such run, or its log can't be read.
     pub async fn log(&self, run: &RunId, offset: u64, limit: usize) -> Result<LogPiece, Refusal> {
-        todo!()
+        // Whether it has ended is asked first: what it wrote until then is all there.
+        let ended = self.run(run).await?.state.is_ended();
+        let (logs, id) = (self.logs.clone(), run.clone());
+        let read = shell::blocking(move || logs.read(&id, offset, limit)).await.ok_or_else(closed)?;
+        let mut piece =
+            read.map_err(|error| Refusal::Storage(format!("the log can't be read: {error}").into()))?;
+        piece.complete = ended && piece.bytes.len() < limit;
+        Ok(piece)
     }
+
     /// Flips, newest first.
+    ///
+    /// # Errors
+    /// They can't be read.
     pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, Refusal> {
-        todo!()
+        self.reader.flips(limit).await.map_err(unreadable)
     }
+
     /// Stops scheduling, cancels what runs (in this cut), waits for it, closes the database.
     pub async fn shutdown(self) {
-        todo!()
+        let (reply, done) = oneshot::channel();
+        if self.mailbox.send(Message::Shutdown { reply }).await.is_ok() {
+            let _ = done.await;
+        }
     }
+
+    async fn call(&self, call: Call, actor: Actor) -> Result<Option<Run>, Refusal> {
+        if let Some(key) = &actor.idempotency_key
+            && let Some(answer) = self.reader.answer(key).await.map_err(unreadable)?
+        {
+            return message::same_again(&answer, &call);
+        }
+        let (reply, done) = oneshot::channel();
+        self.mailbox.send(Message::Call { call, actor, reply }).await.map_err(|_| closed())?;
+        done.await.map_err(|_| closed())?
+    }
+
+    async fn call_for_run(&self, call: Call, actor: Actor) -> Result<Run, Refusal> {
+        self.call(call, actor).await?.ok_or_else(|| Refusal::Conflict("it started no run".into()))
+    }
+
+    /// A call on a run that has not ended; of one that has, it says how that ended.
+    async fn on_active(&self, run: &RunId, call: Call, actor: Actor) -> Result<Run, Refusal> {
+        match self.call_for_run(call, actor).await {
+            Err(Refusal::NoRun(_)) => {
+                let state = self.run(run).await?.state;
+                Err(Refusal::Conflict(format!("it is over: it {}", past(state)).into()))
+            }
+            answer => answer,
+        }
+    }
+}
+
+const fn past(state: RunState) -> &'static str {
+    match state {
+        RunState::Succeeded => "succeeded",
+        RunState::Failed => "failed",
+        RunState::Aborted => "was aborted",
+        RunState::Dead => "was lost",
+        RunState::Missed => "was never run",
+        RunState::Queued | RunState::Running => "has not ended",
+    }
+}
+
+fn closed() -> Refusal {
+    Refusal::Storage("it is ending".into())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn unreadable(error: super::db::DbError) -> Refusal {
+    Refusal::Storage(error.to_string().into())
 }
 
 /// The engine can't start.

@@ -1,0 +1,273 @@
+//! Reading, beside the writer: connections of their own, off the async threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use crate::coordinator::domain::{Answer, Loaded, Process, Remembered};
+use crate::coordinator::engine::RunFilter;
+use crate::model::{Alert, Facts, Flip, Policy, Run, RunId, RunningFact, Schedule, TaskId};
+
+use super::DbError;
+use super::rows::{RUN_COLUMNS, from_json, read_alert, read_flip, read_run};
+
+/// Idle connections that are kept.
+const KEPT: usize = 4;
+
+/// Reads the database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    path: Arc<PathBuf>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// A task as the database alone knows it.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Its id.
+    pub id: TaskId,
+    /// Its facts, the active runs among them.
+    pub facts: Facts,
+    /// Its schedule.
+    pub schedule: Option<Schedule>,
+    /// Its windows and limits.
+    pub policy: Policy,
+    /// Whether it is not scheduled.
+    pub paused: bool,
+}
+
+impl Reader {
+    /// Of the database at `path`, which exists.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { path: Arc::new(path.to_owned()), idle: Arc::default() }
+    }
+
+    /// Runs `query` on a thread that may wait.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let reader = self.clone();
+        crate::coordinator::shell::blocking(move || reader.read_here(query)).await.ok_or(DbError::Closed)?
+    }
+
+    /// Runs `query` on this thread.
+    pub(super) fn read_here<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let connection = Connection::open_with_flags(&*self.path, flags)?;
+                connection.busy_timeout(std::time::Duration::from_secs(5))?;
+                connection
+            }
+        };
+        let result = query(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(connection);
+        }
+        result
+    }
+
+    /// Everything that a coordinator takes over at its start, with the
+    /// processes of runs in progress and the task file that was last taken.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn load(&self) -> Result<(Loaded, Vec<(RunId, Process)>, Option<String>), DbError> {
+        self.read(|connection| Ok((load(connection)?, processes(connection)?, task_file(connection)?))).await
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn runs(&self, filter: RunFilter) -> Result<Vec<Run>, DbError> {
+        self.read(move |connection| runs(connection, &filter)).await
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE id = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([id.as_raw()])?;
+            rows.next()?.map(|row| read_run(row).map(|row| row.run)).transpose()
+        })
+        .await
+    }
+
+    /// Flips, newest first.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, DbError> {
+        self.read(move |connection| {
+            let sql = "SELECT task, old, new, reason, computed, noticed, evidence FROM flips ORDER BY seq DESC LIMIT ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let mut flips = Vec::new();
+            while let Some(row) = rows.next()? {
+                flips.push(read_flip(row)?);
+            }
+            Ok(flips)
+        })
+        .await
+    }
+
+    /// Open alerts, oldest first.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn open_alerts(&self) -> Result<Vec<Alert>, DbError> {
+        self.read(open_alerts).await
+    }
+
+    /// What a call with this key was answered.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn answer(&self, key: &str) -> Result<Option<Answer>, DbError> {
+        let key = key.to_owned();
+        self.read(move |connection| {
+            let sql = "SELECT action, target, run, at FROM answers WHERE key = ?1";
+            let found: Option<(String, String, Option<String>, i64)> = connection
+                .query_row(sql, [&key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .optional()?;
+            let Some((action, target, run, at)) = found else { return Ok(None) };
+            let run = run.as_deref().map(from_json).transpose()?;
+            let at = chrono::DateTime::from_timestamp_millis(at).unwrap_or_default();
+            Ok(Some(Answer { key, action, target, run, at }))
+        })
+        .await
+    }
+
+    /// Every defined task, as the database alone knows it.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn overview(&self) -> Result<Vec<Overview>, DbError> {
+        self.read(overview).await
+    }
+}
+
+fn remembered(connection: &Connection) -> Result<Vec<(TaskId, Remembered, Policy, bool)>, DbError> {
+    let sql = "SELECT id, defined, paused, schedule, policy, record FROM tasks ORDER BY id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut tasks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, schedule): (String, Option<String>) = (row.get(0)?, row.get(3)?);
+        let (policy, record): (String, String) = (row.get(4)?, row.get(5)?);
+        let schedule = schedule.as_deref().map(from_json).transpose()?;
+        let known = Remembered { record: from_json(&record)?, schedule, defined: row.get(1)? };
+        tasks.push((TaskId::new(&id), known, from_json(&policy)?, row.get(2)?));
+    }
+    Ok(tasks)
+}
+
+fn load(connection: &Connection) -> Result<Loaded, DbError> {
+    let tasks = remembered(connection)?.into_iter().map(|(id, known, _, _)| (id, known)).collect();
+    let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE ended IS NULL ORDER BY seq");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(read_run(row)?);
+    }
+    let last: Option<i64> = connection.query_row("SELECT max(seq) FROM runs", [], |row| row.get(0))?;
+    let last_seq = last.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
+    Ok(Loaded { tasks, runs, alerts: open_alerts(connection)?, last_seq })
+}
+
+fn processes(connection: &Connection) -> Result<Vec<(RunId, Process)>, DbError> {
+    let sql = "SELECT id, pid, start_ticks FROM runs WHERE ended IS NULL AND pid IS NOT NULL";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut processes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, ticks): (String, i64) = (row.get(0)?, row.get(2)?);
+        let start_ticks = u64::try_from(ticks).unwrap_or(0);
+        processes.push((RunId::new(&id), Process { pid: row.get(1)?, start_ticks }));
+    }
+    Ok(processes)
+}
+
+fn task_file(connection: &Connection) -> Result<Option<String>, DbError> {
+    let sql = "SELECT value FROM meta WHERE name = 'task_file'";
+    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?)
+}
+
+fn open_alerts(connection: &Connection) -> Result<Vec<Alert>, DbError> {
+    let sql = "SELECT task, queue, kind, severity, since, summary FROM alerts WHERE closed IS NULL ORDER BY since, seq";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut alerts = Vec::new();
+    while let Some(row) = rows.next()? {
+        alerts.push(read_alert(row)?);
+    }
+    Ok(alerts)
+}
+
+fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Run>, DbError> {
+    let before = match &filter.before {
+        None => i64::MAX,
+        // A run that is not there has nothing before it.
+        Some(run) => connection
+            .query_row("SELECT seq FROM runs WHERE id = ?1", [run.as_raw()], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0),
+    };
+    let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
+    let of_task = if filter.task.is_some() { "AND task = ?3" } else { "AND ?3 IS NULL" };
+    let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < ?1 {of_task} ORDER BY seq DESC LIMIT ?2");
+    let task = filter.task.as_ref().map(TaskId::as_raw);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![before, limit, task])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(read_run(row)?.run);
+    }
+    Ok(runs)
+}
+
+fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
+    let active = load(connection)?.runs;
+    let mut tasks: Vec<Overview> = remembered(connection)?
+        .into_iter()
+        .filter(|(_, known, _, _)| known.defined)
+        .map(|(id, known, policy, paused)| Overview {
+            id,
+            facts: known.record.facts,
+            schedule: known.schedule,
+            policy,
+            paused,
+        })
+        .collect();
+    for row in active {
+        let Some(task) = tasks.iter_mut().find(|task| task.id == row.run.task) else { continue };
+        let run = row.run;
+        match run.started {
+            Some(started) => {
+                task.facts.running.push(RunningFact { id: run.id, started, last_beat: None });
+            }
+            None if task.facts.queued.is_none() => {
+                let since = run.next_at.or(run.queued).unwrap_or_default();
+                task.facts.queued = Some(crate::model::QueuedFact { since, slot: run.slot });
+            }
+            None => {}
+        }
+    }
+    Ok(tasks)
+}

@@ -1,0 +1,212 @@
+//! The domain's changes as rows, and rows as what they stand for.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, Row, params};
+use serde::de::DeserializeOwned;
+
+use crate::coordinator::domain::{Answer, RunRow, Write};
+use crate::model::{Alert, AlertKey, Clean, Flip, Priority, QueueName, Run, RunId, TaskId};
+
+use super::{DbError, chain};
+
+/// How long an answer is kept for its idempotency key.
+const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
+
+/// As instants are kept.
+pub(super) const fn millis(at: DateTime<Utc>) -> i64 {
+    at.timestamp_millis()
+}
+
+fn opt_millis(at: Option<DateTime<Utc>>) -> Option<i64> {
+    at.map(millis)
+}
+
+fn instant(ms: Option<i64>) -> Option<DateTime<Utc>> {
+    ms.and_then(DateTime::from_timestamp_millis)
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, DbError> {
+    serde_json::to_string(value).map_err(|error| DbError::Row(error.to_string()))
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, DbError> {
+    serde_json::from_str(text).map_err(|error| DbError::Row(error.to_string()))
+}
+
+fn word<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbError> {
+    text.parse().map_err(|error: T::Err| DbError::Row(error.to_string()))
+}
+
+/// Makes one change.
+pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbError> {
+    match write {
+        Write::Task { id, record, schedule, policy, paused } => {
+            let schedule = schedule.as_ref().map(json).transpose()?;
+            let sql = "INSERT INTO tasks (id, defined, paused, schedule, policy, record) VALUES (?1, 1, ?2, ?3, ?4, ?5) \
+                       ON CONFLICT (id) DO UPDATE SET defined = 1, paused = excluded.paused, \
+                       schedule = excluded.schedule, policy = excluded.policy, record = excluded.record";
+            connection.prepare_cached(sql)?.execute(params![
+                id.as_raw(),
+                paused,
+                schedule,
+                json(policy)?,
+                json(record)?
+            ])?;
+        }
+        Write::TaskGone(id) => {
+            connection.execute("UPDATE tasks SET defined = 0 WHERE id = ?1", [id.as_raw()])?;
+        }
+        Write::Run(row) => write_run(connection, row)?,
+        Write::Process(run, process) => {
+            let sql = "UPDATE runs SET pid = ?2, start_ticks = ?3 WHERE id = ?1";
+            let ticks = i64::try_from(process.start_ticks).unwrap_or(i64::MAX);
+            connection.prepare_cached(sql)?.execute(params![run.as_raw(), process.pid, ticks])?;
+        }
+        Write::Flip(flip) => {
+            let sql = "INSERT INTO flips (task, old, new, reason, computed, noticed, evidence) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            connection.prepare_cached(sql)?.execute(params![
+                flip.task.as_raw(),
+                flip.old.word(),
+                flip.new.word(),
+                flip.reason.as_str(),
+                millis(flip.computed),
+                millis(flip.noticed),
+                flip.evidence.word()
+            ])?;
+        }
+        Write::AlertOpened(alert) => {
+            let sql = "INSERT INTO alerts (task, queue, kind, severity, since, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let key = alert.key();
+            let (task, queue, kind) = alert_key(&key);
+            let (severity, summary) = (alert.severity.word(), alert.summary.as_str());
+            let since = millis(alert.since);
+            connection.prepare_cached(sql)?.execute(params![task, queue, kind, severity, since, summary])?;
+        }
+        Write::AlertChanged(alert) => {
+            let sql = "UPDATE alerts SET summary = ?4 WHERE task = ?1 AND queue = ?2 AND kind = ?3 AND closed IS NULL";
+            let key = alert.key();
+            let (task, queue, kind) = alert_key(&key);
+            connection.prepare_cached(sql)?.execute(params![task, queue, kind, alert.summary.as_str()])?;
+        }
+        Write::AlertClosed(key, at) => {
+            let sql = "UPDATE alerts SET closed = ?4 WHERE task = ?1 AND queue = ?2 AND kind = ?3 AND closed IS NULL";
+            let (task, queue, kind) = alert_key(key);
+            connection.prepare_cached(sql)?.execute(params![task, queue, kind, millis(*at)])?;
+        }
+        Write::Audit(audit) => chain::append(connection, audit)?,
+        Write::Answer(answer) => write_answer(connection, answer)?,
+        Write::TaskFile(text) => {
+            let sql = "INSERT INTO meta (name, value) VALUES ('task_file', ?1) \
+                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            connection.execute(sql, [text])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_run(connection: &Connection, row: &RunRow) -> Result<(), DbError> {
+    let run = &row.run;
+    let id = run.id.as_ref().ok_or_else(|| DbError::Row("a run without an id".to_owned()))?;
+    let sql = "INSERT INTO runs (seq, id, task, state, slot, queued, started, ended, duration_ms, exit_code, message, \
+               attempt, priority, next_at, cause) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+               ON CONFLICT (seq) DO UPDATE SET state = excluded.state, started = excluded.started, \
+               ended = excluded.ended, duration_ms = excluded.duration_ms, exit_code = excluded.exit_code, \
+               message = excluded.message, attempt = excluded.attempt, priority = excluded.priority, \
+               next_at = excluded.next_at, pid = NULL, start_ticks = NULL";
+    connection.prepare_cached(sql)?.execute(params![
+        i64::try_from(row.seq).unwrap_or(i64::MAX),
+        id.as_raw(),
+        run.task.as_raw(),
+        run.state.word(),
+        opt_millis(run.slot),
+        opt_millis(run.queued),
+        opt_millis(run.started),
+        opt_millis(run.ended),
+        run.duration_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        run.exit_code,
+        run.message.as_deref(),
+        run.attempt,
+        run.priority.map(Priority::level),
+        opt_millis(run.next_at),
+        run.cause.as_deref(),
+    ])?;
+    Ok(())
+}
+
+fn write_answer(connection: &Connection, answer: &Answer) -> Result<(), DbError> {
+    let old = millis(answer.at - ANSWERS_KEPT);
+    connection.prepare_cached("DELETE FROM answers WHERE at < ?1")?.execute([old])?;
+    let run = answer.run.as_ref().map(json).transpose()?;
+    let sql = "INSERT OR REPLACE INTO answers (key, action, target, run, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let at = millis(answer.at);
+    connection.prepare_cached(sql)?.execute(params![answer.key, answer.action, answer.target, run, at])?;
+    Ok(())
+}
+
+fn alert_key(key: &AlertKey) -> (&str, &str, &'static str) {
+    (
+        key.task.as_ref().map_or("", TaskId::as_raw),
+        key.queue.as_ref().map_or("", QueueName::as_raw),
+        key.kind.word(),
+    )
+}
+
+/// The columns of [`read_run`], in order.
+pub(super) const RUN_COLUMNS: &str = "seq, id, task, state, slot, queued, started, ended, duration_ms, exit_code, \
+                                      message, attempt, priority, next_at, cause";
+
+/// A row of [`RUN_COLUMNS`].
+pub(super) fn read_run(row: &Row<'_>) -> Result<RunRow, DbError> {
+    let id: String = row.get(1)?;
+    let task: String = row.get(2)?;
+    let state: String = row.get(3)?;
+    let mut run = Run::bare(TaskId::new(&task), word(&state)?);
+    run.id = Some(RunId::new(&id));
+    run.slot = instant(row.get(4)?);
+    run.queued = instant(row.get(5)?);
+    run.started = instant(row.get(6)?);
+    run.ended = instant(row.get(7)?);
+    run.duration_ms = row.get::<_, Option<i64>>(8)?.and_then(|ms| u64::try_from(ms).ok());
+    run.exit_code = row.get(9)?;
+    run.message = row.get::<_, Option<String>>(10)?.map(Clean::from);
+    run.attempt = row.get(11)?;
+    run.priority = row.get::<_, Option<u8>>(12)?.and_then(|level| Priority::new(level).ok());
+    run.next_at = instant(row.get(13)?);
+    run.cause = row.get::<_, Option<String>>(14)?.map(Clean::from);
+    let seq: i64 = row.get(0)?;
+    Ok(RunRow { seq: u64::try_from(seq).unwrap_or(0), run })
+}
+
+/// A row of `task, old, new, reason, computed, noticed, evidence`.
+pub(super) fn read_flip(row: &Row<'_>) -> Result<Flip, DbError> {
+    let texts: [String; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(6)?];
+    Ok(Flip {
+        task: TaskId::new(&texts[0]),
+        old: word(&texts[1])?,
+        new: word(&texts[2])?,
+        reason: Clean::line(&texts[3]),
+        computed: instant(row.get(4)?).unwrap_or_default(),
+        noticed: instant(row.get(5)?).unwrap_or_default(),
+        evidence: word(&texts[4])?,
+    })
+}
+
+/// A row of `task, queue, kind, severity, since, summary`.
+pub(super) fn read_alert(row: &Row<'_>) -> Result<Alert, DbError> {
+    let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+    let summary: String = row.get(5)?;
+    Ok(Alert {
+        task: (!texts[0].is_empty()).then(|| TaskId::new(&texts[0])),
+        queue: (!texts[1].is_empty()).then(|| QueueName::new(&texts[1])),
+        kind: word(&texts[2])?,
+        severity: word(&texts[3])?,
+        since: instant(row.get(4)?).unwrap_or_default(),
+        summary: Clean::line(&summary),
+        acknowledged_by: None,
+        silenced_until: None,
+    })
+}

@@ -1,0 +1,131 @@
+//! The one thread that writes: it takes all that waits, commits once, and
+//! then tells everybody.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::coordinator::domain::Write;
+
+use super::{DbError, chain, connect, rows, schema};
+
+/// Jobs that may wait; who comes later waits to hand over.
+const WAITING: usize = 1_024;
+/// Jobs in one commit at most.
+const GROUP: usize = 512;
+
+/// What a commit came to; shared, since a group shares it.
+pub type Written = Result<u64, Arc<DbError>>;
+
+enum Work {
+    Rows(Arc<Vec<Write>>),
+    /// Deletes audit rows before an instant in milliseconds; the answer is how many.
+    CleanAudit(i64),
+}
+
+struct Job {
+    work: Work,
+    done: oneshot::Sender<Written>,
+}
+
+/// Hands rows to the writing thread. Ends it when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    /// Opens the database, brings its schema up to date, and starts the thread.
+    ///
+    /// # Errors
+    /// What `SQLite` says, or that the schema is a newer program's.
+    pub fn open(path: &Path) -> Result<(Self, JoinHandle<()>), DbError> {
+        let mut connection = connect(path)?;
+        schema::migrate(&mut connection)?;
+        let (jobs, waiting) = sync_channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("vigie-writer".to_owned())
+            .spawn(move || write_all(connection, &waiting))
+            .map_err(|error| DbError::File(format!("can't start the writer: {error}")))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Writes all of `writes` or none; returns once they are on disk.
+    ///
+    /// # Errors
+    /// Nothing of them is on disk.
+    pub async fn write(&self, writes: Arc<Vec<Write>>) -> Result<(), Arc<DbError>> {
+        self.hand_over(Work::Rows(writes)).await.map(drop)
+    }
+
+    /// Deletes audit rows before an instant in milliseconds; gives how many.
+    ///
+    /// # Errors
+    /// Nothing is deleted.
+    pub async fn clean_audit(&self, before_ms: i64) -> Written {
+        self.hand_over(Work::CleanAudit(before_ms)).await
+    }
+
+    async fn hand_over(&self, work: Work) -> Written {
+        let (done, written) = oneshot::channel();
+        // The engine has one commit in flight and a built-in one more: there is always room.
+        self.jobs.try_send(Job { work, done }).map_err(|_| Arc::new(DbError::Closed))?;
+        written.await.map_err(|_| Arc::new(DbError::Closed))?
+    }
+}
+
+fn write_all(mut connection: Connection, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let mut group = vec![first];
+        group.extend(waiting.try_iter().take(GROUP - 1));
+        commit(&mut connection, group);
+    }
+    // The last to leave folds the log into the database.
+    let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+}
+
+/// Commits a group as one transaction; if that fails, each job alone, so that
+/// one that can't be written does not take the others with it.
+fn commit(connection: &mut Connection, group: Vec<Job>) {
+    match attempt(connection, &group) {
+        Ok(counts) => {
+            for (job, count) in group.into_iter().zip(counts) {
+                let _ = job.done.send(Ok(count));
+            }
+        }
+        Err(error) if group.len() == 1 => {
+            for job in group {
+                let _ = job.done.send(Err(Arc::new(DbError::Row(error.to_string()))));
+            }
+        }
+        Err(_) => {
+            for job in group {
+                let result = attempt(connection, std::slice::from_ref(&job));
+                let result = result.map(|counts| counts.first().copied().unwrap_or(0)).map_err(Arc::new);
+                let _ = job.done.send(result);
+            }
+        }
+    }
+}
+
+fn attempt(connection: &mut Connection, group: &[Job]) -> Result<Vec<u64>, DbError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut counts = Vec::with_capacity(group.len());
+    for job in group {
+        counts.push(match &job.work {
+            Work::Rows(writes) => {
+                for write in writes.iter() {
+                    rows::apply(&transaction, write)?;
+                }
+                writes.len() as u64
+            }
+            Work::CleanAudit(before) => chain::clean(&transaction, *before)?,
+        });
+    }
+    transaction.commit()?;
+    Ok(counts)
+}

@@ -1,0 +1,308 @@
+//! States, flips and alerts: what the rules of lateness make of the facts.
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{
+    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, Queue, QueueName, QueuedFact, RunState,
+    RunningFact, TaskId, TaskState, duration_text,
+};
+use crate::schedule::{Assessment, Problem, assess, windows};
+
+use super::{Active, Bad, Domain, Entry, FailureAction, Write};
+
+impl Entry {
+    /// The row of a task.
+    pub(super) fn write(&self) -> Write {
+        Write::Task {
+            id: self.definition.id.clone(),
+            record: Box::new(self.record.clone()),
+            schedule: self.definition.schedule.clone(),
+            policy: self.definition.policy,
+            paused: self.is_paused(),
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.record.paused.is_some() || !self.definition.enabled
+    }
+}
+
+impl Domain {
+    /// What the rules are applied to: the record, and the active runs.
+    fn facts(&self, entry: &Entry) -> Facts {
+        let mut facts = entry.record.facts.clone();
+        let mut pending: Option<QueuedFact> = None;
+        for active in entry.active.iter().filter_map(|(_, run)| self.runs.get(run)) {
+            let run = &active.row.run;
+            match (run.state, run.started) {
+                (RunState::Running, Some(started)) => {
+                    facts.running.push(RunningFact { id: run.id.clone(), started, last_beat: None });
+                }
+                _ if pending.is_none() => {
+                    let since = active.waiting_since.or(run.queued).unwrap_or_default();
+                    pending = Some(QueuedFact { since, slot: run.slot });
+                }
+                _ => {}
+            }
+        }
+        facts.queued = pending;
+        facts
+    }
+
+    /// Judges one task: flip, alerts, and when to look again.
+    pub(super) fn judge(&mut self, id: &TaskId, now: DateTime<Utc>) {
+        let Some(entry) = self.tasks.get(id) else { return };
+        let facts = self.facts(entry);
+        let definition = entry.definition.clone();
+        let assessment =
+            assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now);
+        let (stall, stall_at) = self.stall(entry, now);
+        match stall {
+            Some(problem) => {
+                self.stalled.insert(id.clone(), (definition.queue(), problem));
+            }
+            None => {
+                self.stalled.remove(id);
+            }
+        }
+        self.flip(id, &assessment, now);
+        self.judge_alerts(id, &assessment, now);
+        let next_change = assessment.next_change.into_iter().chain(stall_at).min();
+        if let Some(entry) = self.tasks.get_mut(id)
+            && std::mem::take(&mut entry.touched)
+        {
+            let write = entry.write();
+            self.out.writes.push(write);
+        }
+        self.schedule_wake(id, next_change, now);
+        self.tell_task(id, &assessment);
+    }
+
+    fn flip(&mut self, id: &TaskId, assessment: &Assessment, now: DateTime<Utc>) {
+        let Some(entry) = self.tasks.get_mut(id) else { return };
+        let told = entry.reason.take();
+        let (old, new) = (entry.record.state, assessment.state);
+        if old == new {
+            return;
+        }
+        entry.record.state = new;
+        entry.touched = true;
+        let problem = assessment.problems.first().map(|problem| problem.summary.clone());
+        let reason = match new {
+            TaskState::Late | TaskState::Absent => problem.or(told),
+            TaskState::Due => Some("its slot has come".into()),
+            TaskState::Queued if told.is_none() => Some("a run waits".into()),
+            _ => told.or(problem),
+        };
+        let computed = assessment.since.filter(|since| *since <= now).unwrap_or(now);
+        self.out.writes.push(Write::Flip(Flip {
+            task: id.clone(),
+            old,
+            new,
+            reason: reason.unwrap_or_else(|| "by its facts".into()),
+            computed,
+            noticed: now,
+            evidence: Evidence::Fresh,
+        }));
+    }
+
+    /// A run that waits past its lateness window: the problem, or when it will be one.
+    fn stall(&self, entry: &Entry, now: DateTime<Utc>) -> (Option<Problem>, Option<DateTime<Utc>>) {
+        let limit = |active: &Active| {
+            let waiting = active.waiting_since?;
+            let slot = active.row.run.slot.filter(|_| active.row.run.attempt == 0);
+            let interval = slot.and_then(|slot| entry.plan.as_ref()?.interval(slot));
+            let (start, lateness) = windows(&entry.definition.policy, interval);
+            Some(slot.map_or(waiting, |slot| slot.max(waiting)) + start + lateness)
+        };
+        // A task that lets only so many of its own run at once holds itself up, not its queue.
+        let running = entry
+            .active
+            .iter()
+            .filter_map(|(_, run)| self.runs.get(run))
+            .filter(|active| active.row.run.state == RunState::Running)
+            .count();
+        if running >= usize::try_from(entry.definition.at_once()).unwrap_or(usize::MAX) {
+            return (None, None);
+        }
+        let first = entry.active.iter().filter_map(|(_, run)| self.runs.get(run)).filter_map(limit).min();
+        match first {
+            Some(at) if at <= now => {
+                let name = &entry.definition.name;
+                let summary = Clean::from(format!("{name} waits for a place past its lateness window"));
+                let problem = Problem { kind: AlertKind::QueueStalled, since: at, summary, assumed: false };
+                (Some(problem), None)
+            }
+            other => (None, other),
+        }
+    }
+
+    fn judge_alerts(&mut self, id: &TaskId, assessment: &Assessment, now: DateTime<Utc>) {
+        let Some(entry) = self.tasks.get(id) else { return };
+        let quiet = entry.definition.failure_action == FailureAction::Nothing;
+        let bad = entry.record.bad;
+        let last = entry.record.last_run.as_ref().and_then(|run| run.message.clone());
+        let mut wanted: Vec<Alert> = Vec::new();
+        for problem in &assessment.problems {
+            let failed = problem.kind == AlertKind::Failed;
+            if failed && quiet {
+                continue;
+            }
+            let kind = match (failed, bad) {
+                (true, Some(Bad::Exhausted)) => AlertKind::RetriesExhausted,
+                (true, Some(Bad::Overrun)) => AlertKind::Overrun,
+                (true, Some(Bad::Dead)) => AlertKind::Dead,
+                _ => problem.kind,
+            };
+            let summary = match &last {
+                Some(message) if failed => Clean::from(format!("{}: {message}", problem.summary)),
+                _ => problem.summary.clone(),
+            };
+            if wanted.iter().all(|alert| alert.kind != kind) {
+                wanted.push(alert(Some(id.clone()), None, kind, problem.since, summary));
+            }
+        }
+        let open: Vec<AlertKey> =
+            self.alerts.keys().filter(|key| key.task.as_ref() == Some(id)).cloned().collect();
+        for key in open {
+            if wanted.iter().all(|alert| alert.kind != key.kind) {
+                self.close_alert(&key, now);
+            }
+        }
+        for alert in wanted {
+            self.raise(alert);
+        }
+    }
+
+    /// Opens an episode, or changes what the open one says.
+    fn raise(&mut self, mut alert: Alert) {
+        match self.alerts.get_mut(&alert.key()) {
+            Some(open) => {
+                if open.summary == alert.summary {
+                    return;
+                }
+                alert.since = open.since;
+                *open = alert.clone();
+                self.out.writes.push(Write::AlertChanged(alert.clone()));
+            }
+            None => {
+                self.alerts.insert(alert.key(), alert.clone());
+                self.out.writes.push(Write::AlertOpened(alert.clone()));
+            }
+        }
+        let key = alert.key();
+        self.out.alerts.retain(|told| told.key() != key);
+        self.out.alerts_gone.retain(|gone| *gone != key);
+        self.out.alerts.push(alert);
+    }
+
+    pub(super) fn close_alert(&mut self, key: &AlertKey, now: DateTime<Utc>) {
+        if self.alerts.remove(key).is_some() {
+            self.out.writes.push(Write::AlertClosed(key.clone(), now));
+            self.out.alerts.retain(|told| told.key() != *key);
+            self.out.alerts_gone.push(key.clone());
+        }
+    }
+
+    /// Queues as they are now, and the alerts on them.
+    pub(super) fn judge_queues(&mut self, now: DateTime<Utc>) {
+        let queues = self.count_queues();
+        let old = std::mem::take(&mut self.queues);
+        for queue in &queues {
+            if !old.contains(queue) {
+                self.out.queues.push(queue.clone());
+            }
+        }
+        for queue in &old {
+            if queues.iter().all(|now| now.name != queue.name) {
+                self.out.queues_gone.push(queue.name.clone());
+            }
+        }
+        self.queues = queues;
+        let mut wanted: Vec<Alert> = Vec::new();
+        for (queue, problem) in self.stalled.values() {
+            match wanted.iter_mut().find(|alert| alert.queue.as_ref() == Some(queue)) {
+                Some(known) if known.since <= problem.since => {}
+                Some(known) => {
+                    known.since = problem.since;
+                    known.summary = problem.summary.clone();
+                }
+                None => wanted.push(alert(
+                    None,
+                    Some(queue.clone()),
+                    AlertKind::QueueStalled,
+                    problem.since,
+                    problem.summary.clone(),
+                )),
+            }
+        }
+        let open: Vec<AlertKey> = self.alerts.keys().filter(|key| key.queue.is_some()).cloned().collect();
+        for key in open {
+            if wanted.iter().all(|alert| alert.queue != key.queue) {
+                self.close_alert(&key, now);
+            }
+        }
+        for alert in wanted {
+            self.raise(alert);
+        }
+    }
+
+    /// One queue per team that has tasks or active runs, and `default` where tasks have no team.
+    fn count_queues(&self) -> Vec<Queue> {
+        let mut queues: std::collections::BTreeMap<QueueName, Queue> = std::collections::BTreeMap::new();
+        let mut queue_of = |name: QueueName| {
+            queues.entry(name.clone()).or_insert_with(|| Queue {
+                name,
+                depth: 0,
+                by_priority: Some([0; crate::model::Priority::COUNT]),
+                running: 0,
+                stale: 0,
+                oldest_pending: None,
+            });
+        };
+        for entry in self.tasks.values().filter(|entry| entry.definition.built_in().is_none()) {
+            queue_of(entry.definition.queue());
+        }
+        for active in self.runs.values().filter(|active| active.definition.built_in().is_none()) {
+            queue_of(active.definition.queue());
+        }
+        for active in self.runs.values().filter(|active| active.definition.built_in().is_none()) {
+            let Some(queue) = queues.get_mut(&active.definition.queue()) else { continue };
+            let run = &active.row.run;
+            if run.state == RunState::Running {
+                queue.running += 1;
+                continue;
+            }
+            queue.depth += 1;
+            if let Some(by_priority) = &mut queue.by_priority {
+                by_priority[run.priority.unwrap_or_default().index()] += 1;
+            }
+            queue.oldest_pending = queue.oldest_pending.into_iter().chain(run.queued).min();
+        }
+        queues.into_values().collect()
+    }
+}
+
+fn alert(
+    task: Option<TaskId>,
+    queue: Option<QueueName>,
+    kind: AlertKind,
+    since: DateTime<Utc>,
+    summary: Clean,
+) -> Alert {
+    Alert {
+        task,
+        queue,
+        kind,
+        severity: kind.severity(),
+        since,
+        summary,
+        acknowledged_by: None,
+        silenced_until: None,
+    }
+}
+
+/// How long something took or takes, for a sentence.
+pub(super) fn lapse(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    duration_text((to - from).num_seconds().max(0).unsigned_abs())
+}

@@ -1,0 +1,187 @@
+//! What was on disk at the start, and what the task file says now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{Alert, Clean, RunId, RunState, Schedule, TaskId};
+
+use super::{Active, Definition, Domain, Entry, Limits, Record, RunRow, Work, Write};
+
+/// A task as it was remembered.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// What was.
+    pub record: Record,
+    /// The schedule that it had.
+    pub schedule: Option<Schedule>,
+    /// Whether it was defined when the coordinator ended.
+    pub defined: bool,
+}
+
+/// What was on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Tasks by id, also those that are no longer defined.
+    pub tasks: BTreeMap<TaskId, Remembered>,
+    /// Runs that had not ended, in the order of coming.
+    pub runs: Vec<RunRow>,
+    /// Open alerts.
+    pub alerts: Vec<Alert>,
+    /// The newest place in the history.
+    pub last_seq: u64,
+}
+
+impl Domain {
+    /// Takes over what was on disk, for these tasks. Runs that were in
+    /// progress are lost: whoever calls has ended what was left of them.
+    pub fn load(&mut self, loaded: Loaded, definitions: Vec<Definition>, limits: Limits, now: DateTime<Utc>) {
+        self.next_seq = loaded.last_seq + 1;
+        self.limits = limits;
+        self.alerts = loaded.alerts.into_iter().map(|alert| (alert.key(), alert)).collect();
+        let mut remembered = loaded.tasks;
+        for definition in definitions {
+            let id = definition.id.clone();
+            let entry = match remembered.remove(&id) {
+                Some(known) => {
+                    let same = known.defined && known.schedule == definition.schedule;
+                    let mut entry = Entry::new(Arc::new(definition), known.record);
+                    if !same {
+                        entry.forget_slots(now);
+                    }
+                    entry
+                }
+                None => Entry::new(Arc::new(definition), Record::new(now)),
+            };
+            self.add(id, entry);
+        }
+        for (id, known) in remembered {
+            if known.defined {
+                self.out.writes.push(Write::TaskGone(id.clone()));
+            }
+            self.forgotten.insert(id, known.record);
+        }
+        for row in loaded.runs {
+            self.take_over(row, now);
+        }
+        self.doubt_everything();
+        let ids: Vec<TaskId> = self.order.clone();
+        for id in ids {
+            self.advance(&id, now);
+        }
+    }
+
+    fn take_over(&mut self, row: RunRow, now: DateTime<Utc>) {
+        let Some(id) = row.run.id.clone() else { return };
+        let task = row.run.task.clone();
+        let defined = self.tasks.get(&task).map(|entry| entry.definition.clone());
+        let gone = defined.is_none();
+        let definition = defined.unwrap_or_else(|| Arc::new(Definition::new(task.as_raw(), Work::Watched)));
+        let running = row.run.state == RunState::Running;
+        let later = row.run.next_at.is_some_and(|at| at > now);
+        let active = Active { row, definition, stopping: None, waiting_since: None, late_start: None };
+        if running && active.definition.built_in().is_none() {
+            self.queue.occupy(&super::runs::claim(&active));
+        }
+        self.adopt(active);
+        if running {
+            self.lost(&id, now);
+        } else if gone {
+            self.withdraw(&id, &"its task is no longer in tasks.toml".into(), now);
+        } else if !later {
+            self.make_ready(&id, now);
+        }
+    }
+
+    fn add(&mut self, id: TaskId, entry: Entry) {
+        self.dirty.insert(id.clone());
+        self.order.push(id.clone());
+        self.tasks.insert(id, entry);
+    }
+
+    /// Puts these tasks and limits in the place of those before. Pauses,
+    /// histories and active runs stay; pending runs of tasks that are gone are aborted.
+    pub fn replace(&mut self, definitions: Vec<Definition>, limits: Limits, now: DateTime<Utc>) {
+        self.limits = limits;
+        self.order.clear();
+        let mut gone: BTreeSet<TaskId> = self.tasks.keys().cloned().collect();
+        for definition in definitions {
+            let id = definition.id.clone();
+            if gone.remove(&id) {
+                self.order.push(id.clone());
+                self.redefine(&id, definition, now);
+            } else {
+                let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
+                record.forget_slots(now);
+                let entry = Entry::new(Arc::new(definition), record);
+                self.add(id, entry);
+            }
+        }
+        for id in gone {
+            self.drop_task(&id, now);
+        }
+    }
+
+    fn redefine(&mut self, id: &TaskId, definition: Definition, now: DateTime<Utc>) {
+        let Some(entry) = self.tasks.get_mut(id) else { return };
+        if *entry.definition == definition {
+            return;
+        }
+        let old = std::mem::replace(&mut entry.definition, Arc::new(definition));
+        let new = entry.definition.clone();
+        if old.priority != new.priority {
+            entry.record.priority = None;
+        }
+        if old.schedule != new.schedule {
+            entry.plan = new.schedule.as_ref().and_then(|schedule| crate::schedule::Plan::new(schedule).ok());
+        }
+        if old.schedule != new.schedule || old.enabled != new.enabled {
+            entry.forget_slots(now);
+        }
+        entry.touched = true;
+        self.dirty.insert(id.clone());
+        // What runs goes on as it began; what waits is of the new sort.
+        let pending: Vec<RunId> = self.pending_of(id);
+        for run in pending {
+            let Some(active) = self.runs.get_mut(&run) else { continue };
+            let waits = self.queue.remove(super::runs::place(active)).is_some();
+            active.definition = new.clone();
+            if waits {
+                self.queue.push(super::runs::place(active), super::runs::claim(active));
+            }
+        }
+    }
+
+    fn drop_task(&mut self, id: &TaskId, now: DateTime<Utc>) {
+        let why: Clean = "its task is no longer in tasks.toml".into();
+        for run in self.pending_of(id) {
+            self.withdraw(&run, &why, now);
+        }
+        let Some(mut entry) = self.tasks.remove(id) else { return };
+        if let Some(wake) = entry.wake.take() {
+            self.wakes.remove(&(wake, id.clone()));
+        }
+        self.dirty.remove(id);
+        self.stalled.remove(id);
+        let closed: Vec<_> =
+            self.alerts.keys().filter(|key| key.task.as_ref() == Some(id)).cloned().collect();
+        for key in closed {
+            self.close_alert(&key, now);
+        }
+        self.out.writes.push(entry.write());
+        self.out.writes.push(Write::TaskGone(id.clone()));
+        self.out.tasks.retain(|task| task.id != *id);
+        self.out.tasks_gone.push(id.clone());
+        self.forgotten.insert(id.clone(), entry.record);
+    }
+
+    /// Runs of a task that wait for a place or for their next attempt.
+    pub(super) fn pending_of(&self, id: &TaskId) -> Vec<RunId> {
+        let active = self.tasks.get(id).into_iter().flat_map(|entry| entry.active.iter().map(|(_, run)| run));
+        active
+            .filter(|run| self.runs.get(*run).is_some_and(|active| active.row.run.state == RunState::Queued))
+            .cloned()
+            .collect()
+    }
+}

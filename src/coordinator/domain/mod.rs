@@ -1,0 +1,292 @@
+//! What the coordinator decides: tasks, slots, runs, the queue, lateness.
+//!
+//! Pure: no clock, no I/O; `now` is an argument. A transition changes the
+//! state in memory and leaves rows to write and effects to carry out in a
+//! [`Batch`]; nothing is started, answered or shown before its rows are on disk.
+//!
+//! - [`definition`](Definition): what a task is;
+//! - [`queue`](Queue): the order in which pending runs start;
+//! - `load`: what was on disk, and what the file says now;
+//! - `slots`: due times become runs;
+//! - `runs`: a run from its coming to its end, retries among it;
+//! - `calls`: what operators ask for;
+//! - `judge`: states, flips, alerts, and how a task reads from outside.
+
+mod calls;
+mod definition;
+mod ids;
+mod judge;
+mod load;
+mod queue;
+mod record;
+mod runs;
+mod slots;
+mod told;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::model::{Alert, AlertKey, Clean, Run, RunId, RunState, Task, TaskId};
+use crate::schedule::Plan;
+
+pub use definition::{
+    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
+};
+pub use load::{Loaded, Remembered};
+pub use queue::{Claim, Place, Queue};
+pub use record::{
+    Active, Answer, Audit, Bad, Batch, Effect, Outcome, Paused, Process, Record, Refused, RunRow, Stop,
+    Write, legal,
+};
+
+/// Pending runs of one task at most; what comes beyond is missed or refused.
+const MAX_PENDING: usize = 100;
+
+/// A task with what is known of it.
+#[derive(Debug)]
+struct Entry {
+    definition: Arc<Definition>,
+    plan: Option<Plan>,
+    record: Record,
+    /// Runs that have not ended, oldest first.
+    active: BTreeSet<(u64, RunId)>,
+    /// The first slot after the newest that was looked at.
+    next_slot: Option<DateTime<Utc>>,
+    /// When something is to be done about it, as it stands in the index.
+    wake: Option<DateTime<Utc>>,
+    /// As it was last told.
+    told: Option<Arc<Task>>,
+    /// The record differs from the one on disk.
+    touched: bool,
+    /// Why its state changes, for the flip.
+    reason: Option<Clean>,
+}
+
+impl Entry {
+    fn new(definition: Arc<Definition>, record: Record) -> Self {
+        let plan = definition.schedule.as_ref().and_then(|schedule| Plan::new(schedule).ok());
+        let next_slot = plan.as_ref().and_then(|plan| plan.next(record.considered));
+        Self {
+            definition,
+            plan,
+            record,
+            active: BTreeSet::new(),
+            next_slot,
+            wake: None,
+            told: None,
+            touched: true,
+            reason: None,
+        }
+    }
+
+    /// Whether its slots become runs.
+    fn is_scheduled(&self) -> bool {
+        self.plan.is_some()
+            && self.definition.enabled
+            && self.record.paused.is_none()
+            && self.definition.work != Work::Watched
+    }
+
+    /// Slots before `now` no longer count.
+    fn forget_slots(&mut self, now: DateTime<Utc>) {
+        self.record.forget_slots(now);
+        self.next_slot = self.plan.as_ref().and_then(|plan| plan.next(now));
+        self.touched = true;
+    }
+}
+
+/// The state of a coordinator. See the module's text.
+#[derive(Debug)]
+pub struct Domain {
+    scheduling: bool,
+    closing: bool,
+    ids: ids::RunIds,
+    next_seq: u64,
+    limits: Limits,
+    /// Ids in the order of the file, built-ins first.
+    order: Vec<TaskId>,
+    tasks: BTreeMap<TaskId, Entry>,
+    /// Of tasks that were defined once: a pause outlives an edit.
+    forgotten: BTreeMap<TaskId, Record>,
+    runs: BTreeMap<RunId, Active>,
+    queue: Queue,
+    alerts: BTreeMap<AlertKey, Alert>,
+    /// Which tasks hold an alert on their queue open.
+    stalled: BTreeMap<TaskId, (crate::model::QueueName, crate::schedule::Problem)>,
+    wakes: BTreeSet<(DateTime<Utc>, TaskId)>,
+    dirty: BTreeSet<TaskId>,
+    queues: Vec<crate::model::Queue>,
+    /// What is to be known of every task.
+    remarks: Vec<Clean>,
+    out: Batch,
+}
+
+impl Domain {
+    /// Without tasks yet. `seed` is random per start; without `scheduling`
+    /// slots don't become runs, and what is asked for does.
+    #[must_use]
+    pub fn new(seed: u64, scheduling: bool) -> Self {
+        Self {
+            scheduling,
+            closing: false,
+            ids: ids::RunIds::new(seed),
+            next_seq: 1,
+            limits: Limits::default(),
+            order: Vec::new(),
+            tasks: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            queue: Queue::default(),
+            alerts: BTreeMap::new(),
+            stalled: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            queues: Vec::new(),
+            remarks: Vec::new(),
+            out: Batch::default(),
+        }
+    }
+
+    /// Lets time pass, starts what may start, judges what may have changed,
+    /// and gives back everything that has come of it and of the calls before.
+    pub fn settle(&mut self, now: DateTime<Utc>) -> Batch {
+        while let Some((wake, id)) = self.wakes.first().cloned() {
+            if wake > now {
+                break;
+            }
+            self.wakes.pop_first();
+            if let Some(entry) = self.tasks.get_mut(&id) {
+                entry.wake = None;
+            }
+            self.advance(&id, now);
+        }
+        self.start_ready(now);
+        for id in std::mem::take(&mut self.dirty) {
+            self.judge(&id, now);
+        }
+        self.judge_queues(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// When [`Self::settle`] has something to do at the earliest.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<DateTime<Utc>> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// Judges everything anew, whatever is thought to have changed.
+    pub fn doubt_everything(&mut self) {
+        self.dirty.extend(self.tasks.keys().cloned());
+    }
+
+    /// Something to be known of every task: replaces what was.
+    pub fn set_remarks(&mut self, remarks: Vec<Clean>) {
+        if self.remarks != remarks {
+            self.remarks = remarks;
+            self.doubt_everything();
+        }
+    }
+
+    /// Starts nothing more, for good: what waits stays pending, for the next coordinator.
+    pub fn close(&mut self) {
+        self.scheduling = false;
+        self.closing = true;
+    }
+
+    /// Whether it starts nothing more.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// All tasks as they were last told, in the file's order, built-ins first.
+    pub fn told(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.order.iter().filter_map(|id| self.tasks.get(id)?.told.as_ref())
+    }
+
+    /// Ids of the tasks whose slots become runs, in the file's order, built-ins first.
+    pub fn scheduled(&self) -> impl Iterator<Item = &TaskId> {
+        self.order.iter().filter(|id| self.scheduling && self.tasks.get(*id).is_some_and(Entry::is_scheduled))
+    }
+
+    /// When the newest good run of each task ended, where there is one.
+    pub fn last_successes(&self) -> impl Iterator<Item = (&TaskId, DateTime<Utc>)> {
+        self.order.iter().filter_map(|id| Some((id, self.tasks.get(id)?.record.last_success?)))
+    }
+
+    /// Queues as they were last told, by name.
+    #[must_use]
+    pub fn queues(&self) -> &[crate::model::Queue] {
+        &self.queues
+    }
+
+    /// Open alerts, oldest first.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<Alert> {
+        let mut alerts: Vec<Alert> = self.alerts.values().cloned().collect();
+        alerts.sort_by_key(|alert| alert.since);
+        alerts
+    }
+
+    /// A run that has not ended.
+    #[must_use]
+    pub fn active(&self, run: &RunId) -> Option<&Active> {
+        self.runs.get(run)
+    }
+
+    /// Runs in progress.
+    pub fn running(&self) -> impl Iterator<Item = &Active> {
+        self.runs.values().filter(|active| active.row.run.state == RunState::Running)
+    }
+
+    /// Whether a task is defined.
+    #[must_use]
+    pub fn knows(&self, task: &TaskId) -> bool {
+        self.tasks.contains_key(task)
+    }
+
+    fn mark(&mut self, task: &TaskId) {
+        self.dirty.insert(task.clone());
+    }
+
+    /// Writes a run and tells of it.
+    fn note_run(&mut self, row: &RunRow) {
+        self.out.writes.push(Write::Run(Box::new(row.clone())));
+        self.tell_run(&row.run);
+    }
+
+    fn tell_run(&mut self, run: &Run) {
+        self.out.runs.retain(|told| told.id != run.id);
+        self.out.runs.push(run.clone());
+    }
+
+    /// Sets when a task is looked at next.
+    fn schedule_wake(&mut self, id: &TaskId, next_change: Option<DateTime<Utc>>, now: DateTime<Utc>) {
+        let Some(entry) = self.tasks.get(id) else { return };
+        let slot = entry.next_slot.filter(|_| self.scheduling && entry.is_scheduled());
+        let runs = entry.active.iter().filter_map(|(_, run)| {
+            let active = self.runs.get(run)?;
+            active.deadline().or_else(|| active.row.run.next_at.filter(|_| active.waiting_since.is_none()))
+        });
+        // A change that is said to be past would wake for ever.
+        let change = next_change.map(|at| if at <= now { now + TimeDelta::seconds(1) } else { at });
+        let wake = runs.chain(slot).chain(change).min();
+        let old = entry.wake;
+        if old != wake {
+            if let Some(old) = old {
+                self.wakes.remove(&(old, id.clone()));
+            }
+            if let Some(wake) = wake {
+                self.wakes.insert((wake, id.clone()));
+            }
+            if let Some(entry) = self.tasks.get_mut(id) {
+                entry.wake = wake;
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What is kept of tasks and runs, and what a transition gives back: rows to
+//! write, and effects to carry out once they are written.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Run, RunId, RunState, Schedule, Task,
+    TaskId, TaskState,
+};
+
+use super::{Definition, Work};
+
+/// What is remembered of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What lateness is judged by, without the active runs: those are rows of their own.
+    pub facts: Facts,
+    /// The newest slot that was looked at.
+    pub considered: DateTime<Utc>,
+    /// The state as of the last flip.
+    pub state: TaskState,
+    /// Since when, and by whom, it is paused.
+    #[serde(default)]
+    pub paused: Option<Paused>,
+    /// The priority that an operator set.
+    #[serde(default)]
+    pub priority: Option<crate::model::Priority>,
+    /// The newest run that has ended.
+    #[serde(default)]
+    pub last_run: Option<Run>,
+    /// When the newest good run ended.
+    #[serde(default)]
+    pub last_success: Option<DateTime<Utc>>,
+    /// What the newest bad run ended by.
+    #[serde(default)]
+    pub bad: Option<Bad>,
+}
+
+impl Record {
+    /// Of a task that came to be now.
+    #[must_use]
+    pub fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            facts: Facts { since: Some(now), ..Facts::default() },
+            considered: now,
+            state: TaskState::Healthy,
+            paused: None,
+            priority: None,
+            last_run: None,
+            last_success: None,
+            bad: None,
+        }
+    }
+
+    /// Slots before `now` no longer count.
+    pub fn forget_slots(&mut self, now: DateTime<Utc>) {
+        self.facts.since = Some(now);
+        self.considered = now;
+    }
+
+    /// A slot was dealt with.
+    pub fn satisfy(&mut self, slot: Option<DateTime<Utc>>) {
+        self.facts.satisfied = self.facts.satisfied.max(slot);
+    }
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// By whom.
+    pub by: Clean,
+}
+
+/// What a bad run ended by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bad {
+    /// A bad exit.
+    Failed,
+    /// A bad exit after the last retry.
+    Exhausted,
+    /// Its max runtime.
+    Overrun,
+    /// The coordinator's own end.
+    Dead,
+}
+
+/// A run with its place in the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// The order of coming; unique, grows.
+    pub seq: u64,
+    /// The run.
+    pub run: Run,
+}
+
+/// The process that carries a run out, so that it can be known again after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its process id, which is its group's too.
+    pub pid: u32,
+    /// When the kernel says that it started, in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+/// Why a run is being stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// An operator, or the coordinator's own end; the message says which.
+    Asked(Clean),
+    /// Its max runtime.
+    Overrun,
+}
+
+/// How the work of a run came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it is good.
+    pub good: bool,
+    /// The exit code, where there is one.
+    pub exit_code: Option<i32>,
+    /// The error, or the last words.
+    pub message: Option<Clean>,
+}
+
+/// A run that has not ended.
+#[derive(Debug, Clone)]
+pub struct Active {
+    /// Its row.
+    pub row: RunRow,
+    /// Its task as it was when the run came to be.
+    pub definition: Arc<Definition>,
+    /// Why it is being stopped, if it is.
+    pub stopping: Option<Stop>,
+    /// Since when it waits for a place; `None` while it runs, or waits for its next attempt.
+    pub waiting_since: Option<DateTime<Utc>>,
+    /// It started after its start window.
+    pub late_start: Option<Clean>,
+}
+
+impl Active {
+    /// When it has to end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<DateTime<Utc>> {
+        if self.row.run.state != RunState::Running || self.stopping.is_some() {
+            return None;
+        }
+        let max = self.definition.policy.max_runtime_s?;
+        Some(self.row.run.started? + TimeDelta::seconds(i64::from(max)))
+    }
+}
+
+/// Whether a run may go from one state to another. `None`: it comes to be.
+#[must_use]
+pub const fn legal(from: Option<RunState>, to: RunState) -> bool {
+    use RunState::{Aborted, Dead, Failed, Missed, Queued, Running, Succeeded};
+    match from {
+        None => matches!(to, Queued | Running | Missed),
+        Some(Queued) => matches!(to, Queued | Running | Aborted),
+        Some(Running) => matches!(to, Running | Queued | Succeeded | Failed | Aborted | Dead),
+        Some(_) => false,
+    }
+}
+
+/// One change on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A task as it is now remembered.
+    Task {
+        /// Which.
+        id: TaskId,
+        /// What is remembered.
+        record: Box<Record>,
+        /// Its schedule, so that lateness can be judged from the database alone.
+        schedule: Option<Schedule>,
+        /// Its windows and limits, for the same.
+        policy: Policy,
+        /// Whether it is not scheduled.
+        paused: bool,
+    },
+    /// A task is no longer defined. What is remembered stays.
+    TaskGone(TaskId),
+    /// A run as it is now.
+    Run(Box<RunRow>),
+    /// The process of a run.
+    Process(RunId, Process),
+    /// A flip.
+    Flip(Flip),
+    /// An episode begins.
+    AlertOpened(Alert),
+    /// An open episode reads otherwise.
+    AlertChanged(Alert),
+    /// An episode ends.
+    AlertClosed(AlertKey, DateTime<Utc>),
+    /// Somebody did, or tried, something.
+    Audit(Audit),
+    /// The answer to a call that came with an idempotency key.
+    Answer(Answer),
+    /// The text of the task file that was last taken.
+    TaskFile(String),
+}
+
+/// A row of the audit log, without its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: Clean,
+    /// A verb's word.
+    pub action: &'static str,
+    /// On what: a task's or a run's id.
+    pub target: Clean,
+    /// With what.
+    pub detail: Clean,
+    /// `ok`, or why not.
+    pub outcome: Clean,
+}
+
+/// What a call was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The caller's key.
+    pub key: String,
+    /// The verb's word.
+    pub action: String,
+    /// On what.
+    pub target: String,
+    /// The run that was answered with, if any.
+    pub run: Option<Run>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Something to do once the rows are on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Carry a run out.
+    Start {
+        /// The run.
+        run: RunId,
+        /// What to do.
+        work: Work,
+        /// Which retry it is.
+        attempt: u32,
+        /// Of what task.
+        task: TaskId,
+        /// Between SIGTERM and SIGKILL.
+        kill_grace: std::time::Duration,
+    },
+    /// End a run's process group.
+    Stop(RunId),
+}
+
+/// What a step of the domain comes to.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Rows, in order.
+    pub writes: Vec<Write>,
+    /// Effects, in order.
+    pub effects: Vec<Effect>,
+    /// Tasks that are new or read otherwise.
+    pub tasks: Vec<Arc<Task>>,
+    /// Tasks that are gone.
+    pub tasks_gone: Vec<TaskId>,
+    /// Runs that are new or changed, as they are now.
+    pub runs: Vec<Run>,
+    /// Queues that are new or changed.
+    pub queues: Vec<Queue>,
+    /// Queues that are gone.
+    pub queues_gone: Vec<QueueName>,
+    /// Alerts that are new or changed.
+    pub alerts: Vec<Alert>,
+    /// Alerts that are closed.
+    pub alerts_gone: Vec<AlertKey>,
+}
+
+impl Batch {
+    /// Whether nothing is to be told.
+    #[must_use]
+    pub fn tells_nothing(&self) -> bool {
+        self.tasks.is_empty()
+            && self.tasks_gone.is_empty()
+            && self.runs.is_empty()
+            && self.queues.is_empty()
+            && self.queues_gone.is_empty()
+            && self.alerts.is_empty()
+            && self.alerts_gone.is_empty()
+    }
+}
+
+/// A call that was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// No task of that id.
+    NoTask(TaskId),
+    /// No run of that id that is not over.
+    NoRun(RunId),
+    /// The state forbids it.
+    Conflict(Clean),
+}

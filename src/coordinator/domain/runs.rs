@@ -1,0 +1,335 @@
+//! A run from its coming to its end.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::model::{Clean, Policy, Priority, Run, RunId, RunState, TaskId, duration_text};
+
+use super::{
+    Active, Bad, Claim, Definition, Domain, Effect, FailureAction, Outcome, Place, Process, RetryOn,
+    RetryRule, RunRow, Stop, Write,
+};
+
+/// The longest pause between two attempts.
+const MAX_DELAY: Duration = Duration::from_secs(86_400);
+
+/// The pause before retry number `attempt` (from 1). `share` is from 0 to 1, for the jitter.
+pub(super) fn retry_delay(rule: &RetryRule, attempt: u32, share: f64) -> TimeDelta {
+    let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+    let seconds = rule.delay.as_secs_f64() * rule.backoff.powi(exponent) * share.mul_add(rule.jitter, 1.0);
+    let delay = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_DELAY).min(MAX_DELAY);
+    TimeDelta::milliseconds(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// How the work of a run ended.
+struct End {
+    state: RunState,
+    bad: Option<Bad>,
+    retry_on: Option<RetryOn>,
+    message: Option<Clean>,
+    exit_code: Option<i32>,
+}
+
+impl End {
+    fn of(active: &Active, outcome: Outcome) -> Self {
+        let Outcome { good, exit_code, message } = outcome;
+        match &active.stopping {
+            Some(Stop::Asked(why)) => Self {
+                state: RunState::Aborted,
+                bad: Some(Bad::Failed),
+                retry_on: None,
+                message: Some(why.clone()),
+                exit_code,
+            },
+            Some(Stop::Overrun) => {
+                let max = duration_text(u64::from(active.definition.policy.max_runtime_s.unwrap_or(0)));
+                let message = Some(Clean::from(format!("over its max runtime of {max}")));
+                Self {
+                    state: RunState::Aborted,
+                    bad: Some(Bad::Overrun),
+                    retry_on: Some(RetryOn::Overrun),
+                    message,
+                    exit_code,
+                }
+            }
+            None if good => {
+                Self { state: RunState::Succeeded, bad: None, retry_on: None, message, exit_code }
+            }
+            None => Self {
+                state: RunState::Failed,
+                bad: Some(Bad::Failed),
+                retry_on: Some(RetryOn::Failed),
+                message,
+                exit_code,
+            },
+        }
+    }
+
+    fn lost() -> Self {
+        Self {
+            state: RunState::Dead,
+            bad: Some(Bad::Dead),
+            retry_on: Some(RetryOn::Dead),
+            message: Some("the coordinator ended while it ran".into()),
+            exit_code: None,
+        }
+    }
+}
+
+impl Domain {
+    pub(super) const fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        seq
+    }
+
+    /// A run comes to be: it waits, or starts at once if it is a built-in's.
+    pub(super) fn enqueue(
+        &mut self,
+        id: &TaskId,
+        priority: Option<Priority>,
+        cause: &str,
+        slot: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Option<RunId> {
+        let entry = self.tasks.get_mut(id)?;
+        let definition = entry.definition.clone();
+        let mut run = Run::bare(id.clone(), RunState::Queued);
+        let run_id = self.ids.next(now);
+        run.id = Some(run_id.clone());
+        run.slot = slot;
+        run.queued = Some(now);
+        run.priority = Some(priority.or(entry.record.priority).unwrap_or(definition.priority));
+        run.cause = Some(Clean::line(cause));
+        let row = RunRow { seq: self.take_seq(), run };
+        self.note_run(&row);
+        self.adopt(Active { row, definition, stopping: None, waiting_since: None, late_start: None });
+        self.make_ready(&run_id, now);
+        Some(run_id)
+    }
+
+    /// Takes a run that has not ended among those of its task.
+    pub(super) fn adopt(&mut self, active: Active) {
+        let Some(id) = active.row.run.id.clone() else { return };
+        if let Some(entry) = self.tasks.get_mut(&active.row.run.task) {
+            entry.active.insert((active.row.seq, id.clone()));
+            self.dirty.insert(active.row.run.task.clone());
+        }
+        self.runs.insert(id, active);
+    }
+
+    /// A run waits for its place from now on.
+    pub(super) fn make_ready(&mut self, run: &RunId, now: DateTime<Utc>) {
+        let Some(active) = self.runs.get_mut(run) else { return };
+        active.waiting_since = Some(now);
+        if active.row.run.next_at.take().is_some() {
+            let row = active.row.clone();
+            self.note_run(&row);
+        }
+        if let Some(active) = self.runs.get(run) {
+            if active.definition.built_in().is_none() {
+                self.queue.push(place(active), claim(active));
+            }
+            let task = active.row.run.task.clone();
+            self.mark(&task);
+        }
+    }
+
+    /// Starts built-ins that were asked for, and as many others as may start.
+    pub(super) fn start_ready(&mut self, now: DateTime<Utc>) {
+        if self.closing {
+            return;
+        }
+        let built_ins: Vec<RunId> = self
+            .dirty
+            .iter()
+            .filter_map(|id| self.tasks.get(id))
+            .filter(|entry| entry.definition.built_in().is_some())
+            .flat_map(|entry| entry.active.iter().map(|(_, run)| run.clone()))
+            .filter(|run| self.runs.get(run).is_some_and(|active| active.waiting_since.is_some()))
+            .collect();
+        for run in built_ins {
+            self.start(&run, now);
+        }
+        while let Some(claim) = self.queue.start_next(&self.limits) {
+            self.start(&claim.run, now);
+        }
+    }
+
+    fn start(&mut self, id: &RunId, now: DateTime<Utc>) {
+        let Some(active) = self.runs.get_mut(id) else { return };
+        let run = &mut active.row.run;
+        active.waiting_since = None;
+        run.state = RunState::Running;
+        run.started = Some(now);
+        run.message = None;
+        let (task, slot, attempt) = (run.task.clone(), run.slot, run.attempt);
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.record.satisfy(slot);
+            let facts = &mut entry.record.facts;
+            facts.previous_start = facts.last_start.replace(now);
+            entry.touched = true;
+            entry.reason =
+                Some(Clean::from(format!("run started ({})", run.cause.as_deref().unwrap_or("manual"))));
+            if let (Some(slot), Some(plan), 0) = (slot, &entry.plan, attempt) {
+                let window = crate::schedule::windows(&entry.definition.policy, plan.interval(slot)).0;
+                let waited = run.queued.is_some_and(|queued| queued - slot <= window);
+                if now - slot > window && waited {
+                    let late = super::judge::lapse(slot, now);
+                    active.late_start = Some(Clean::from(format!("started {late} late (cause: queue)")));
+                    run.message.clone_from(&active.late_start);
+                }
+            }
+        }
+        let effect = Effect::Start {
+            run: id.clone(),
+            work: active.definition.work.clone(),
+            attempt,
+            task: task.clone(),
+            kill_grace: active.definition.kill_grace,
+        };
+        let row = active.row.clone();
+        self.note_run(&row);
+        self.out.effects.push(effect);
+        self.mark(&task);
+    }
+
+    /// The process of a run is known.
+    pub fn started(&mut self, run: &RunId, process: Process) {
+        if self.runs.contains_key(run) {
+            self.out.writes.push(Write::Process(run.clone(), process));
+        }
+    }
+
+    /// The work of a run has ended.
+    pub fn finished(&mut self, id: &RunId, outcome: Outcome, now: DateTime<Utc>) {
+        if let Some(active) = self.runs.get(id).filter(|active| active.row.run.state == RunState::Running) {
+            let end = End::of(active, outcome);
+            self.end_attempt(id, end, now);
+        }
+    }
+
+    /// Nobody knows how a run ended: its coordinator ended first.
+    pub fn lost(&mut self, id: &RunId, now: DateTime<Utc>) {
+        self.end_attempt(id, End::lost(), now);
+    }
+
+    fn end_attempt(&mut self, id: &RunId, end: End, now: DateTime<Utc>) {
+        let Some(active) = self.runs.get_mut(id) else { return };
+        let definition = active.definition.clone();
+        let task = active.row.run.task.clone();
+        active.stopping = None;
+        if definition.built_in().is_none() {
+            self.queue.release(&task, definition.queue().as_raw());
+        }
+        self.dirty.insert(task.clone());
+        let run = &mut active.row.run;
+        run.exit_code = end.exit_code;
+        let retries = &definition.retry;
+        let defined = self.tasks.contains_key(&task);
+        let again = end.retry_on.is_some_and(|on| retries.on.contains(&on));
+        if again && defined && run.attempt < retries.count {
+            run.attempt += 1;
+            let pause = retry_delay(retries, run.attempt, self.ids.share());
+            run.state = RunState::Queued;
+            run.started = None;
+            run.next_at = Some(now + pause);
+            let why = end.message.as_deref().unwrap_or("failed");
+            run.message =
+                Some(Clean::from(format!("attempt {} of {}: {why}", run.attempt, retries.count + 1)));
+            if let Some(entry) = self.tasks.get_mut(&task) {
+                entry.reason.clone_from(&run.message);
+            }
+            let row = active.row.clone();
+            self.note_run(&row);
+            return;
+        }
+        let exhausted = end.bad == Some(Bad::Failed) && run.attempt > 0 && end.state == RunState::Failed;
+        let bad = if exhausted { Some(Bad::Exhausted) } else { end.bad };
+        run.message = match (end.message, &active.late_start) {
+            (Some(message), Some(late)) => Some(Clean::from(format!("{message}; {late}"))),
+            (message, late) => message.or_else(|| late.clone()),
+        };
+        self.end_run(id, end.state, bad, now);
+        if let (Some(_), FailureAction::Run(other)) = (bad, &definition.failure_action) {
+            let cause = format!("failure of {task}");
+            if self.room_for_one_more(other) {
+                self.enqueue(other, None, &cause, None, now);
+            }
+        }
+    }
+
+    pub(super) fn room_for_one_more(&self, task: &TaskId) -> bool {
+        self.tasks.get(task).is_some_and(|entry| {
+            let limit = if entry.definition.built_in().is_some() { 1 } else { super::MAX_PENDING };
+            entry.active.len() < limit
+        })
+    }
+
+    /// A run is over. `bad` counts for its task; `None` with a bad state is a run that never began.
+    pub(super) fn end_run(&mut self, id: &RunId, state: RunState, bad: Option<Bad>, now: DateTime<Utc>) {
+        let Some(mut active) = self.runs.remove(id) else { return };
+        let run = &mut active.row.run;
+        run.state = state;
+        run.next_at = None;
+        run.ended = Some(now);
+        run.duration_ms =
+            run.started.and_then(|started| u64::try_from((now - started).num_milliseconds()).ok());
+        if let Some(entry) = self.tasks.get_mut(&run.task) {
+            entry.active.remove(&(active.row.seq, id.clone()));
+            entry.touched = true;
+            entry.record.satisfy(run.slot);
+            entry.record.last_run = Some(run.clone());
+            entry.reason = Some(match &run.message {
+                Some(message) => Clean::from(format!("run {state}: {message}")),
+                None => Clean::from(format!("run {state}")),
+            });
+            if run.started.is_some() {
+                let policy = entry.definition.policy;
+                entry.record.count(bad, &policy, now);
+            }
+        }
+        let row = active.row;
+        self.mark(&row.run.task.clone());
+        self.note_run(&row);
+    }
+}
+
+impl super::Record {
+    /// Counts an ended run for thresholds.
+    fn count(&mut self, bad: Option<Bad>, policy: &Policy, now: DateTime<Utc>) {
+        self.bad = bad.or(self.bad);
+        let facts = &mut self.facts;
+        facts.last_end = Some(now);
+        if bad.is_some() {
+            if facts.good_streak >= policy.recovery_threshold.max(1) {
+                facts.was_failing = false;
+            }
+            facts.bad_streak = facts.bad_streak.saturating_add(1);
+            facts.good_streak = 0;
+        } else {
+            self.last_success = Some(now);
+            if facts.bad_streak > 0 {
+                facts.was_failing |= facts.bad_streak >= policy.failure_threshold.max(1);
+                facts.bad_streak = 0;
+                facts.good_streak = 0;
+            }
+            facts.good_streak = facts.good_streak.saturating_add(1);
+        }
+    }
+}
+
+pub(super) fn place(active: &Active) -> Place {
+    Place { priority: active.row.run.priority.unwrap_or_default(), seq: active.row.seq }
+}
+
+pub(super) fn claim(active: &Active) -> Claim {
+    let definition: &Definition = &active.definition;
+    Claim {
+        run: active.row.run.id.clone().unwrap_or_else(|| RunId::new("")),
+        task: active.row.run.task.clone(),
+        queue: definition.queue().as_raw().to_owned(),
+        at_once: definition.at_once(),
+    }
+}

@@ -1,0 +1,125 @@
+//! How a task reads from outside, and what may be done to it.
+
+use std::sync::Arc;
+
+use crate::model::{Capabilities, Clean, Retry, Run, RunState, Task, TaskId, Verb};
+use crate::schedule::Assessment;
+
+use super::calls::{ENDS_BY_ITSELF, OUTSIDE_QUEUE, no_pause, no_resume, no_trigger};
+use super::{Domain, Entry, Work};
+
+/// Active runs of one task that are told; more only count in its queue.
+const MAX_TOLD: usize = 32;
+
+impl Domain {
+    /// Tells of a task if it reads otherwise than before.
+    pub(super) fn tell_task(&mut self, id: &TaskId, assessment: &Assessment) {
+        let Some(entry) = self.tasks.get(id) else { return };
+        let task = self.read(entry, assessment);
+        if entry.told.as_deref() == Some(&task) {
+            return;
+        }
+        let task = Arc::new(task);
+        self.out.tasks_gone.retain(|gone| gone != id);
+        self.out.tasks.retain(|told| told.id != *id);
+        self.out.tasks.push(task.clone());
+        if let Some(entry) = self.tasks.get_mut(id) {
+            entry.told = Some(task);
+        }
+    }
+
+    fn read(&self, entry: &Entry, assessment: &Assessment) -> Task {
+        let definition = &entry.definition;
+        let record = &entry.record;
+        let active: Vec<Run> = entry
+            .active
+            .iter()
+            .filter_map(|(_, run)| Some(self.runs.get(run)?.row.run.clone()))
+            .take(MAX_TOLD)
+            .collect();
+        let newest = active.last().or(record.last_run.as_ref());
+        Task {
+            id: definition.id.clone(),
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            state: Some(assessment.state),
+            remote_state: None,
+            paused: entry.is_paused(),
+            archived: false,
+            priority: definition.built_in().is_none().then(|| record.priority.unwrap_or(definition.priority)),
+            team: definition.team.clone(),
+            machine: None,
+            labels: definition.labels.clone(),
+            schedule: definition.schedule.clone(),
+            policy: definition.policy,
+            next_due: assessment.next_due,
+            last_run: record.last_run.clone(),
+            retry: Retry {
+                attempt: newest.map_or(0, |run| run.attempt),
+                max: definition.retry.count,
+                next_at: newest.and_then(|run| run.next_at),
+            },
+            capabilities: self.capabilities(entry),
+            remarks: self.remarks_on(entry),
+            active_runs: active,
+            facts: None,
+        }
+    }
+
+    fn remarks_on(&self, entry: &Entry) -> Vec<Clean> {
+        let mut remarks = Vec::new();
+        if let Some(paused) = &entry.record.paused {
+            let at = paused.at.format("%Y-%m-%d %H:%M UTC");
+            remarks.push(Clean::from(format!("paused by {} since {at}", paused.by)));
+        }
+        if !entry.definition.enabled {
+            remarks.push("switched off in tasks.toml (enabled = false)".into());
+        }
+        if entry.definition.work == Work::Watched {
+            remarks.push("only watched: it has no command here".into());
+        }
+        if !self.scheduling && entry.definition.schedule.is_some() {
+            remarks
+                .push("not scheduled now: this coordinator only answers; start one with: vigie serve".into());
+        }
+        remarks.extend(self.remarks.iter().cloned());
+        remarks
+    }
+
+    fn capabilities(&self, entry: &Entry) -> Capabilities {
+        let built_in = entry.definition.built_in().is_some();
+        let pending = entry
+            .active
+            .iter()
+            .filter_map(|(_, run)| self.runs.get(run))
+            .any(|active| active.row.run.state == RunState::Queued);
+        let stoppable = entry
+            .active
+            .iter()
+            .filter_map(|(_, run)| self.runs.get(run))
+            .any(|active| active.row.run.state == RunState::Queued || active.stopping.is_none());
+        let refusal = |verb: Verb| -> Option<&'static str> {
+            match verb {
+                Verb::Trigger => no_trigger(entry),
+                Verb::Pause => no_pause(entry),
+                Verb::Resume => no_resume(entry),
+                Verb::Retry => match &entry.record.last_run {
+                    Some(run) if run.state.is_bad() => no_trigger(entry),
+                    Some(_) => Some("its last run succeeded"),
+                    None => Some("no run of it has failed"),
+                },
+                Verb::Cancel if entry.active.is_empty() => Some("nothing of it is running or queued"),
+                Verb::Cancel if built_in => Some(ENDS_BY_ITSELF),
+                Verb::Cancel if !stoppable => Some("it is being stopped already"),
+                Verb::Reprioritise if built_in => Some(OUTSIDE_QUEUE),
+                Verb::Reprioritise if !pending => Some("no run of it is pending"),
+                Verb::Cancel | Verb::Reprioritise | Verb::ReloadConfig => None,
+                Verb::Acknowledge => Some("the coordinator does not keep acknowledgements yet"),
+                Verb::Snooze => Some("the coordinator does not keep snoozes yet"),
+                Verb::Silence => Some("the coordinator does not keep silences yet"),
+                Verb::Archive => Some("a task is put away by taking it out of tasks.toml"),
+            }
+        };
+        Capabilities::by(|verb| refusal(verb).map(Clean::line))
+    }
+}

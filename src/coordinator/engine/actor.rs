@@ -1,0 +1,476 @@
+//! The one owner of the coordinator's state.
+//!
+//! Takes what has come in a burst, lets the domain decide, commits all rows of
+//! it at once, and only then starts, shows and answers. If the disk can't be
+//! written, everything stands still until it can: what was decided stays
+//! decided, nothing new is, and callers hear why.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::coordinator::db::{DbError, Writer};
+use crate::coordinator::domain::{Answer, Audit, Batch, Domain, Effect, Outcome, Refused, Work, Write};
+use crate::coordinator::exec::{Attempt, Event, Executor, Logs};
+use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
+use crate::model::{Clean, Run, RunId, Verb};
+
+use super::message::{Call, Message, Reply, same_again};
+use super::shared::Shared;
+use super::watch_file::Watching;
+use super::{Refusal, ReloadError};
+
+/// Messages in one burst at most.
+const BURST: usize = 512;
+/// The clock is looked at so often at least: it may have been set, or the machine asleep.
+const LOOK: Duration = Duration::from_secs(1);
+/// The pause before the disk is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Keys that are remembered here; older ones are looked up on disk.
+const REMEMBERED: usize = 2_048;
+
+/// See the module's text.
+pub(super) struct Actor {
+    pub(super) domain: Domain,
+    pub(super) clock: SharedClock,
+    pub(super) writer: Writer,
+    pub(super) thread: JoinHandle<()>,
+    pub(super) executor: Executor,
+    pub(super) events_in: mpsc::Sender<Event>,
+    pub(super) logs: Logs,
+    pub(super) context: builtin::Context,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tasks: PathBuf,
+    /// What is wrong with the task file.
+    pub(super) problems: Vec<Clean>,
+    /// The text of a task file that was taken and is not on disk yet.
+    pub(super) new_text: Option<String>,
+    /// Who waits for the end of a run.
+    pub(super) waiting: HashMap<RunId, Vec<oneshot::Sender<Run>>>,
+    /// The newest answers to calls with an idempotency key.
+    pub(super) answered: VecDeque<Answer>,
+}
+
+/// What was decided, and is not on disk yet.
+struct Decided {
+    writes: Arc<Vec<Write>>,
+    batch: Batch,
+    at: DateTime<Utc>,
+    after: Vec<After>,
+}
+
+/// Who hears of it once it is on disk.
+enum After {
+    Call(Reply, Result<Option<Run>, Refusal>),
+    Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
+    Doubt(oneshot::Sender<()>),
+}
+
+/// A call that the domain has taken or refused.
+struct Called {
+    call: Call,
+    actor: super::Actor,
+    reply: Reply,
+    result: Result<Option<RunId>, Refusal>,
+}
+
+enum Flow {
+    On,
+    Crash,
+}
+
+impl Actor {
+    /// Until the end.
+    pub(super) async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut events: mpsc::Receiver<Event>,
+        watching: Watching,
+    ) {
+        let mut watching = Some(watching);
+        let mut stuck: Option<Decided> = None;
+        let mut ends: Vec<oneshot::Sender<()>> = Vec::new();
+        let mut orphaned = false;
+        loop {
+            let mut inbox = Vec::new();
+            let mut happened = Vec::new();
+            tokio::select! {
+                biased;
+                Some(event) = events.recv(), if stuck.is_none() => {
+                    happened.push(event);
+                    while let Ok(event) = events.try_recv() {
+                        happened.push(event);
+                    }
+                }
+                count = messages.recv_many(&mut inbox, BURST), if !orphaned => orphaned = count == 0,
+                () = tokio::time::sleep(self.pause(stuck.is_some())) => {}
+            }
+            let asked = orphaned || inbox.iter().any(|message| matches!(message, Message::Shutdown { .. }));
+            if asked && !self.domain.is_closing() {
+                self.close();
+                watching = None;
+            }
+            inbox = take_ends(inbox, &mut ends);
+            if let Some(decided) = stuck.take() {
+                refuse_all(inbox);
+                stuck = self.finish(decided).await.err().map(|(decided, _)| decided);
+                if stuck.is_some() && self.domain.is_closing() {
+                    tracing::error!("the coordinator ends with changes that could not be written");
+                    break;
+                }
+                continue;
+            }
+            let now = self.clock.now();
+            for event in happened {
+                match event {
+                    Event::Started(run, process) => self.domain.started(&run, process),
+                    Event::Ended(run, outcome) => self.domain.finished(&run, outcome, now),
+                }
+            }
+            match self.decide(inbox, now).await {
+                (decided, Flow::On) => {
+                    if let Err((decided, _)) = self.finish(decided).await {
+                        stuck = Some(decided);
+                    }
+                }
+                (_, Flow::Crash) => return,
+            }
+            if self.domain.is_closing() && stuck.is_none() && self.domain.running().next().is_none() {
+                break;
+            }
+        }
+        drop(watching);
+        self.end().await;
+        for end in ends {
+            let _ = end.send(());
+        }
+    }
+
+    /// How long there is nothing to do by itself.
+    fn pause(&self, stuck: bool) -> Duration {
+        if stuck {
+            return TRY_AGAIN;
+        }
+        let until = self.domain.next_wake().map(|at| at - self.clock.now());
+        until.map_or(LOOK, |until| until.to_std().unwrap_or(Duration::ZERO).min(LOOK))
+    }
+
+    /// No new work; what runs is stopped.
+    fn close(&mut self) {
+        self.domain.close();
+        self.domain.stop_all(&"the coordinator ended".into());
+    }
+
+    /// Closes the database, once nothing runs.
+    async fn end(self) {
+        let Self { writer, thread, context, .. } = self;
+        drop((writer, context));
+        let _ = shell::blocking(move || thread.join()).await;
+    }
+
+    /// One step: decide, write, tell. For the start, which has to hear of a bad disk.
+    pub(super) async fn step(&mut self, inbox: Vec<Message>) -> Result<(), Arc<DbError>> {
+        let now = self.clock.now();
+        let (decided, _) = self.decide(inbox, now).await;
+        self.finish(decided).await.map_err(|(_, error)| error)
+    }
+
+    async fn decide(&mut self, inbox: Vec<Message>, now: DateTime<Utc>) -> (Decided, Flow) {
+        let mut after = Vec::new();
+        let mut calls: Vec<Called> = Vec::new();
+        let mut audits = Vec::new();
+        for message in inbox {
+            match message {
+                Message::Call { call, actor, reply } => {
+                    if let Some(result) = self.known_answer(&call, &actor, &calls) {
+                        after.push(After::Call(reply, result));
+                        continue;
+                    }
+                    let result = self.call(&call, &actor, now);
+                    calls.push(Called { call, actor, reply, result });
+                }
+                Message::Reload { actor, reply } => {
+                    let result = self.reload(now).await;
+                    audits.push(self.audit_reload(actor, &result, now));
+                    after.extend(reply.map(|reply| After::Reload(reply, result)));
+                }
+                Message::WaitEnded { run, reply } => {
+                    // Of a run that is over the reply is dropped: the disk knows.
+                    if self.domain.active(&run).is_some() {
+                        let waiting = self.waiting.entry(run).or_default();
+                        waiting.retain(|other| !other.is_closed());
+                        waiting.push(reply);
+                    }
+                }
+                Message::Doubt { reply } => {
+                    self.domain.doubt_everything();
+                    after.push(After::Doubt(reply));
+                }
+                Message::Shutdown { .. } => {}
+                #[cfg(test)]
+                Message::Crash => {
+                    let nothing = Batch::default();
+                    return (Decided { writes: Arc::default(), batch: nothing, at: now, after }, Flow::Crash);
+                }
+            }
+        }
+        let mut batch = self.domain.settle(now);
+        let mut writes = std::mem::take(&mut batch.writes);
+        writes.extend(audits);
+        writes.extend(self.new_text.take().map(Write::TaskFile));
+        for called in calls {
+            let (more, answer) = self.answer(called, &batch, now);
+            writes.extend(more);
+            after.push(answer);
+        }
+        (Decided { writes: Arc::new(writes), batch, at: now, after }, Flow::On)
+    }
+
+    /// What the same call was answered a moment ago.
+    fn known_answer(
+        &self,
+        call: &Call,
+        actor: &super::Actor,
+        now: &[Called],
+    ) -> Option<Result<Option<Run>, Refusal>> {
+        let key = actor.idempotency_key.as_deref()?;
+        if let Some(answer) = self.answered.iter().rev().find(|answer| answer.key == key) {
+            return Some(same_again(answer, call));
+        }
+        let twin = now.iter().any(|called| called.actor.idempotency_key.as_deref() == Some(key));
+        twin.then(|| {
+            Err(Refusal::Conflict("the same call is being answered at this moment: ask again".into()))
+        })
+    }
+
+    fn call(
+        &mut self,
+        call: &Call,
+        actor: &super::Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Option<RunId>, Refusal> {
+        if self.domain.is_closing() {
+            return Err(Refusal::Conflict("the coordinator is ending".into()));
+        }
+        let domain = &mut self.domain;
+        let result = match call {
+            Call::Trigger { task, priority } => domain.trigger(task, *priority, now).map(Some),
+            Call::Pause(task) => domain.pause(task, &actor.name, now).map(|()| None),
+            Call::Resume(task) => domain.resume(task, &actor.name, now).map(|()| None),
+            Call::Retry(run) => domain.retry(run, now).map(Some),
+            Call::Cancel(run) => {
+                let why = Clean::from(format!("cancelled by {}", actor.name));
+                domain.cancel(run, &why, now).map(|()| Some(run.clone()))
+            }
+            Call::ReprioritiseRun { run, priority } => {
+                domain.reprioritise_run(run, *priority).map(|()| Some(run.clone()))
+            }
+            Call::ReprioritiseTask { task, priority } => {
+                domain.reprioritise_task(task, *priority).map(|()| None)
+            }
+        };
+        result.map_err(|refused| match refused {
+            Refused::NoTask(task) => Refusal::NoTask(task),
+            Refused::NoRun(run) => Refusal::NoRun(run),
+            Refused::Conflict(why) => Refusal::Conflict(why),
+        })
+    }
+
+    /// The rows that a call leaves, and what it is answered.
+    fn answer(&mut self, called: Called, batch: &Batch, now: DateTime<Utc>) -> (Vec<Write>, After) {
+        let Called { call, actor, reply, result } = called;
+        let result = result.map(|run| run.and_then(|id| self.as_it_is(&id, batch)));
+        let mut writes = vec![Write::Audit(Audit {
+            at: now,
+            actor: actor.name,
+            action: call.verb().word(),
+            target: Clean::line(call.target()),
+            detail: call.detail(),
+            outcome: result.as_ref().map_or_else(|refusal| Clean::from(refusal.to_string()), |_| "ok".into()),
+        })];
+        if let (Some(key), Ok(run)) = (actor.idempotency_key, &result) {
+            let (action, target) = (call.verb().word().to_owned(), call.target().to_owned());
+            let answer = Answer { key, action, target, run: run.clone(), at: now };
+            self.answered.push_back(answer.clone());
+            if self.answered.len() > REMEMBERED {
+                self.answered.pop_front();
+            }
+            writes.push(Write::Answer(answer));
+        }
+        (writes, After::Call(reply, result))
+    }
+
+    fn as_it_is(&self, id: &RunId, batch: &Batch) -> Option<Run> {
+        let active = self.domain.active(id).map(|active| active.row.run.clone());
+        active.or_else(|| batch.runs.iter().find(|run| run.id.as_ref() == Some(id)).cloned())
+    }
+
+    async fn reload(&mut self, now: DateTime<Utc>) -> Result<(), ReloadError> {
+        let problems = match read_file(&self.tasks).await {
+            Err(problem) => vec![problem],
+            Ok(text) => match tasks_file::parse(&text) {
+                Err(problems) => tasks_file::shown(&self.tasks, &problems),
+                Ok(file) => {
+                    let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
+                    self.domain.replace(definitions, file.limits, now);
+                    self.new_text = Some(text);
+                    Vec::new()
+                }
+            },
+        };
+        self.domain.set_remarks(remarks(&problems));
+        self.problems.clone_from(&problems);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        for problem in &problems {
+            tracing::warn!(%problem, "the task file is not taken");
+        }
+        Err(ReloadError { problems })
+    }
+
+    fn audit_reload(
+        &self,
+        actor: Option<super::Actor>,
+        result: &Result<(), ReloadError>,
+        now: DateTime<Utc>,
+    ) -> Write {
+        Write::Audit(Audit {
+            at: now,
+            actor: actor.map_or_else(|| "file changed".into(), |actor| actor.name),
+            action: Verb::ReloadConfig.word(),
+            target: Clean::from(self.tasks.display().to_string()),
+            detail: result
+                .as_ref()
+                .err()
+                .and_then(|error| error.problems.first().cloned())
+                .unwrap_or_else(|| "".into()),
+            outcome: result.as_ref().map_or_else(|error| Clean::from(error.to_string()), |()| "ok".into()),
+        })
+    }
+
+    /// Writes what was decided; once it is on disk, starts, shows and answers.
+    /// If it can't be written, callers hear so, and the rest comes back.
+    async fn finish(&mut self, mut decided: Decided) -> Result<(), (Decided, Arc<DbError>)> {
+        if !decided.writes.is_empty()
+            && let Err(error) = self.writer.write(decided.writes.clone()).await
+        {
+            tracing::error!(%error, "the database can't be written: nothing is started until it can");
+            for after in decided.after.drain(..) {
+                let why = Clean::from(format!("{error}; it is tried again"));
+                match after {
+                    After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
+                    After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
+                    After::Doubt(reply) => drop(reply),
+                }
+            }
+            return Err((decided, error));
+        }
+        let Decided { batch, at, after, .. } = decided;
+        for effect in &batch.effects {
+            self.carry_out(effect.clone());
+        }
+        for run in batch.runs.iter().filter(|run| run.state.is_ended()) {
+            for reply in run.id.as_ref().and_then(|id| self.waiting.remove(id)).into_iter().flatten() {
+                let _ = reply.send(run.clone());
+            }
+        }
+        self.shared.publish(batch, &self.domain, &self.problems, at);
+        for after in after {
+            match after {
+                After::Call(reply, result) => drop(reply.send(result)),
+                After::Reload(reply, result) => drop(reply.send(result)),
+                After::Doubt(reply) => drop(reply.send(())),
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Stop(run) => self.executor.stop(&run),
+            Effect::Start { run, work: Work::Command(command), attempt, task, kill_grace } => {
+                self.executor.start(Attempt { run, task, command, number: attempt, kill_grace });
+            }
+            Effect::Start { run, work: Work::BuiltIn(which), .. } => {
+                let (context, logs, events) =
+                    (self.context.clone(), self.logs.clone(), self.events_in.clone());
+                shell::spawn(async move {
+                    let outcome = match logs.append(&run) {
+                        Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,
+                        Err(error) => bad(&format!("its log can't be written: {error}")),
+                    };
+                    drop(context);
+                    let _ = events.send(Event::Ended(run, outcome)).await;
+                });
+            }
+            Effect::Start { run, work: Work::Watched, .. } => {
+                let events = self.events_in.clone();
+                shell::spawn(async move {
+                    let outcome = bad("it has no command here: it is only watched");
+                    let _ = events.send(Event::Ended(run, outcome)).await;
+                });
+            }
+        }
+    }
+}
+
+fn bad(message: &str) -> Outcome {
+    Outcome { good: false, exit_code: None, message: Some(Clean::line(message)) }
+}
+
+/// What is to be known of every task while the file is bad.
+pub(super) fn remarks(problems: &[Clean]) -> Vec<Clean> {
+    match problems {
+        [] => Vec::new(),
+        [one] => vec![Clean::from(format!("the task file is not taken, tasks are as before: {one}"))],
+        [first, rest @ ..] => {
+            let count = rest.len();
+            vec![Clean::from(format!(
+                "the task file is not taken, tasks are as before: {first}; and {count} more"
+            ))]
+        }
+    }
+}
+
+/// The text of the task file; one that is not there is empty.
+pub(super) async fn read_file(path: &Path) -> Result<String, Clean> {
+    match tokio::fs::read_to_string(path).await {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Clean::from(format!("{}: can't be read: {error}", path.display()))),
+    }
+}
+
+/// Takes out who waits for the end.
+fn take_ends(inbox: Vec<Message>, ends: &mut Vec<oneshot::Sender<()>>) -> Vec<Message> {
+    let mut rest = Vec::with_capacity(inbox.len());
+    for message in inbox {
+        match message {
+            Message::Shutdown { reply } => ends.push(reply),
+            other => rest.push(other),
+        }
+    }
+    rest
+}
+
+/// While the disk can't be written nothing is decided.
+fn refuse_all(inbox: Vec<Message>) {
+    let why = || Clean::from("the last change could not be written yet; it is tried again");
+    for message in inbox {
+        match message {
+            Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Reload { reply: Some(reply), .. } => {
+                let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
+            }
+            // Whoever waits asks the disk, and the rest is nobody's.
+            _ => {}
+        }
+    }
+}

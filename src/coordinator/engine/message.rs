@@ -1,0 +1,104 @@
+//! What the engine is told.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::coordinator::domain::Answer;
+use crate::model::{Clean, Priority, Run, RunId, TaskId, Verb};
+
+use super::{Actor, Refusal, ReloadError};
+
+/// A call that changes something.
+#[derive(Debug, Clone)]
+pub(super) enum Call {
+    Trigger { task: TaskId, priority: Option<Priority> },
+    Pause(TaskId),
+    Resume(TaskId),
+    Retry(Box<Run>),
+    Cancel(RunId),
+    ReprioritiseRun { run: RunId, priority: Priority },
+    ReprioritiseTask { task: TaskId, priority: Priority },
+}
+
+impl Call {
+    pub(super) const fn verb(&self) -> Verb {
+        match self {
+            Self::Trigger { .. } => Verb::Trigger,
+            Self::Pause(_) => Verb::Pause,
+            Self::Resume(_) => Verb::Resume,
+            Self::Retry(_) => Verb::Retry,
+            Self::Cancel(_) => Verb::Cancel,
+            Self::ReprioritiseRun { .. } | Self::ReprioritiseTask { .. } => Verb::Reprioritise,
+        }
+    }
+
+    /// The task's or the run's id.
+    pub(super) fn target(&self) -> &str {
+        match self {
+            Self::Trigger { task, .. }
+            | Self::Pause(task)
+            | Self::Resume(task)
+            | Self::ReprioritiseTask { task, .. } => task.as_raw(),
+            Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => run.as_raw(),
+            Self::Retry(run) => run.id.as_ref().map_or("", RunId::as_raw),
+        }
+    }
+
+    /// What it was given, for the audit log.
+    pub(super) fn detail(&self) -> Clean {
+        match self {
+            Self::Trigger { priority: Some(priority), .. }
+            | Self::ReprioritiseRun { priority, .. }
+            | Self::ReprioritiseTask { priority, .. } => Clean::from(format!("priority {priority}")),
+            Self::Retry(run) => Clean::from(format!("of {}", run.task)),
+            _ => Clean::from(""),
+        }
+    }
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Option<Run>, Refusal>>;
+
+/// What comes into the engine's mailbox.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A call that changes something.
+    Call { call: Call, actor: Actor, reply: Reply },
+    /// The task file is to be read. Nobody in particular: it has changed on disk.
+    Reload { actor: Option<Actor>, reply: Option<oneshot::Sender<Result<(), ReloadError>>> },
+    /// Answered when the run ends; dropped if it is over already.
+    WaitEnded { run: RunId, reply: oneshot::Sender<Run> },
+    /// Judges every task anew.
+    Doubt { reply: oneshot::Sender<()> },
+    /// Ends.
+    Shutdown { reply: oneshot::Sender<()> },
+    /// Ends without a word, like a crash.
+    #[cfg(test)]
+    Crash,
+}
+
+/// Has the engine judge every task anew.
+#[derive(Debug, Clone)]
+pub struct Doubt(pub(super) mpsc::WeakSender<Message>);
+
+impl Doubt {
+    /// Returns once what came of it is on disk.
+    ///
+    /// # Errors
+    /// The engine is ending.
+    pub async fn ask(&self) -> Result<(), ()> {
+        let mailbox = self.0.upgrade().ok_or(())?;
+        let (reply, done) = oneshot::channel();
+        mailbox.send(Message::Doubt { reply }).await.map_err(drop)?;
+        done.await.map_err(drop)
+    }
+}
+
+/// What was answered to the same call before; another call with its key is refused.
+pub(super) fn same_again(answer: &Answer, call: &Call) -> Result<Option<Run>, Refusal> {
+    if answer.action == call.verb().word() && answer.target == call.target() {
+        Ok(answer.run.clone())
+    } else {
+        let (action, target) = (&answer.action, &answer.target);
+        let why = format!("this idempotency key was used to {action} {target}: take a new one");
+        Err(Refusal::Conflict(Clean::from(why)))
+    }
+}

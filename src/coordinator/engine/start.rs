@@ -1,0 +1,103 @@
+//! From a data directory to a running engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::coordinator::db::{self, DbError, Reader, Writer};
+use crate::coordinator::domain::Domain;
+use crate::coordinator::exec::{Executor, Logs, end_leftovers};
+use crate::coordinator::tasks_file::{self, TaskFile};
+use crate::coordinator::{Options, SharedClock, builtin, shell};
+use crate::model::Clean;
+
+use super::actor::{self, Actor};
+use super::message::Doubt;
+use super::shared::Shared;
+use super::{BACKUPS, Engine, LOGS, StartError, watch_file};
+
+/// Calls that may wait; who comes later waits to hand over.
+const MAILBOX: usize = 1_024;
+/// Ends and beginnings of runs that may wait to be noticed.
+const EVENTS: usize = 256;
+
+pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine, StartError> {
+    for folder in [options.data.clone(), options.data.join(LOGS), options.data.join(BACKUPS)] {
+        std::fs::create_dir_all(&folder).map_err(|error| failed("can't create", &folder, &error))?;
+    }
+    let path = options.data.join(db::FILE);
+    let open = path.clone();
+    let opened = shell::blocking(move || Writer::open(&open)).await.unwrap_or(Err(DbError::Closed));
+    let (writer, thread) = opened.map_err(|error| failed("can't open", &path, &error))?;
+    let reader = Reader::new(&path);
+    let (loaded, processes, known_file) =
+        reader.load().await.map_err(|error| failed("can't read", &path, &error))?;
+    end_leftovers(processes.into_iter().map(|(_, process)| process)).await;
+
+    let seen = watch_file::print(&options.tasks);
+    let (file, text, problems) = task_file(&options.tasks, known_file.as_deref()).await;
+    let now = clock.now();
+    let epoch = u64::from_le_bytes(random());
+    let mut domain = Domain::new(u64::from_le_bytes(random()), options.scheduling);
+    let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
+    domain.load(loaded, definitions, file.limits, now);
+    domain.set_remarks(actor::remarks(&problems));
+
+    let (mailbox, messages) = mpsc::channel(MAILBOX);
+    let (events_in, events) = mpsc::channel(EVENTS);
+    let logs = Logs::new(options.data.join(LOGS));
+    let shared = Arc::new(Shared::new(epoch, now));
+    let context = builtin::Context {
+        clock: clock.clone(),
+        reader: reader.clone(),
+        writer: writer.clone(),
+        data: options.data.clone(),
+        doubt: Doubt(mailbox.downgrade()),
+    };
+    let mut actor = Actor {
+        domain,
+        clock,
+        writer,
+        thread,
+        executor: Executor::new(logs.clone(), events_in.clone()),
+        events_in,
+        logs: logs.clone(),
+        context,
+        shared: shared.clone(),
+        tasks: options.tasks.clone(),
+        problems,
+        new_text: text.filter(|text| Some(text) != known_file.as_ref()),
+        waiting: std::collections::HashMap::new(),
+        answered: std::collections::VecDeque::new(),
+    };
+    // What came of loading is on disk, and shown, before anybody asks.
+    actor.step(Vec::new()).await.map_err(|error| failed("can't write", &path, &error))?;
+    let watching = watch_file::start(&options.tasks, seen, mailbox.downgrade());
+    shell::spawn(actor.run(messages, events, watching));
+    Ok(Engine { mailbox, shared, reader, logs })
+}
+
+/// The file as it is now; if that is bad, as it was when it was last taken,
+/// so that a restart loses no task to a slip of the pen. A file that is not
+/// there has no tasks.
+async fn task_file(path: &Path, known: Option<&str>) -> (TaskFile, Option<String>, Vec<Clean>) {
+    let problems = match actor::read_file(path).await {
+        Ok(text) => match tasks_file::parse(&text) {
+            Ok(file) => return (file, Some(text), Vec::new()),
+            Err(problems) => tasks_file::shown(path, &problems),
+        },
+        Err(problem) => vec![problem],
+    };
+    tracing::warn!(file = %path.display(), problems = problems.len(), "the task file is not taken");
+    let before = known.and_then(|text| tasks_file::parse(text).ok()).unwrap_or_default();
+    (before, None, problems)
+}
+
+fn failed(what: &str, path: &Path, error: &dyn std::fmt::Display) -> StartError {
+    StartError(Clean::from(format!("{what} {}: {error}", path.display())))
+}
+
+fn random() -> [u8; 8] {
+    rand::random()
+}

@@ -1,0 +1,309 @@
+//! The log of a run: bounded on disk, head and tail kept, what falls out
+//! between them counted.
+//!
+//! `<run>.log` holds the first bytes. Beyond them two segments take turns,
+//! `<run>.log.0` and `<run>.log.1`: when one is full the other, older one goes.
+//! Each begins with the place (8 bytes, big-endian) that its first byte has in
+//! the whole output, so a log can be read, also while it is written, without
+//! knowing anything else. Places count every byte that was ever captured.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::coordinator::engine::LogPiece;
+use crate::model::RunId;
+
+/// Bytes kept from the beginning.
+pub(crate) const HEAD: u64 = 512 * 1024;
+/// Bytes in one of the two segments of the tail.
+pub(crate) const SEGMENT: u64 = 256 * 1024;
+/// The place that a segment begins with.
+const HEADER: u64 = 8;
+/// The longest last line that is remembered.
+const LAST_LINE: usize = 400;
+
+/// The folder of all logs.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    folder: PathBuf,
+}
+
+impl Logs {
+    /// In `folder`, which exists.
+    #[must_use]
+    pub const fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn head(&self, run: &RunId) -> PathBuf {
+        // Ids are our own UUIDs; whatever else came here would not leave the folder.
+        let name: String = run
+            .as_raw()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .collect();
+        self.folder.join(format!("{name}.log"))
+    }
+
+    /// Opens the log of a run for more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn append(&self, run: &RunId) -> io::Result<LogWriter> {
+        let path = self.head(run);
+        let head = OpenOptions::new().create(true).append(true).open(&path)?;
+        let head_len = head.metadata()?.len();
+        let mut writer = LogWriter { path, head, head_len, tail: None, last: Vec::new(), line: Vec::new() };
+        if let Some(newest) = segments(&writer.path).pop() {
+            let file = OpenOptions::new().append(true).open(&newest.path)?;
+            writer.tail = Some(Tail { file, index: newest.index, start: newest.start, len: newest.len });
+        }
+        Ok(writer)
+    }
+
+    /// At most `limit` bytes from place `offset` on. What was dropped is
+    /// passed over, with a line that says so in its stead. `complete` is left
+    /// for whoever knows whether the run has ended.
+    ///
+    /// # Errors
+    /// What the file system says; a log that was never begun is empty.
+    pub fn read(&self, run: &RunId, offset: u64, limit: usize) -> io::Result<LogPiece> {
+        let path = self.head(run);
+        let mut piece =
+            LogPiece { bytes: Vec::new(), next_offset: offset, dropped_bytes: 0, complete: false };
+        let mut head = match File::open(&path) {
+            Ok(head) => head,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(piece),
+            Err(error) => return Err(error),
+        };
+        let head_len = head.metadata()?.len();
+        read_into(&mut piece, &mut head, 0, 0, head_len, limit)?;
+        let mut end = head_len;
+        for segment in segments(&path) {
+            piece.dropped_bytes += segment.start.saturating_sub(end);
+            // A segment that went away meanwhile was dropped: the next read says so.
+            let Ok(mut file) = File::open(&segment.path) else { continue };
+            if piece.next_offset >= end && piece.next_offset < segment.start && piece.bytes.len() < limit {
+                let note = format!("\n[{} bytes dropped]\n", segment.start - piece.next_offset);
+                piece.bytes.extend_from_slice(note.as_bytes());
+                piece.next_offset = segment.start;
+            }
+            read_into(&mut piece, &mut file, HEADER, segment.start, segment.len, limit)?;
+            end = segment.start + segment.len;
+        }
+        Ok(piece)
+    }
+}
+
+/// Appends what `file` has from the piece's place on: `len` bytes from place
+/// `start`, which are at `at` in the file.
+fn read_into(
+    piece: &mut LogPiece,
+    file: &mut File,
+    at: u64,
+    start: u64,
+    len: u64,
+    limit: usize,
+) -> io::Result<()> {
+    let room = limit.saturating_sub(piece.bytes.len()) as u64;
+    let (from, end) = (piece.next_offset, start + len);
+    if from < start || from >= end || room == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(at + from - start))?;
+    let read = file.take(room.min(end - from)).read_to_end(&mut piece.bytes)?;
+    piece.next_offset += read as u64;
+    Ok(())
+}
+
+struct Segment {
+    path: PathBuf,
+    index: u8,
+    start: u64,
+    len: u64,
+}
+
+fn segment_path(head: &Path, index: u8) -> PathBuf {
+    head.with_extension(format!("log.{index}"))
+}
+
+/// The segments that there are, in order.
+fn segments(head: &Path) -> Vec<Segment> {
+    let mut found: Vec<Segment> = [0, 1]
+        .into_iter()
+        .filter_map(|index| {
+            let path = segment_path(head, index);
+            let mut file = File::open(&path).ok()?;
+            let mut start = [0; 8];
+            file.read_exact(&mut start).ok()?;
+            let len = file.metadata().ok()?.len().saturating_sub(HEADER);
+            Some(Segment { path, index, start: u64::from_be_bytes(start), len })
+        })
+        .collect();
+    found.sort_by_key(|segment| segment.start);
+    found
+}
+
+#[derive(Debug)]
+struct Tail {
+    file: File,
+    index: u8,
+    start: u64,
+    len: u64,
+}
+
+/// Writes the log of one run.
+#[derive(Debug)]
+pub struct LogWriter {
+    path: PathBuf,
+    head: File,
+    head_len: u64,
+    tail: Option<Tail>,
+    /// The last line that was not empty, cut.
+    last: Vec<u8>,
+    /// The line that is not at its end yet, cut.
+    line: Vec<u8>,
+}
+
+impl LogWriter {
+    /// Appends output.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.remember(bytes);
+        if self.head_len < HEAD {
+            let room = usize::try_from(HEAD - self.head_len).unwrap_or(usize::MAX).min(bytes.len());
+            let (first, rest) = bytes.split_at(room);
+            self.head.write_all(first)?;
+            self.head_len += first.len() as u64;
+            bytes = rest;
+        }
+        while !bytes.is_empty() {
+            if self.tail.as_ref().is_none_or(|tail| tail.len >= SEGMENT) {
+                self.next_segment()?;
+            }
+            let Some(tail) = &mut self.tail else { return Ok(()) };
+            let room = usize::try_from(SEGMENT - tail.len).unwrap_or(usize::MAX).min(bytes.len());
+            let (first, rest) = bytes.split_at(room);
+            tail.file.write_all(first)?;
+            tail.len += first.len() as u64;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Appends a line.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        self.write(format!("{text}\n").as_bytes())
+    }
+
+    fn next_segment(&mut self) -> io::Result<()> {
+        let (index, start) = match &self.tail {
+            None => (0, self.head_len),
+            Some(tail) => (1 - tail.index, tail.start + tail.len),
+        };
+        let path = segment_path(&self.path, index);
+        // A new file, not an emptied one: whoever reads the old one goes on reading it.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all(&start.to_be_bytes())?;
+        self.tail = Some(Tail { file, index, start, len: 0 });
+        Ok(())
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ended) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            let room = LAST_LINE.saturating_sub(self.line.len()).min(text.len());
+            self.line.extend_from_slice(&text[..room]);
+            if ended {
+                if !self.line.trim_ascii().is_empty() {
+                    std::mem::swap(&mut self.last, &mut self.line);
+                }
+                self.line.clear();
+            }
+        }
+    }
+
+    /// The last words: the last line that is not empty.
+    #[must_use]
+    pub fn last_line(&self) -> Option<String> {
+        let line = if self.line.trim_ascii().is_empty() { &self.last } else { &self.line };
+        let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(logs: &Logs, run: &RunId, step: usize) -> (Vec<u8>, LogPiece) {
+        let mut bytes = Vec::new();
+        let mut offset = 0;
+        loop {
+            let piece = logs.read(run, offset, step).unwrap();
+            if piece.next_offset == offset {
+                return (bytes, piece);
+            }
+            offset = piece.next_offset;
+            bytes.extend_from_slice(&piece.bytes);
+        }
+    }
+
+    #[test]
+    fn head_and_tail_are_kept_and_the_rest_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        let run = RunId::new("r");
+        let line = |i: u64| format!("line {i:>10}\n");
+        let total: u64 = 200_000;
+        let mut writer = logs.append(&run).unwrap();
+        for i in 0..total / 2 {
+            writer.write(line(i).as_bytes()).unwrap();
+        }
+        // Another attempt goes on where the one before ended.
+        drop(writer);
+        let mut writer = logs.append(&run).unwrap();
+        for i in total / 2..total {
+            writer.write(line(i).as_bytes()).unwrap();
+        }
+        let (bytes, piece) = all(&logs, &run, 10_000);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with(&line(0)) && text.ends_with(&line(total - 1)));
+        let kept = text.len() as u64 - format!("\n[{} bytes dropped]\n", piece.dropped_bytes).len() as u64;
+        assert_eq!(kept + piece.dropped_bytes, total * 16);
+        assert!(text.contains(&format!("\n[{} bytes dropped]\n", piece.dropped_bytes)));
+        assert!(kept > HEAD + SEGMENT && kept <= HEAD + 2 * SEGMENT);
+        let on_disk: u64 =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(on_disk <= HEAD + 2 * (SEGMENT + HEADER), "{on_disk}");
+        assert_eq!(writer.last_line().unwrap(), line(total - 1).trim());
+    }
+
+    #[test]
+    fn a_short_log_is_whole_and_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        let run = RunId::new("r");
+        assert_eq!(logs.read(&run, 0, 100).unwrap().bytes, b"");
+        let mut writer = logs.append(&run).unwrap();
+        writer.write(b"one\ntw").unwrap();
+        let piece = logs.read(&run, 0, 100).unwrap();
+        assert_eq!((piece.bytes.as_slice(), piece.next_offset), (b"one\ntw".as_slice(), 6));
+        assert_eq!(writer.last_line().as_deref(), Some("tw"));
+        writer.write(b"o\n\n").unwrap();
+        assert_eq!(logs.read(&run, 6, 100).unwrap().bytes, b"o\n\n");
+        assert_eq!(logs.read(&run, 2, 3).unwrap().bytes, b"e\nt");
+        assert_eq!(logs.read(&run, 99, 3).unwrap().next_offset, 99);
+        assert_eq!(writer.last_line().as_deref(), Some("two"));
+    }
+}

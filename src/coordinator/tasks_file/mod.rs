@@ -1,0 +1,375 @@
+//! `tasks.toml`: text in; tasks and limits, or every problem at once, out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::document::{Document, Problem, Table, Value, did_you_mean};
+use crate::model::{Clean, Dialect, Labels, Policy, Priority, Schedule, TaskId, Timing};
+use crate::schedule::Plan;
+
+use super::domain::{
+    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
+};
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 128;
+/// The longest time that may be set anywhere.
+const MAX_TIME: Duration = Duration::from_secs(366 * 86_400);
+
+/// What a task file says.
+#[derive(Debug, Default, PartialEq)]
+pub struct TaskFile {
+    /// Tasks in the file's order.
+    pub tasks: Vec<Definition>,
+    /// How many runs there may be at once.
+    pub limits: Limits,
+}
+
+/// Reads a task file.
+///
+/// # Errors
+/// Everything that is wrong with it, by line.
+pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
+    let document = Document::parse(text)?;
+    let file = {
+        let root = document.root();
+        let limits = root.table("limits").map(limits).unwrap_or_default();
+        let mut ids = BTreeSet::new();
+        let mut tasks = Vec::new();
+        let mut follow_ups = Vec::new();
+        for table in root.tables("task") {
+            let id = id(&table, &mut ids);
+            let (task, follow_up) = task(&table, id.as_deref().unwrap_or("?"));
+            if id.is_some() {
+                follow_ups.extend(follow_up.map(|follow_up| (task.id.clone(), follow_up)));
+                tasks.push(task);
+            }
+            table.finish();
+        }
+        check_follow_ups(&ids, &follow_ups);
+        root.finish();
+        TaskFile { tasks, limits }
+    };
+    if document.has_problems() { Err(document.into_problems()) } else { Ok(file) }
+}
+
+/// Problems of a file, as they are shown: file, line, cause.
+#[must_use]
+pub fn shown(path: &Path, problems: &[Problem]) -> Vec<Clean> {
+    problems.iter().map(|problem| Clean::from(format!("{}: {problem}", path.display()))).collect()
+}
+
+fn limits(table: Table<'_>) -> Limits {
+    let many = 1..=i64::from(u32::MAX);
+    let counts = |key: &str| -> BTreeMap<String, u32> {
+        let Some(table) = table.table(key) else { return BTreeMap::new() };
+        let entries = table.entries();
+        entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), count(value.integer(many.clone())?))))
+            .collect()
+    };
+    let limits = Limits {
+        coordinator: table.integer("coordinator", many.clone()).map_or(Limits::default().coordinator, count),
+        team: counts("team"),
+        machine: counts("machine"),
+    };
+    table.finish();
+    limits
+}
+
+/// For what was read within the range of `u32`.
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// The id, if it is a good one that nobody has yet.
+fn id(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Option<String> {
+    let value = table.need("id")?;
+    let id = value.clone().string()?;
+    let good = id.len() <= MAX_ID
+        && id.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if !good {
+        value.problem(&format!(
+            "{id:?} is not an id: letters, digits, `.`, `_` and `-`, a letter or digit first, at most {MAX_ID}"
+        ));
+        return None;
+    }
+    if BuiltIn::ALL.iter().any(|built_in| built_in.id() == id) {
+        value.problem(&format!("{id:?} is a built-in task of the coordinator: choose another id"));
+        return None;
+    }
+    if !taken.insert(id.clone()) {
+        value.problem(&format!("there is a task {id:?} above: ids are unique"));
+        return None;
+    }
+    Some(id)
+}
+
+/// A `failure_action` that starts another task, to be checked once all are known.
+struct FollowUp<'a> {
+    value: Value<'a>,
+    task: String,
+}
+
+/// The task, as far as it can be read; whether that is far enough shows in the document's problems.
+fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Option<FollowUp<'a>>) {
+    refuse_unbuilt(table);
+    let mut task = Definition::new(id, work(table));
+    if let Some(name) = text(table, "name") {
+        task.name = name;
+    }
+    task.description = text(table, "description");
+    task.team = text(table, "team");
+    task.labels = labels(table);
+    task.schedule = schedule(table);
+    task.policy = policy(table);
+    if let Some(grace) = time(table, "kill_grace", Duration::ZERO) {
+        task.kill_grace = grace;
+    }
+    if let Some(level) = table.integer("priority", 1..=5) {
+        task.priority =
+            u8::try_from(level).ok().and_then(|level| Priority::new(level).ok()).unwrap_or_default();
+    }
+    if let Some(retry) = table.table("retry") {
+        task.retry = retry_rule(&retry);
+        retry.finish();
+    }
+    if let Some(overlap) = choice(
+        table,
+        "overlap",
+        &[("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)],
+    ) {
+        task.overlap = overlap;
+    }
+    if let Some(catch_up) = choice(table, "catch_up", &[("none", CatchUp::None), ("once", CatchUp::Once)]) {
+        task.catch_up = catch_up;
+    }
+    task.concurrency = table.integer("concurrency", 1..=i64::from(u32::MAX)).map(count);
+    task.enabled = table.bool("enabled").unwrap_or(true);
+    let follow_up = failure_action(table, &mut task.failure_action);
+    (task, follow_up)
+}
+
+/// What the format has, and this version can't do: said, never ignored.
+fn refuse_unbuilt(table: &Table<'_>) {
+    for (key, why) in [
+        (
+            "machine",
+            "remote machines are not built yet, and the task is not run here in their stead: take it out",
+        ),
+        (
+            "secrets",
+            "vigie's own store of secrets is not built yet: take it out, or read them in the command",
+        ),
+        ("windows", "windows are not built yet: say the hours in the schedule"),
+        ("ping_key", "pings are not built yet: take it out"),
+    ] {
+        if let Some(value) = table.get(key) {
+            value.problem(why);
+        }
+    }
+}
+
+fn text(table: &Table<'_>, key: &str) -> Option<Clean> {
+    let value = table.get(key)?;
+    let text = value.clone().string()?;
+    let clean = Clean::line(text.trim());
+    if clean.is_empty() {
+        value.problem("is empty: say something, or leave it out");
+        return None;
+    }
+    Some(clean)
+}
+
+fn work(table: &Table<'_>) -> Work {
+    let command = table.get("command");
+    let shell = table.get("shell");
+    let env = table.string_map("env").unwrap_or_default();
+    let cwd = cwd(table);
+    if let (Some(_), Some(shell)) = (&command, &shell) {
+        shell.problem("there is a command too: one of the two");
+    }
+    let argv = match (command, shell) {
+        (Some(command), _) => {
+            if command.as_str().is_some() {
+                command
+                    .problem("is a list, [\"program\", \"argument\"]; for a line of shell use shell = \"…\"");
+                return Work::Watched;
+            }
+            let argv = command.clone().strings().unwrap_or_default();
+            if argv.first().is_none_or(String::is_empty) {
+                command.problem("must begin with a program");
+            }
+            argv
+        }
+        (None, Some(shell)) => {
+            let line = shell.clone().string().unwrap_or_default();
+            if line.trim().is_empty() {
+                shell.problem("is empty: say what to run, or leave it out for a task that is only watched");
+            }
+            vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
+        }
+        (None, None) => return Work::Watched,
+    };
+    Work::Command(CommandSpec { argv, env: env.into_iter().collect(), cwd })
+}
+
+fn cwd(table: &Table<'_>) -> Option<PathBuf> {
+    let value = table.get("cwd")?;
+    let path = PathBuf::from(value.clone().string()?);
+    if !path.is_absolute() {
+        value.problem("must be an absolute path");
+    }
+    Some(path)
+}
+
+fn labels(table: &Table<'_>) -> Labels {
+    let labels = table.string_map("labels").unwrap_or_default();
+    Arc::new(labels.iter().map(|(name, value)| (Clean::line(name), Clean::line(value))).collect())
+}
+
+fn schedule(table: &Table<'_>) -> Option<Schedule> {
+    let cron = table.get("schedule");
+    let every = table.get("every");
+    let zone = table.get("zone");
+    let dialect: Option<Dialect> = table.word("dialect", Dialect::ALL.iter().map(|dialect| dialect.word()));
+    let zone_text = zone.clone().and_then(Value::string).unwrap_or_else(|| "UTC".to_owned());
+    if let (Some(_), Some(every)) = (&cron, &every) {
+        every.problem("there is a schedule too: one of the two");
+        return None;
+    }
+    for (key, given) in [("zone", zone.is_some()), ("dialect", dialect.is_some())] {
+        if given && cron.is_none() {
+            let value = if key == "zone" { zone.clone() } else { table.get("dialect") };
+            if let Some(value) = value {
+                value.problem("says how a schedule is read, and there is none");
+            }
+        }
+    }
+    let (value, timing) = match (cron, every) {
+        (Some(value), _) => {
+            let expression = Clean::line(value.clone().string()?.trim());
+            (value, Timing::Cron { expression, dialect: dialect.unwrap_or(Dialect::Unix) })
+        }
+        (None, Some(value)) => {
+            let every = value.clone().duration_within(Duration::from_secs(1)..=MAX_TIME)?;
+            if every.subsec_nanos() != 0 {
+                value.problem("must be whole seconds");
+            }
+            let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
+            (value, Timing::Every { seconds })
+        }
+        (None, None) => return None,
+    };
+    let schedule = Schedule { timing, zone: Clean::line(&zone_text), assumed: false };
+    if let Err(error) = Plan::new(&schedule) {
+        value.problem(&error.to_string());
+    }
+    Some(schedule)
+}
+
+fn policy(table: &Table<'_>) -> Policy {
+    let second = Duration::from_secs(1);
+    let seconds = |key: &str, least: Duration| {
+        time(table, key, least).map(|time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX))
+    };
+    let threshold = |key: &str| table.integer(key, 1..=1_000).map(count);
+    let usual = Policy::default();
+    Policy {
+        start_window_s: seconds("start_window", second).unwrap_or(usual.start_window_s),
+        lateness_window_s: seconds("lateness_window", second).unwrap_or(usual.lateness_window_s),
+        max_runtime_s: seconds("max_runtime", second),
+        heartbeat_timeout_s: seconds("heartbeat_timeout", second),
+        min_gap_s: seconds("min_gap", second),
+        failure_threshold: threshold("failure_threshold").unwrap_or(usual.failure_threshold),
+        recovery_threshold: threshold("recovery_threshold").unwrap_or(usual.recovery_threshold),
+    }
+}
+
+fn time(table: &Table<'_>, key: &str, least: Duration) -> Option<Duration> {
+    table.get(key)?.duration_within(least..=MAX_TIME)
+}
+
+fn retry_rule(table: &Table<'_>) -> RetryRule {
+    let usual = RetryRule::default();
+    let words = [("failed", RetryOn::Failed), ("overrun", RetryOn::Overrun), ("dead", RetryOn::Dead)];
+    let on = table
+        .get("on")
+        .and_then(Value::list)
+        .map(|list| list.into_iter().filter_map(|value| one_of(&value, &words)).collect());
+    if table.get("count").is_none() {
+        table.problem("says nothing of count: how many retries at most");
+    }
+    RetryRule {
+        count: table.integer("count", 0..=100).map_or(usual.count, count),
+        delay: time(table, "delay", Duration::ZERO).unwrap_or(usual.delay),
+        backoff: table.number("backoff", 1.0..=100.0).unwrap_or(usual.backoff),
+        jitter: table.number("jitter", 0.0..=1.0).unwrap_or(usual.jitter),
+        on: on.unwrap_or(usual.on),
+    }
+}
+
+fn choice<T: Clone>(table: &Table<'_>, key: &str, words: &[(&'static str, T)]) -> Option<T> {
+    one_of(&table.get(key)?, words)
+}
+
+fn one_of<T: Clone>(value: &Value<'_>, words: &[(&'static str, T)]) -> Option<T> {
+    let text = value.clone().string()?;
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
+    if found.is_none() {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let near = did_you_mean(&text, known.iter().copied());
+        value.problem(&format!("{text:?} is not one of {}{near}", known.join(", ")));
+    }
+    found
+}
+
+fn failure_action<'a>(table: &Table<'a>, action: &mut FailureAction) -> Option<FollowUp<'a>> {
+    let value = table.get("failure_action")?;
+    let text = value.clone().string()?;
+    match (text.as_str(), text.strip_prefix("run:")) {
+        ("alert", _) => *action = FailureAction::Alert,
+        ("none", _) => *action = FailureAction::Nothing,
+        (_, Some(task)) => {
+            *action = FailureAction::Run(TaskId::new(task));
+            return Some(FollowUp { value, task: task.to_owned() });
+        }
+        _ => {
+            let near = did_you_mean(&text, ["alert", "none"]);
+            value.problem(&format!("{text:?} is not one of alert, none, run:TASK{near}"));
+        }
+    }
+    None
+}
+
+/// The tasks that failures start must be there, and must not start each other in a circle.
+fn check_follow_ups(ids: &BTreeSet<String>, follow_ups: &[(TaskId, FollowUp<'_>)]) {
+    let next: BTreeMap<&str, &str> =
+        follow_ups.iter().map(|(task, follow_up)| (task.as_raw(), follow_up.task.as_str())).collect();
+    for (task, follow_up) in follow_ups {
+        let target = follow_up.task.as_str();
+        if !ids.contains(target) && BuiltIn::ALL.iter().all(|built_in| built_in.id() != target) {
+            let near = did_you_mean(target, ids.iter().map(String::as_str));
+            follow_up.value.problem(&format!("there is no task {target:?}{near}"));
+            continue;
+        }
+        let mut at = target;
+        for _ in 0..follow_ups.len() {
+            if at == task.as_raw() {
+                follow_up.value.problem("comes back to this task: a failure would start runs for ever");
+                break;
+            }
+            match next.get(at) {
+                Some(further) => at = further,
+                None => break,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
