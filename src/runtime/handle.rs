@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::credentials::Credentials;
 use super::deliver;
 use super::journal::Journal;
-use super::local::{Keeper, LocalState};
+use super::local::{ASK, Keeper, LocalState};
 use super::outbox::Outbox;
 use super::poller::Poller;
 use super::{LocalPolicy, Places, Setup, StartError, Update, shell};
@@ -156,6 +156,7 @@ impl Shared {
                 places: self.places.clone(),
                 policy: self.policy,
                 program: self.wiring.program.clone(),
+                ask: ASK,
                 outbox: Arc::clone(&self.outbox),
                 state: sender,
             };

@@ -1,7 +1,8 @@
 //! The only place of the runtime that reads a clock, throws dice and leaves the async threads.
 
 use std::any::Any;
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 
 use chrono::{DateTime, Utc};
@@ -27,12 +28,32 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.ok()
 }
 
+thread_local! {
+    /// This thread is inside an adapter.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic on this thread would end nothing but one call of an
+/// adapter. A panic hook asks, so that it does not give the terminal back for
+/// what the console survives.
+#[must_use]
+pub fn panic_is_contained() -> bool {
+    INSIDE.get()
+}
+
 /// Runs what an adapter gave us. A panic in it ends nothing but this call.
 ///
 /// # Errors
 /// What the adapter said when it broke.
 pub(super) async fn contained<T>(work: impl Future<Output = T>) -> Result<T, Clean> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+    let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+    let outcome = poll_fn(|context| {
+        let outside = INSIDE.replace(true);
+        let polled = work.as_mut().poll(context);
+        INSIDE.set(outside);
+        polled
+    });
+    outcome.await.map_err(|panic| {
         let said = said(panic.as_ref());
         tracing::error!(panic = said, "an adapter broke");
         Clean::from(format!("the adapter broke, which is a defect of vigie: {said}"))
@@ -45,4 +66,23 @@ fn said(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no reason given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_contained_and_known_to_be() {
+        assert!(!panic_is_contained());
+        let inside = contained(async {
+            tokio::task::yield_now().await;
+            panic_is_contained()
+        });
+        assert_eq!(inside.await, Ok(true));
+        assert!(!panic_is_contained());
+        let said = contained(async { panic!("{} is broken", "it") }).await.unwrap_err();
+        assert_eq!(said, "the adapter broke, which is a defect of vigie: it is broken");
+        assert!(!panic_is_contained());
+    }
 }

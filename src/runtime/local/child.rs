@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
@@ -12,6 +12,8 @@ use crate::model::Clean;
 
 /// A longer log is begun anew with the next child.
 const MAX_LOG: u64 = 1024 * 1024;
+/// What a coordinator says that finds the data directory locked by another.
+pub const TAKEN: &str = "a coordinator already runs on";
 /// How much of a log's end is searched for the last words.
 const LAST_WORDS: u64 = 4 * 1024;
 
@@ -23,7 +25,6 @@ pub struct Started {
     log: PathBuf,
     /// Where the child's own output begins in the log.
     log_from: u64,
-    lock_taken: bool,
 }
 
 impl Started {
@@ -67,7 +68,7 @@ impl Started {
             .map_err(|error| {
                 Clean::from(format!("no coordinator was started: {}: {error}", program.display()))
             })?;
-        Ok(Self { pid: child.id(), child: Some(child), log: log_path, log_from, lock_taken: false })
+        Ok(Self { pid: child.id(), child: Some(child), log: log_path, log_from })
     }
 
     /// Whether it is the process `pid`.
@@ -75,29 +76,25 @@ impl Started {
         self.pid == Some(pid)
     }
 
-    /// Why it has ended, if it has.
-    pub fn ended(&mut self) -> Option<Clean> {
+    /// How it has ended, if it has since the last time of asking.
+    pub fn ended(&mut self) -> Option<End> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         self.child = None;
-        let said = last_line(&self.log, self.log_from);
-        self.lock_taken = said.as_ref().is_some_and(|line| line.contains("already runs"));
-        Some(reason(status, said, &self.log))
-    }
-
-    /// Whether it ended because another coordinator has the data directory.
-    pub const fn lost_a_race(&self) -> bool {
-        self.lock_taken
-    }
-
-    /// It goes on without us; tokio reaps it when it ends.
-    pub fn let_go(&mut self) {
-        self.child = None;
+        let said = last_words(&self.log, self.log_from);
+        let last = said.lines().rev().map(Clean::line).find(|line| !line.trim().is_empty());
+        let last = last.unwrap_or_else(|| "it said nothing".into());
+        let reason = format!("the coordinator ended at once ({status}): {last} (see {})", self.log.display());
+        Some(End { lost_a_race: said.contains(TAKEN), reason: Clean::from(reason) })
     }
 }
 
-fn reason(status: ExitStatus, said: Option<Clean>, log: &Path) -> Clean {
-    let said = said.unwrap_or_else(|| "it said nothing".into());
-    Clean::from(format!("the coordinator ended at once ({status}): {said} (see {})", log.display()))
+/// How a child came to its end before it had announced itself.
+#[derive(Debug)]
+pub struct End {
+    /// Another coordinator has the data directory.
+    pub lost_a_race: bool,
+    /// Its last words, with where the others are.
+    pub reason: Clean,
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -119,13 +116,15 @@ fn open_log(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The last line that is not empty, of what was written from `from` on.
-fn last_line(path: &Path, from: u64) -> Option<Clean> {
-    let mut file = File::open(path).ok()?;
-    let end = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_WORDS)))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(LAST_WORDS).read_to_end(&mut bytes).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().rev().map(Clean::line).find(|line| !line.trim().is_empty())
+/// The end of what was written from `from` on; empty if that can't be read.
+fn last_words(path: &Path, from: u64) -> String {
+    let read = || {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_WORDS))))?;
+        let mut bytes = Vec::new();
+        file.take(LAST_WORDS).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
 }

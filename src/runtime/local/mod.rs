@@ -16,23 +16,24 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::outbox::Outbox;
-use super::pace::Pace;
+use super::pace::{GAP, Pace};
 use super::{LocalPolicy, Places, Update, shell};
 use crate::model::{Clean, EndpointSpec};
 use crate::wire::Coordinator;
-use child::Started;
+use child::{End, Started};
 use client::{Client, Found, Lease};
 
 /// How long a coordinator may take until it announces itself.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How long another's may take whose lock ended ours.
-const OTHER_LIMIT: Duration = Duration::from_secs(3);
+/// How long the one that ended ours by its lock is given to announce itself
+/// before ours is started again: it may be on its way out instead.
+const OTHER_LIMIT: Duration = Duration::from_millis(500);
 /// How long one that only answers a command may keep the place.
 const ANSWERING_LIMIT: Duration = Duration::from_secs(20);
 /// How often the announcement is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(10);
 /// How often the coordinator is asked who else holds it.
-const ASK: Duration = Duration::from_secs(3);
+pub const ASK: Duration = Duration::from_secs(3);
 
 /// What is known of the local coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Keeper {
     pub policy: LocalPolicy,
     /// With which program; `None` if that is not known.
     pub program: Option<std::path::PathBuf>,
+    /// How often the coordinator is asked who else holds it: [`ASK`].
+    pub ask: Duration,
     /// For notes.
     pub outbox: Arc<Outbox>,
     /// For whoever wants to know.
@@ -76,14 +79,16 @@ impl Keeper {
                 return std::future::pending().await;
             }
         };
-        let mut lost = false;
+        let mut former = None;
         let mut tries = 0;
         loop {
-            match self.attach(&client, lost).await {
+            match self.attach(&client, former).await {
                 Ok((found, lease)) => {
-                    (tries, lost) = (0, true);
+                    (tries, former) = (0, Some(found.about.pid));
                     self.hold(&client, &found, lease).await;
                     self.state.send_replace(LocalState::Starting);
+                    // One that is about to end may take a lease and give it back at once.
+                    tokio::time::sleep(GAP).await;
                 }
                 Err(reason) => {
                     tries += 1;
@@ -95,19 +100,21 @@ impl Keeper {
         }
     }
 
-    /// Finds a coordinator or starts one, and takes a lease. `again`: there was one before.
-    async fn attach(&self, client: &Client, again: bool) -> Result<(Found, Lease), Clean> {
+    /// Finds a coordinator or starts one, and takes a lease. `former`: the
+    /// process of the one that there was before.
+    async fn attach(&self, client: &Client, former: Option<u32>) -> Result<(Found, Lease), Clean> {
         let (found, started) = match self.find(client).await? {
             Some(found) => (found, false),
             None => self.start(client).await?,
         };
         let lease = client.lease(&found).await?;
         let pid = found.about.pid;
-        let note = match (self.policy, started, again) {
-            (LocalPolicy::AnswerOnly, ..) | (_, false, false) => None,
-            (_, true, false) => Some(format!("started a coordinator on this machine (pid {pid})")),
-            (_, true, true) => Some(format!("the coordinator had ended: started another (pid {pid})")),
-            (_, false, true) => {
+        let note = match (self.policy, started, former) {
+            (LocalPolicy::AnswerOnly, ..) | (_, false, None) => None,
+            (_, _, Some(former)) if former == pid => None,
+            (_, true, None) => Some(format!("started a coordinator on this machine (pid {pid})")),
+            (_, true, Some(_)) => Some(format!("the coordinator had ended: started another (pid {pid})")),
+            (_, false, Some(_)) => {
                 Some(format!("the coordinator had ended: attached to another that runs here (pid {pid})"))
             }
         };
@@ -145,47 +152,44 @@ impl Keeper {
     async fn start(&self, client: &Client) -> Result<(Found, bool), Clean> {
         let program = self.program.as_deref().ok_or("vigie does not know where its own program is")?;
         let mut child = Started::new(program, &self.places, self.policy)?;
-        let mut limit = START_LIMIT;
-        let mut ended: Option<Clean> = None;
-        let mut waited = Duration::ZERO;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while waited < limit {
+        let (mut waited, mut since_lost) = (Duration::ZERO, None);
+        while waited < START_LIMIT {
             look.tick().await;
             waited += LOOK;
             if let Some(found) = client.find_new().await
                 && self.suits(&found.about)
             {
                 let ours = child.is(found.about.pid);
-                child.let_go();
                 return Ok((found, ours));
             }
-            if ended.is_none()
-                && let Some(reason) = child.ended()
-            {
-                // Perhaps because another has the lock, and is about to say so.
-                ended = Some(reason);
-                limit = waited + OTHER_LIMIT;
-            }
-            // Nobody but us is there: no use in waiting for another.
-            if ended.is_some() && !child.lost_a_race() {
-                break;
+            match (child.ended(), since_lost) {
+                (Some(End { lost_a_race: false, reason }), _) => return Err(reason),
+                (Some(End { lost_a_race: true, .. }), _) => since_lost = Some(waited),
+                (None, Some(lost)) if waited >= lost + OTHER_LIMIT => {
+                    child = Started::new(program, &self.places, self.policy)?;
+                    since_lost = None;
+                }
+                (None, _) => {}
             }
         }
-        child.let_go();
-        Err(ended.unwrap_or_else(|| {
-            let log = self.places.coordinator_log();
-            Clean::from(format!(
+        let log = self.places.coordinator_log();
+        Err(Clean::from(match since_lost {
+            Some(_) => {
+                "another coordinator has the data directory, and does not say where it listens".to_owned()
+            }
+            None => format!(
                 "the coordinator did not come up within {} s: see {}",
                 START_LIMIT.as_secs(),
                 log.display()
-            ))
+            ),
         }))
     }
 
     /// Holds the lease until it breaks.
     async fn hold(&self, client: &Client, found: &Found, mut lease: Lease) {
-        let mut ask = tokio::time::interval(ASK);
+        let mut ask = tokio::time::interval(self.ask);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -147,6 +147,7 @@ impl World {
             places: self.places(),
             policy,
             program: Some(program.to_owned()),
+            ask: Duration::from_millis(20),
             outbox: Arc::clone(&self.outbox),
             state,
         };
@@ -257,7 +258,7 @@ async fn the_loser_of_a_race_attaches_to_the_winner() {
     let world = World::new().await;
     let folder = world.folder.path().display();
     let program = world.script(&format!(
-        "touch {folder}/began\necho 'error: a coordinator already runs on this directory' >&2\nexit 1"
+        "touch {folder}/began\necho 'error: a coordinator already runs on here' >&2\nexit 1"
     ));
     let (mut state, stop) = world.keep(&program, LocalPolicy::Child);
     while !world.folder.path().join("began").exists() {
@@ -318,4 +319,44 @@ async fn a_command_starts_one_that_only_answers() {
     attached(&mut state, false).await;
     assert!(world.arguments().ends_with("--linger 1s --answer-only\n"), "{}", world.arguments());
     stop.cancel();
+}
+
+#[tokio::test]
+async fn one_that_is_on_its_way_out_is_followed_by_ours() {
+    let world = World::new().await;
+    let folder = world.folder.path().display();
+    // The lock is still held when ours is started first.
+    let lives = std::fs::read_to_string(world.program()).unwrap();
+    let program = world.script(&format!(
+        "if [ ! -e {folder}/began ]; then touch {folder}/began; \
+         echo 'error: a coordinator already runs on here: pid 1' >&2; echo hint >&2; exit 1; fi\n{lives}"
+    ));
+    let (mut state, stop) = world.keep(&program, LocalPolicy::Child);
+    attached(&mut state, true).await;
+    assert!(world.note().await.starts_with("started a coordinator"));
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn one_that_gives_leases_back_at_once_is_asked_in_peace_and_without_notes() {
+    let world = World::new().await;
+    world.announce(4_711);
+    let (mut state, stop) = world.keep(Path::new("/nonexistent"), LocalPolicy::Child);
+    for _ in 0..3 {
+        attached(&mut state, true).await;
+        std::mem::take(&mut *world.stage.broken.lock().unwrap()).cancel();
+        becomes(&mut state, |state| *state == LocalState::Starting).await;
+    }
+    attached(&mut state, true).await;
+    world.outbox.close();
+    assert!(world.outbox.next().await.is_none(), "the same one again is no news");
+    stop.cancel();
+}
+
+#[test]
+fn a_coordinator_that_finds_the_directory_locked_is_understood() {
+    let data = tempfile::tempdir().unwrap();
+    let _first = crate::coordinator::acquire_lock(data.path()).unwrap();
+    let refused = crate::coordinator::acquire_lock(data.path()).unwrap_err().to_string();
+    assert!(refused.contains(child::TAKEN), "{refused}");
 }
