@@ -63,6 +63,7 @@ impl Site {
         let key = TaskKey::new(&self.name, &task.id);
         let labels = merged(&self.row.spec.labels, &task.labels);
         ctx.changes.add(key.clone());
+        ctx.changes.alerts |= !self.told.is_empty();
         let mut entry = Entry::new(key, task, labels, basis, self.generation);
         self.book.counts.add(super::summary::Class::of(&entry.row));
         entry.take_in(false, &mut self.history, &mut self.book, ctx);
@@ -84,6 +85,11 @@ impl Site {
         new.facts = facts;
         if new.labels != old.labels {
             entry.row.labels = merged(&self.row.spec.labels, &new.labels);
+        }
+        // Alerts and runs carry some of their task.
+        if context(new) != context(&old) {
+            ctx.changes.alerts |= !(self.told.is_empty() && entry.problems.is_empty());
+            ctx.changes.runs = true;
         }
         let same_schedule = new.schedule == old.schedule;
         self.book.counts.move_between(before, super::summary::Class::of(&entry.row));
@@ -121,6 +127,11 @@ impl Site {
             }
         }
     }
+}
+
+/// What other rows carry of a task.
+fn context(task: &Task) -> impl PartialEq + '_ {
+    (&task.name, &task.team, &task.machine, &task.labels, task.priority)
 }
 
 /// Merges a part into what is known; whether that changed anything.

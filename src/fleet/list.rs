@@ -53,7 +53,8 @@ impl TaskList {
     }
 
     /// The rows from the top.
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &TaskKey> {
+    #[must_use]
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &TaskKey> + DoubleEndedIterator {
         self.places.iter().map(|place| &place.key)
     }
 
@@ -133,9 +134,9 @@ impl TaskList {
         }
         self.leave_cursor(&moves);
         if moves.len() < MANY {
-            self.move_each(moves)
+            self.move_each(moves);
         } else {
-            self.move_all(moves)
+            self.move_all(moves);
         }
         self.hold_cursor();
         true

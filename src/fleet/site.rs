@@ -251,7 +251,7 @@ impl Site {
         let Some(mut entry) = self.entries.remove(id) else { return };
         ctx.agenda.set(|| Wake::Task(entry.row.key.clone()), &mut entry.wake, None);
         self.book.counts.remove(Class::of(&entry.row));
-        ctx.changes.alerts |= self.book.troubled.remove(id);
+        ctx.changes.alerts |= self.book.troubled.remove(id) || !self.told.is_empty();
         ctx.changes.runs |= self.book.bare_active.remove(id);
         ctx.changes.runs |= self.history.forget_task(id);
         ctx.changes.remove(entry.row.key);

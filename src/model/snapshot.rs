@@ -1,6 +1,6 @@
 //! What one answer of an endpoint proves.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
@@ -121,11 +121,15 @@ impl Snapshot {
     /// Folds a later answer of the same endpoint into this one that nobody has
     /// taken yet: the slot per endpoint holds one, and loses nothing.
     pub fn absorb(&mut self, newer: Self) {
+        // Its clock has gone on as ours has.
+        let went_on = newer.at - self.at;
+        let server_time = self.server_time.and_then(|then| then.checked_add_signed(went_on));
+        self.server_time = newer.server_time.or(server_time);
         self.at = newer.at;
-        self.server_time = newer.server_time.or(self.server_time);
         self.latency_ms = newer.latency_ms;
         self.degraded = newer.degraded;
         self.version = newer.version.or_else(|| self.version.take());
+        self.keep_runs_of_replaced(&newer.tasks);
         self.tasks.absorb(newer.tasks, |task| task.id.clone());
         self.queues.absorb(newer.queues, |queue| queue.name.clone());
         self.alerts.absorb(newer.alerts, Alert::key);
@@ -142,5 +146,62 @@ impl Snapshot {
             self.runs.items.extend(bare);
         }
         self.runs.items.extend(newer_bare);
+    }
+    /// The newest run of a task that `newer` tells another one of would be lost with the task's older form.
+    fn keep_runs_of_replaced(&mut self, newer: &Part<Task, TaskId>) {
+        let newer: HashMap<&TaskId, &Task> = newer.items.iter().map(|task| (&task.id, task)).collect();
+        let known: HashSet<&RunId> = self.runs.items.iter().filter_map(|run| run.id.as_ref()).collect();
+        let lost: Vec<Run> = self
+            .tasks
+            .items
+            .iter()
+            .filter_map(|task| Some((task.last_run.as_ref()?, newer.get(&task.id)?)))
+            .filter(|(run, newer)| newer.last_run.as_ref() != Some(run))
+            .filter(|(run, _)| run.id.as_ref().is_none_or(|id| !known.contains(id)))
+            .map(|(run, _)| run.clone())
+            .collect();
+        self.runs.items.extend(lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Capabilities, RunState};
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_768_899_600 + seconds, 0).unwrap()
+    }
+
+    fn task(last_run: &str) -> Task {
+        let run = Run { id: Some(last_run.into()), ..Run::bare("t".into(), RunState::Succeeded) };
+        let capabilities = Capabilities::by(|_| None);
+        serde_json::from_value(serde_json::json!({
+            "id": "t", "name": "t", "last_run": run, "actions": capabilities,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_server_clock_goes_on_between_two_answers() {
+        let mut folded = Snapshot { server_time: Some(at(100)), ..Snapshot::unchanged(at(0), 1) };
+        folded.absorb(Snapshot::unchanged(at(40), 1));
+        assert_eq!((folded.at, folded.server_time), (at(40), Some(at(140))));
+        folded.absorb(Snapshot { server_time: Some(at(50)), ..Snapshot::unchanged(at(50), 1) });
+        assert_eq!(folded.server_time, Some(at(50)));
+    }
+
+    #[test]
+    fn a_run_that_was_the_newest_for_a_moment_is_not_lost() {
+        let answer =
+            |run| Snapshot { tasks: Part::listed(vec![task(run)], vec![]), ..Snapshot::unchanged(at(0), 1) };
+        let mut folded = answer("r1");
+        folded.absorb(answer("r2"));
+        folded.absorb(answer("r2"));
+        folded.absorb(answer("r3"));
+        let runs: Vec<&str> =
+            folded.runs.items.iter().filter_map(|run| run.id.as_ref()).map(RunId::as_raw).collect();
+        assert_eq!(runs, ["r1", "r2"]);
+        assert_eq!(folded.tasks.items.len(), 1);
     }
 }

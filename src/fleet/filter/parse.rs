@@ -49,7 +49,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
         }
         let position = at;
         let mut token = Vec::new();
-        while at < chars.len() && matches!(chars[at], '-' | '!') && token.len() < 1 {
+        if matches!(chars[at], '-' | '!') {
             token.push((chars[at], false));
             at += 1;
         }
@@ -133,17 +133,14 @@ fn test(chars: &[Char]) -> Result<Test, String> {
             .map(Test::Pattern)
             .map_err(|why| format!("/{text}/ can't be read: {why}"));
     }
-    match chars.iter().position(|c| *c == (':', false)) {
-        Some(colon) => keyed(&text(&chars[..colon]), &chars[colon + 1..]),
-        None => {
-            let word = text(chars);
-            if word.is_empty() {
-                Err("there is nothing between the quotation marks".into())
-            } else {
-                Ok(Test::Word(Word::new(&word)))
-            }
-        }
+    if let Some(colon) = chars.iter().position(|c| *c == (':', false)) {
+        return keyed(&text(&chars[..colon]), &chars[colon + 1..]);
     }
+    let word = text(chars);
+    if word.is_empty() {
+        return Err("there is nothing between the quotation marks".into());
+    }
+    Ok(Test::Word(Word::new(&word)))
 }
 
 /// Without the quotation marks.

@@ -106,7 +106,7 @@ impl Compare {
     pub const ALL: [(Self, &'static str); 4] =
         [(Self::LessOrEqual, "<="), (Self::GreaterOrEqual, ">="), (Self::Less, "<"), (Self::Greater, ">")];
 
-    fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
+    fn holds<T: PartialOrd + Copy>(self, left: T, right: T) -> bool {
         match self {
             Self::Less => left < right,
             Self::LessOrEqual => left <= right,

@@ -2,3 +2,5 @@
 
 pub mod build;
 mod evidence;
+mod laws;
+mod pending;
