@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod coordinator;
+#[cfg(test)]
 mod duplistatus;
 #[cfg(test)]
 mod native;
