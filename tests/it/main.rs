@@ -9,6 +9,8 @@ mod coordinator;
 #[cfg(test)]
 mod duplistatus;
 #[cfg(test)]
+mod meeting;
+#[cfg(test)]
 mod native;
 #[cfg(test)]
 mod raw;
