@@ -1,6 +1,7 @@
 //! One binary of integration tests: the house's rules, adapters against real
 //! servers, the coordinator over real HTTP.
 
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod conformance;
