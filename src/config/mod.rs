@@ -51,6 +51,8 @@ pub struct Settings {
     pub ascii: bool,
     /// The screen to begin with: one of [`SCREENS`].
     pub screen: String,
+    /// The duplistatus surface of `vigie serve` needs no token on loopback.
+    pub open_on_loopback: bool,
 }
 
 impl Default for Settings {
@@ -61,7 +63,8 @@ impl Default for Settings {
             keys: Vec::new(),
             read_only: false,
             ascii: false,
-            screen: "board".to_owned(),
+            screen: "tasks".to_owned(),
+            open_on_loopback: false,
         }
     }
 }
@@ -96,6 +99,11 @@ impl Settings {
         if let Some(safety) = root.table("safety") {
             settings.read_only = safety.bool("read_only").unwrap_or(settings.read_only);
             safety.finish();
+        }
+        if let Some(coordinator) = root.table("coordinator") {
+            settings.open_on_loopback =
+                coordinator.bool("open_on_loopback").unwrap_or(settings.open_on_loopback);
+            coordinator.finish();
         }
         if let Some(table) = root.table("keys") {
             settings.keys = keys::read(document, &table);

@@ -30,6 +30,7 @@ pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
 pub use lock::{DataLock, Holder, LockError, acquire as acquire_lock};
 pub use serve::{BindError, DEFAULT_PORT, Ended, ServeError, Server, address, bind, serve};
+pub use tasks_file::check as check_tasks;
 
 /// How a coordinator runs.
 #[derive(Debug, Clone)]

@@ -201,6 +201,12 @@ impl Server {
         self.announced.file()
     }
 
+    /// The engine behind it, for a reload on SIGHUP.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Answers until the end: then nothing new is accepted, calls in flight
     /// have a moment, the engine ends, and the announcement and lock go.
     pub async fn run(self) -> Ended {

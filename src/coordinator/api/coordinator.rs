@@ -66,9 +66,6 @@ pub(super) async fn about(State(api): State<Api>) -> Json<Coordinator> {
 /// Line breaks, now and then, while the console is there. The lease lives in
 /// the stream: it goes with the connection.
 pub(super) async fn lease(State(api): State<Api>) -> Result<Response, Failure> {
-    if api.closing.is_cancelled() {
-        return Err(Failure::busy("this coordinator is about to end"));
-    }
     if api.leases.count() >= MAX_CONSOLES {
         return Err(Failure::busy("too many consoles are open"));
     }

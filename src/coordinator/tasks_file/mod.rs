@@ -12,6 +12,7 @@ use crate::schedule::Plan;
 use super::domain::{
     BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
 };
+use super::engine::ReloadError;
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 128;
@@ -53,6 +54,24 @@ pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
         TaskFile { tasks, limits }
     };
     if document.has_problems() { Err(document.into_problems()) } else { Ok(file) }
+}
+
+/// Reads the task file at `path` without a coordinator, and gives how many
+/// tasks it has; a file that is not there has none.
+///
+/// # Errors
+/// Everything that is wrong with it, each with file and line.
+pub fn check(path: &Path) -> Result<usize, ReloadError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => match parse(&text) {
+            Ok(file) => Ok(file.tasks.len()),
+            Err(problems) => Err(ReloadError { problems: shown(path, &problems) }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => {
+            Err(ReloadError { problems: vec![Clean::from(format!("{}: {error}", path.display()))] })
+        }
+    }
 }
 
 /// Problems of a file, as they are shown: file, line, cause.

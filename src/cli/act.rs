@@ -1,0 +1,376 @@
+//! Commands that act: `trigger`, `pause`, `resume`, `retry`, `cancel`,
+//! `archive`, `priority`, `reload`. Exit codes: 0 observed or accepted,
+//! 1 refused or failed (unknown endpoint or task, forbidden by state or guard),
+//! 2 usage or configuration, 3 outcome unknown; over several targets 1 wins
+//! over 3 over 0.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::config::Settings;
+use crate::model::{
+    Arguments, Clean, EndpointName, Guard, Intent, IntentId, Priority, Receipt, Run, RunId, RunState, Stage,
+    Target, TaskId, TaskKey, Verb,
+};
+
+use super::args::{ActOptions, Global, How, ReloadOptions};
+use super::session::{self, Session, Step};
+use super::{Exit, Failure, complain, print};
+
+/// How long reading the endpoints may take before anything is sent.
+const READ_LIMIT: Duration = Duration::from_secs(12);
+
+/// `vigie VERB ENDPOINT/TASK…`
+///
+/// # Errors
+/// What was refused before anything was sent.
+pub async fn on_tasks(
+    global: &Global,
+    verb: Verb,
+    priority: Option<Priority>,
+    options: &ActOptions,
+) -> Result<Exit, Failure> {
+    let wanted = options.targets.iter().map(|target| split(target)).collect::<Result<Vec<_>, _>>()?;
+    if options.run.is_some() && wanted.len() > 1 {
+        return Err(Failure::usage("--run names one run: give one ENDPOINT/TASK with it"));
+    }
+    let (paths, settings) = session::configuration(global)?;
+    let names: Vec<String> = wanted.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+    let specs = session::select(&settings, &names, Exit::FAILED)?;
+    let mut session = Session::open(&paths, specs, settings.read_only)?;
+    session.settle(READ_LIMIT).await;
+    let arguments = Arguments { priority, ..Arguments::default() };
+    let result = match targets(&session, verb, &wanted, options.run.as_deref()) {
+        Ok(targets) => {
+            decide(&mut session, &settings, verb, targets, arguments, options.how, options.wait).await
+        }
+        Err(failure) => Err(failure),
+    };
+    session.close().await;
+    result
+}
+
+/// `vigie reload ENDPOINT`
+///
+/// # Errors
+/// What was refused before anything was sent.
+pub async fn reload(global: &Global, options: &ReloadOptions) -> Result<Exit, Failure> {
+    let (paths, settings) = session::configuration(global)?;
+    let specs = session::select(&settings, std::slice::from_ref(&options.endpoint), Exit::FAILED)?;
+    let mut session = Session::open(&paths, specs, settings.read_only)?;
+    session.settle(READ_LIMIT).await;
+    let endpoint = EndpointName::new(&options.endpoint);
+    let refusal = session.fleet.endpoint(&endpoint).and_then(|row| {
+        let down = row.failure.as_ref().map(|failure| failure.reason.clone());
+        down.or_else(|| row.capabilities.refusal(Verb::ReloadConfig).cloned())
+    });
+    let result = match refusal {
+        Some(reason) => Err(Failure::refused(format!("reload-config {endpoint}: {reason}"))),
+        None => {
+            let targets = vec![Target::endpoint(endpoint)];
+            decide(
+                &mut session,
+                &settings,
+                Verb::ReloadConfig,
+                targets,
+                Arguments::default(),
+                options.how,
+                false,
+            )
+            .await
+        }
+    };
+    session.close().await;
+    result
+}
+
+/// `ENDPOINT/TASK` at the first slash.
+fn split(target: &str) -> Result<(String, String), Failure> {
+    match target.split_once('/') {
+        Some((endpoint, task)) if !endpoint.is_empty() && !task.is_empty() => {
+            Ok((endpoint.to_owned(), task.to_owned()))
+        }
+        _ => Err(Failure::usage(format!("{:?} is no target: write ENDPOINT/TASK", Clean::line(target)))),
+    }
+}
+
+/// The tasks that are named, with the state that they are in now; all that is
+/// refused about them at once.
+fn targets(
+    session: &Session,
+    verb: Verb,
+    wanted: &[(String, String)],
+    run: Option<&str>,
+) -> Result<Vec<Target>, Failure> {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut refusals = Vec::new();
+    for (endpoint, task) in wanted {
+        match target(session, verb, &EndpointName::new(endpoint), task, run) {
+            Ok(target) if targets.contains(&target) => {}
+            Ok(target) => targets.push(target),
+            Err(reason) => {
+                refusals.push(format!("{verb} {}/{}: {reason}", Clean::line(endpoint), Clean::line(task)))
+            }
+        }
+    }
+    if refusals.is_empty() { Ok(targets) } else { Err(Failure::refused(refusals.join("\nvigie: "))) }
+}
+
+fn target(
+    session: &Session,
+    verb: Verb,
+    endpoint: &EndpointName,
+    task: &str,
+    run: Option<&str>,
+) -> Result<Target, Clean> {
+    if let Some(failure) = session.fleet.endpoint(endpoint).and_then(|row| row.failure.as_ref()) {
+        return Err(failure.reason.clone());
+    }
+    let by_id = session.fleet.task(&TaskKey::new(endpoint, &TaskId::new(task)));
+    let row = match by_id {
+        Some(row) => row,
+        None => {
+            let mut named = session
+                .fleet
+                .tasks()
+                .filter(|row| row.key.endpoint == *endpoint && row.task.name.as_str() == task);
+            match (named.next(), named.next()) {
+                (Some(row), None) => row,
+                (Some(_), Some(_)) => return Err("several tasks have this name: give the id".into()),
+                (None, _) => {
+                    let known = session.fleet.tasks().filter(|row| row.key.endpoint == *endpoint);
+                    let ids: Vec<String> = known.map(|row| row.key.task.to_string()).collect();
+                    let near = crate::document::did_you_mean(task, ids.iter().map(String::as_str));
+                    return Err(Clean::from(format!("no such task{near}")));
+                }
+            }
+        }
+    };
+    // What a run may be asked is known only to its endpoint.
+    if run.is_none()
+        && let Some(reason) = row.task.capabilities.refusal(verb)
+    {
+        return Err(reason.clone());
+    }
+    let mut target = Target::task(&row.key, row.state);
+    target.run = run.map(RunId::new);
+    Ok(target)
+}
+
+/// Guard, question, sending, and what became of it.
+async fn decide(
+    session: &mut Session,
+    settings: &Settings,
+    verb: Verb,
+    targets: Vec<Target>,
+    arguments: Arguments,
+    how: How,
+    wait: bool,
+) -> Result<Exit, Failure> {
+    let intent = Intent { id: IntentId(Uuid::now_v7()), verb, targets, arguments, at: session::now() };
+    let calls = session.handle().preview(&intent);
+    if how.dry_run {
+        for (target, call) in intent.targets.iter().zip(&calls) {
+            print(&format!("would {verb} {target}   ({call})\n"));
+        }
+        return Ok(Exit::OK);
+    }
+    permit(session, settings, &intent, &calls, how)?;
+    session.handle().send(intent.clone());
+    let receipts = follow(session, &intent, wait).await;
+    if let Some(reason) = &session.unrecorded {
+        complain(&format!("the journal can't be written: {reason}"));
+    }
+    Ok(verdict(&intent, &receipts))
+}
+
+/// Whether it may be sent: by the guards of its endpoints, and by a yes where that is needed.
+fn permit(
+    session: &Session,
+    settings: &Settings,
+    intent: &Intent,
+    calls: &[Clean],
+    how: How,
+) -> Result<(), Failure> {
+    let verb = intent.verb;
+    if settings.read_only {
+        return Err(Failure::refused(format!("{verb}: read-only, so nothing is sent")));
+    }
+    let guards =
+        intent.targets.iter().filter_map(|target| session.specs().iter().find(|s| s.name == target.endpoint));
+    let strictest = guards.clone().map(|spec| spec.guard).max().unwrap_or(Guard::Confirm);
+    if strictest == Guard::ReadOnly {
+        let names: Vec<String> =
+            guards.filter(|spec| spec.guard == Guard::ReadOnly).map(|spec| spec.name.to_string()).collect();
+        return Err(Failure::refused(format!(
+            "{verb}: {} is read-only, so nothing is sent",
+            names.join(", ")
+        )));
+    }
+    let dangerous = verb.is_destructive() || intent.targets.len() > 1;
+    if strictest == Guard::None || !dangerous || how.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        let what = format!("{verb} of {} needs a confirmation", count(intent.targets.len()));
+        return Err(Failure::refused(format!("{what}, and there is no terminal to ask at: give --yes")));
+    }
+    let expected =
+        if strictest == Guard::Typed { format!("{verb} {}", intent.targets.len()) } else { "y".to_owned() };
+    let mut question = String::new();
+    for (target, call) in intent.targets.iter().zip(calls) {
+        question.push_str(&format!("  {verb} {target}   ({call})\n"));
+    }
+    question.push_str(&format!("Type {expected} to go on; anything else leaves everything as it is: "));
+    let _ = std::io::stderr().write_all(question.as_bytes());
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == expected { Ok(()) } else { Err(Failure::refused("nothing was sent")) }
+}
+
+fn count(targets: usize) -> String {
+    if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") }
+}
+
+/// Follows the intent: to the endpoints' answers, or with `wait` to the effect.
+async fn follow(session: &mut Session, intent: &Intent, wait: bool) -> BTreeMap<Target, Receipt> {
+    let mut receipts: BTreeMap<Target, Receipt> = BTreeMap::new();
+    while !intent.targets.iter().all(|target| is_done(session, receipts.get(target), wait)) {
+        match session.step().await {
+            Step::Ended => break,
+            Step::Receipt(receipt) if receipt.intent == intent.id => {
+                // The fleet may already know more than the runtime: a poll has shown the effect.
+                let known = receipts.get(&receipt.target);
+                if known.is_none_or(|known| known.stage <= receipt.stage) {
+                    receipts.insert(receipt.target.clone(), receipt);
+                }
+            }
+            _ => {}
+        }
+        let observed = session
+            .fleet
+            .receipts()
+            .into_iter()
+            .filter(|r| r.intent == intent.id && r.stage == Stage::Observed);
+        let observed: Vec<Receipt> = observed.cloned().collect();
+        receipts.extend(observed.into_iter().map(|receipt| (receipt.target.clone(), receipt)));
+    }
+    if wait {
+        for receipt in receipts.values_mut() {
+            finish(session, receipt);
+        }
+    }
+    receipts
+}
+
+fn is_done(session: &Session, receipt: Option<&Receipt>, wait: bool) -> bool {
+    let Some(receipt) = receipt else { return false };
+    match receipt.stage {
+        Stage::Failed => true,
+        Stage::Sent => false,
+        Stage::Accepted | Stage::Unknown => !wait,
+        Stage::Observed => !wait || started_run(session, receipt).is_none_or(|run| run.state.is_ended()),
+    }
+}
+
+/// The run that a trigger or a retry started, where the endpoint names it.
+fn started_run<'a>(session: &'a Session, receipt: &Receipt) -> Option<&'a Run> {
+    let (key, id) = (receipt.target.key()?, receipt.run.as_ref()?);
+    let starts = matches!(receipt.verb, Verb::Trigger | Verb::Retry);
+    session.fleet.runs_of(&key).into_iter().find(|run| starts && run.id.as_ref() == Some(id))
+}
+
+/// A run that was waited for and ended badly is a failure of the command.
+fn finish(session: &Session, receipt: &mut Receipt) {
+    let Some(run) = started_run(session, receipt) else { return };
+    let (state, message) = (run.state, run.message.clone());
+    let words = message.map_or_else(|| state.to_string(), |message| format!("{state}: {message}"));
+    if state == RunState::Succeeded {
+        receipt.message = Some(Clean::from(words));
+    } else if state.is_ended() {
+        receipt.stage = Stage::Failed;
+        receipt.message = Some(Clean::from(format!("the run ended {words}")));
+    }
+}
+
+/// Prints a line per target, and gives the exit code.
+fn verdict(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> Exit {
+    let mut worst = Exit::OK;
+    for target in &intent.targets {
+        let receipt = receipts.get(target);
+        let stage = receipt.map_or(Stage::Unknown, |receipt| receipt.stage);
+        let message = receipt
+            .and_then(|receipt| receipt.message.as_ref())
+            .map(|m| format!(": {m}"))
+            .unwrap_or_default();
+        let run = receipt
+            .and_then(|receipt| receipt.run.as_ref())
+            .map(|run| format!(" (run {run})"))
+            .unwrap_or_default();
+        let line = format!("{stage} {} {target}{run}{message}", intent.verb);
+        match stage {
+            Stage::Observed | Stage::Accepted => print(&format!("{line}\n")),
+            Stage::Failed => complain(&line),
+            Stage::Sent | Stage::Unknown => {
+                complain(&format!("{line}: it may or may not have been done; vigie status tells"));
+            }
+        }
+        worst = match (stage, worst) {
+            (Stage::Failed, _) | (_, Exit::FAILED) => Exit::FAILED,
+            (Stage::Unknown | Stage::Sent, _) | (_, Exit::UNKNOWN) => Exit::UNKNOWN,
+            _ => Exit::OK,
+        };
+    }
+    worst
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_splits_at_the_first_slash() {
+        assert_eq!(split("ops/a/b").unwrap(), ("ops".to_owned(), "a/b".to_owned()));
+        for bad in ["ops", "/a", "ops/", ""] {
+            assert_eq!(split(bad).unwrap_err().exit, Exit::USAGE, "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_wins_over_three_over_zero() {
+        let target =
+            |task: &str| Target { endpoint: "e".into(), task: Some(task.into()), run: None, seen: None };
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let intent = Intent {
+            id: IntentId(Uuid::nil()),
+            verb: Verb::Trigger,
+            targets: vec![target("a"), target("b"), target("c")],
+            arguments: Arguments::default(),
+            at,
+        };
+        let receipt = |task: &str, stage| Receipt {
+            intent: intent.id,
+            verb: intent.verb,
+            target: target(task),
+            stage,
+            at,
+            sent: at,
+            message: None,
+            run: None,
+            priority: None,
+        };
+        for (stages, exit) in [
+            ([Stage::Observed, Stage::Accepted, Stage::Observed], Exit::OK),
+            ([Stage::Observed, Stage::Unknown, Stage::Observed], Exit::UNKNOWN),
+            ([Stage::Failed, Stage::Unknown, Stage::Observed], Exit::FAILED),
+            ([Stage::Unknown, Stage::Failed, Stage::Observed], Exit::FAILED),
+        ] {
+            let receipts =
+                ["a", "b", "c"].iter().zip(stages).map(|(t, stage)| (target(t), receipt(t, stage))).collect();
+            assert_eq!(verdict(&intent, &receipts), exit, "{stages:?}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The arguments, as clap reads them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::model::{Priority, parse_duration};
+
+/// The look-out for scheduled and queued work.
+///
+/// Without a command: the console. Without a configuration it watches the
+/// coordinator of this machine, and starts one if there is none.
+#[derive(Debug, Parser)]
+#[command(name = "vigie", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Args {
+    /// For every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; the console, if absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Global {
+    /// The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Send nothing, whatever is pressed or asked
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// A theme's name, or auto
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// ASCII instead of glyphs
+    #[arg(long)]
+    pub ascii: bool,
+    /// The screen to begin with: board, tasks, runs, endpoints or journal
+    #[arg(long, value_name = "NAME")]
+    pub screen: Option<String>,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The worst state of the fleet, for people and for checks (exit code: 0 ok, 1 warning, 2 critical, 3 unknown)
+    Status(ReadOptions),
+    /// Tasks of every endpoint
+    Tasks(ReadOptions),
+    /// Runs, newest first
+    Runs(ReadOptions),
+    /// Queues and their depths
+    Queues(ReadOptions),
+    /// Open alerts
+    Alerts(ReadOptions),
+    /// Endpoints and their health
+    Endpoints(ReadOptions),
+    /// Start a run now
+    Trigger(ActOptions),
+    /// Stop scheduling
+    Pause(ActOptions),
+    /// Schedule again
+    Resume(ActOptions),
+    /// Run again what failed
+    Retry(ActOptions),
+    /// Stop the run, or take it out of its queue
+    Cancel(ActOptions),
+    /// Put the task away
+    Archive(ActOptions),
+    /// Set the priority of pending runs, 1 (highest) to 5
+    #[command(visible_alias = "reprioritise")]
+    Priority(PriorityOptions),
+    /// Have an endpoint read its configuration again
+    #[command(visible_alias = "reload-config")]
+    Reload(ReloadOptions),
+    /// Run the coordinator: scheduler, queue and monitor of this machine
+    Serve(ServeOptions),
+    /// The configuration: make it, check it, find it
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// How a reading command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs: stable.
+    Json,
+    /// For spreadsheets: the values of the JSON.
+    Csv,
+}
+
+/// Options of reading commands.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ReadOptions {
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: Format,
+    /// Only this endpoint; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// Only what matches, such as `state:late,failing team:data`
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// The limit of the whole command
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub timeout: Duration,
+    /// At most so many runs
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            output: Format::Table,
+            endpoint: Vec::new(),
+            filter: None,
+            timeout: Duration::from_secs(10),
+            limit: 200,
+        }
+    }
+}
+
+/// Options of commands that act.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ActOptions {
+    /// What to act on; a task's id, or its name where that is unique
+    #[arg(required = true, value_name = "ENDPOINT/TASK")]
+    pub targets: Vec<String>,
+    /// How to act.
+    #[command(flatten)]
+    pub how: How,
+    /// Wait until the effect is seen; for a run, until it has ended
+    #[arg(long)]
+    pub wait: bool,
+    /// One run of the task
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// How to act.
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
+pub struct How {
+    /// Answer every confirmation with yes
+    #[arg(long)]
+    pub yes: bool,
+    /// Show what would be sent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `priority`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct PriorityOptions {
+    /// 1 (highest) to 5 (lowest)
+    #[arg(value_name = "N")]
+    pub priority: Priority,
+    /// On what, and how.
+    #[command(flatten)]
+    pub act: ActOptions,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ReloadOptions {
+    /// The endpoint
+    #[arg(value_name = "ENDPOINT")]
+    pub endpoint: String,
+    /// How to act.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ServeOptions {
+    /// Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// The tasks [default: tasks.toml beside the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub tasks: Option<PathBuf>,
+    /// The data directory [default: $XDG_DATA_HOME/vigie]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Check the tasks and end
+    #[arg(long)]
+    pub check: bool,
+    /// End so long after the last console has gone: how a console starts its own.
+    #[arg(long, hide = true, value_name = "DURATION", value_parser = parse_duration)]
+    pub linger: Option<Duration>,
+    /// Answer, but schedule nothing: how a command starts its own.
+    #[arg(long, hide = true)]
+    pub answer_only: bool,
+}
+
+/// `config …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Write the commented reference to where the configuration is looked for
+    Init,
+    /// Read the configuration and say everything that is wrong with it
+    Check,
+    /// Where everything is
+    Paths,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn full_action_names_are_aliases() {
+        let args = Args::try_parse_from(["vigie", "reprioritise", "2", "a/b", "--yes"]).unwrap();
+        assert!(
+            matches!(args.command, Some(Command::Priority(o)) if o.priority.level() == 2 && o.act.how.yes)
+        );
+        assert!(Args::try_parse_from(["vigie", "priority", "9", "a/b"]).is_err());
+        assert!(Args::try_parse_from(["vigie", "reload-config", "a"]).is_ok());
+        assert!(Args::try_parse_from(["vigie", "status", "--timeout", "10"]).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: arguments, one file per command, and what they print.
+//!
+//! Owns the formats of `-o json|csv|table`, the exit codes, and the choice of
+//! which face of vigie is shown. Commands and console read the same fleet and
+//! send the same intents. May use every room.
+
+mod act;
+mod args;
+mod config;
+mod console;
+mod output;
+mod read;
+mod report;
+mod serve;
+mod session;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::model::Verb;
+
+pub use args::{Args, Command};
+
+/// How a command ends. See the module texts of the commands for what each means there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// All is well.
+    pub const OK: Self = Self(0);
+    /// `status`: a warning. Actions: refused or failed.
+    pub const FAILED: Self = Self(1);
+    /// `status`: critical. Others: usage or configuration.
+    pub const USAGE: Self = Self(2);
+    /// `status`: an endpoint could not be read. Actions: the outcome is not known.
+    pub const UNKNOWN: Self = Self(3);
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.0)
+    }
+}
+
+/// Why a command did not do its work: a sentence for people, and how it ends.
+#[derive(Debug)]
+pub struct Failure {
+    /// What failed, where, what to do. May have several lines.
+    pub message: String,
+    /// How the command ends.
+    pub exit: Exit,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit: Exit::USAGE }
+    }
+
+    fn refused(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit: Exit::FAILED }
+    }
+}
+
+/// Reads the arguments and runs what they ask for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let raw: Vec<OsString> = std::env::args_os().collect();
+    let args = match Args::try_parse_from(&raw) {
+        Ok(args) => args,
+        Err(error) => return usage(&error, &raw),
+    };
+    let is_status = matches!(args.command, Some(Command::Status(_)));
+    match run(args) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            complain(&failure.message);
+            // For a check, what can't be asked is unknown, not a warning (Nagios plugin convention).
+            if is_status { Exit::UNKNOWN.into() } else { failure.exit.into() }
+        }
+    }
+}
+
+/// A usage error, or the help that was asked for.
+fn usage(error: &clap::Error, raw: &[OsString]) -> ExitCode {
+    // Nothing better can be done where even this can't be printed.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::OK.into();
+    }
+    let is_status = raw.iter().skip(1).any(|arg| arg == "status");
+    if is_status { Exit::UNKNOWN.into() } else { Exit::USAGE.into() }
+}
+
+fn run(args: Args) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::usage(format!("vigie can't start its threads: {error}")))?;
+    let result = runtime.block_on(dispatch(args));
+    // A blocked read of a terminal or a file must not hold the exit.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(args: Args) -> Result<Exit, Failure> {
+    let Args { global, command } = args;
+    match command {
+        None => console::run(global).await,
+        Some(Command::Status(options)) => read::status(&global, &options).await,
+        Some(Command::Tasks(options)) => read::list(&global, read::What::Tasks, &options).await,
+        Some(Command::Runs(options)) => read::list(&global, read::What::Runs, &options).await,
+        Some(Command::Queues(options)) => read::list(&global, read::What::Queues, &options).await,
+        Some(Command::Alerts(options)) => read::list(&global, read::What::Alerts, &options).await,
+        Some(Command::Endpoints(options)) => read::list(&global, read::What::Endpoints, &options).await,
+        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, None, &options).await,
+        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause, None, &options).await,
+        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume, None, &options).await,
+        Some(Command::Retry(options)) => act::on_tasks(&global, Verb::Retry, None, &options).await,
+        Some(Command::Cancel(options)) => act::on_tasks(&global, Verb::Cancel, None, &options).await,
+        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive, None, &options).await,
+        Some(Command::Priority(options)) => {
+            act::on_tasks(&global, Verb::Reprioritise, Some(options.priority), &options.act).await
+        }
+        Some(Command::Reload(options)) => act::reload(&global, &options).await,
+        Some(Command::Serve(options)) => serve::run(&global, options).await,
+        Some(Command::Config(command)) => config::run(&global, &command),
+    }
+}
+
+/// A line to standard error; a closed one is not an error of ours.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "vigie: {message}");
+}
+
+/// Text to standard output. A reader that has gone ends the command quietly.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,221 @@
+//! What every command shares: reading the configuration, and a fleet that
+//! follows the endpoints for as long as the command runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::{Overrides, Paths, Settings};
+use crate::fleet::Fleet;
+use crate::model::{Clean, EndpointName, EndpointSpec, Health, Kind, Receipt, Run};
+use crate::runtime::{Handle, LocalPolicy, Places, Runtime, Setup, Update};
+
+use super::args::Global;
+use super::{Exit, Failure};
+
+/// Until when a coordinator of this machine may be on its way up.
+const LOCAL_GRACE: Duration = Duration::from_secs(8);
+
+/// Now. The command line is a shell: here it reads its clock.
+#[expect(clippy::disallowed_methods, reason = "the one place where commands read the clock")]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// One variable of the process.
+pub fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
+/// Where everything is, for these arguments.
+///
+/// # Errors
+/// There is no home directory.
+pub fn paths(global: &Global) -> Result<Paths, Failure> {
+    Paths::resolve(global.config.as_deref(), &variable).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// What command line and environment lay over the file.
+///
+/// # Errors
+/// A value that can't be.
+pub fn overrides(global: &Global) -> Result<Overrides, Failure> {
+    if let Some(screen) = &global.screen {
+        crate::config::check_screen(screen).map_err(|why| Failure::usage(format!("--screen: {why}")))?;
+    }
+    let environment = Overrides::from_env(&variable).map_err(|error| Failure::usage(error.to_string()))?;
+    let line = Overrides {
+        theme: global.theme.clone(),
+        screen: global.screen.clone(),
+        read_only: global.read_only.then_some(true),
+        ascii: global.ascii.then_some(true),
+    };
+    Ok(line.or(environment))
+}
+
+/// Paths and settings for these arguments.
+///
+/// # Errors
+/// Everything that is wrong with the configuration, with lines.
+pub fn configuration(global: &Global) -> Result<(Paths, Settings), Failure> {
+    let paths = paths(global)?;
+    let settings =
+        Settings::load(&paths, &overrides(global)?).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok((paths, settings))
+}
+
+/// What the fleet loop is to do for these paths and settings.
+#[must_use]
+pub fn setup(paths: &Paths, endpoints: Vec<EndpointSpec>, read_only: bool, local: LocalPolicy) -> Setup {
+    let places = Places { data: paths.data.clone(), state: paths.state.clone(), tasks: paths.tasks.clone() };
+    Setup { endpoints, read_only, places, local }
+}
+
+/// The endpoints that are asked for by name; all, if none is.
+///
+/// # Errors
+/// A name that is not configured, with the nearest.
+pub fn select(settings: &Settings, names: &[String], exit: Exit) -> Result<Vec<EndpointSpec>, Failure> {
+    if names.is_empty() {
+        return Ok(settings.endpoints.clone());
+    }
+    let mut chosen: Vec<EndpointSpec> = Vec::new();
+    for name in names {
+        let spec = settings.endpoints.iter().find(|spec| spec.name.as_raw() == name).ok_or_else(|| {
+            let known: Vec<&str> = settings.endpoints.iter().map(|spec| spec.name.as_raw()).collect();
+            let near = crate::document::did_you_mean(name, known.iter().copied());
+            let message =
+                format!("no endpoint {:?}; there are: {}{near}", Clean::line(name), known.join(", "));
+            Failure { message, exit }
+        })?;
+        if !chosen.iter().any(|other| other.name == spec.name) {
+            chosen.push(spec.clone());
+        }
+    }
+    Ok(chosen)
+}
+
+/// A fleet that follows its endpoints.
+pub struct Session {
+    runtime: Runtime,
+    /// What is known.
+    pub fleet: Fleet,
+    specs: Vec<EndpointSpec>,
+    /// Notes of the runtime, for standard error.
+    pub notes: Vec<Clean>,
+    /// The journal can't be written.
+    pub unrecorded: Option<Clean>,
+    started: DateTime<Utc>,
+}
+
+/// What a step brought beyond changing the fleet.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing more.
+    Fleet,
+    /// A receipt.
+    Receipt(Receipt),
+    /// Runs that were asked for.
+    Runs(EndpointName, Result<Vec<Run>, Clean>),
+    /// The runtime has ended.
+    Ended,
+}
+
+impl Session {
+    /// Starts polling the endpoints.
+    ///
+    /// # Errors
+    /// An endpoint that can't be set up.
+    pub fn open(paths: &Paths, specs: Vec<EndpointSpec>, read_only: bool) -> Result<Self, Failure> {
+        let started = now();
+        let mut fleet = Fleet::default();
+        fleet.configure(&specs, started);
+        let runtime = Runtime::start(setup(paths, specs.clone(), read_only, LocalPolicy::AnswerOnly))
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self { runtime, fleet, specs, notes: Vec::new(), unrecorded: None, started })
+    }
+
+    /// For sending and fetching.
+    pub const fn handle(&self) -> &Handle {
+        &self.runtime.handle
+    }
+
+    /// Takes the next update into the fleet.
+    pub async fn step(&mut self) -> Step {
+        let Some(update) = self.runtime.updates.next().await else { return Step::Ended };
+        let at = now();
+        match update {
+            Update::Described { endpoint, url, capabilities } => {
+                self.fleet.describe(&endpoint, url, capabilities);
+            }
+            Update::Polled { endpoint, snapshot } => {
+                let observed = self.fleet.apply(&endpoint, *snapshot, at).receipts;
+                if let Some(receipt) = observed.into_iter().next_back() {
+                    return Step::Receipt(receipt);
+                }
+            }
+            Update::Failed { endpoint, failure } => {
+                self.fleet.fail(&endpoint, failure, at);
+            }
+            Update::Receipt(receipt) => {
+                self.fleet.note_receipt(receipt.clone(), at);
+                return Step::Receipt(receipt);
+            }
+            Update::Runs { endpoint, result, .. } => return Step::Runs(endpoint, result),
+            Update::Log { .. } => {}
+            Update::Unrecorded(reason) => self.unrecorded = Some(reason),
+            Update::Note(note) => self.notes.push(note),
+        }
+        Step::Fleet
+    }
+
+    /// Follows until every endpoint has answered or failed, at most for `limit`.
+    pub async fn settle(&mut self, limit: Duration) {
+        let settled = async {
+            while !self.is_settled() {
+                if matches!(self.step().await, Step::Ended) {
+                    break;
+                }
+            }
+        };
+        // What was read by then is printed; the rest says `connecting`.
+        let _ = tokio::time::timeout(limit, settled).await;
+    }
+
+    fn is_settled(&self) -> bool {
+        let waited = (now() - self.started).to_std().unwrap_or_default();
+        self.fleet.endpoints().all(|row| match row.health {
+            Health::Connecting => false,
+            // One that is only now being started refuses connections at first.
+            Health::Down => !is_local(&row.spec) || waited > LOCAL_GRACE,
+            Health::Up | Health::Degraded | Health::Unauthorised => true,
+        })
+    }
+
+    /// The endpoints, as configured.
+    pub fn specs(&self) -> &[EndpointSpec] {
+        &self.specs
+    }
+
+    /// Ends polling, and what was started only for this command.
+    pub async fn close(self) {
+        for note in &self.notes {
+            super::complain(note.as_str());
+        }
+        self.runtime.shutdown().await;
+    }
+}
+
+const fn is_local(spec: &EndpointSpec) -> bool {
+    matches!(spec.kind, Kind::Vigie) && spec.url.is_none()
+}
+
+/// A path for people: the home directory as `~`.
+#[must_use]
+pub fn shown(path: &std::path::Path, home: Option<&PathBuf>) -> String {
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
+        Some(below) => format!("~/{}", below.display()),
+        None => path.display().to_string(),
+    }
+}
