@@ -1,6 +1,7 @@
 //! One binary of integration tests: the house's rules, adapters against real
 //! servers, the coordinator over real HTTP.
 
+// Marked as tests one by one, so that the lints know their helpers as tests too.
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
@@ -15,6 +16,8 @@ mod meeting;
 mod native;
 #[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod stand_in;
 #[cfg(test)]

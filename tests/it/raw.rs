@@ -52,9 +52,7 @@ impl Play {
     pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
         let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            for part in [name, ": ", value, "\r\n"] {
-                text.push_str(part);
-            }
+            text.push_str(&format!("{name}: {value}\r\n"));
         }
         Self::Say(format!("{text}\r\n{body}").into_bytes())
     }
@@ -177,7 +175,7 @@ async fn drip(stream: &mut TcpStream, head: &[u8]) -> bool {
 
 async fn flood(stream: &mut TcpStream, head: &[u8], count: usize) -> bool {
     let _ = stream.write_all(head).await;
-    let block = vec![b' '; 1 << 16];
+    let block = [b' '; 1 << 16];
     for _ in 0..count.div_ceil(block.len()) {
         if stream.write_all(&block).await.is_err() {
             return true;

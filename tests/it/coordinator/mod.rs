@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test is the shell of what it tests")]
 
-mod client;
 mod duplistatus;
 mod lifecycle;
 mod native;

@@ -1,0 +1,116 @@
+//! From a fresh home to triage: what a stranger meets.
+
+use rustix::process::{Signal, kill_process};
+
+use crate::term::{Home, Term};
+
+const BUILT_IN: [&str; 4] = ["audit-log-cleanup", "disk-space", "overdue-check", "self-backup"];
+
+/// Moves the cursor until it is on `task`: its row has the cursor bar.
+fn go_to(term: &mut Term, task: &str) {
+    term.keys("2");
+    term.keys("g");
+    for _ in 0..50 {
+        let screen = term.wait("a cursor", |screen| screen.contents().contains('▌'));
+        if screen.lines().any(|line| line.starts_with('▌') && line.contains(task)) {
+            return;
+        }
+        let before = screen;
+        term.keys("j");
+        term.wait("the cursor moves", |screen| screen.contents() != before);
+    }
+    panic!("no row of {task}");
+}
+
+#[test]
+fn a_fresh_home_shows_the_built_in_tasks_and_a_trigger_is_observed() {
+    let home = Home::new();
+    let mut term = Term::vigie(&home, &[], 100, 24);
+    term.keys("2");
+    for task in BUILT_IN {
+        term.wait_line(&["healthy", "local", task]);
+    }
+    go_to(&mut term, "disk-space");
+    term.keys("t");
+    term.wait_line(&["trigger", "local/disk-space", "observed"]);
+    // The log of the run, with what it printed.
+    term.keys("L");
+    term.wait_for("free");
+    term.keys("\x1b");
+    // The run is among the runs.
+    term.keys("4");
+    term.wait_line(&["succeeded", "disk-space"]);
+    term.quit_last();
+    home.wait_until_quiet();
+}
+
+#[test]
+fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
+    let home = Home::new();
+    let mut term = Term::vigie(&home, &[], 100, 24);
+    term.keys("2");
+    term.wait_line(&["healthy", "disk-space"]);
+    home.write(
+        &home.tasks(),
+        "[[task]]\nid = \"tick\"\nshell = \"echo tick\"\nevery = \"1s\"\n\n\
+         [[task]]\nid = \"long\"\nshell = \"echo begun; sleep 600\"\npriority = 1\n",
+    );
+    term.wait_for("tick");
+    term.keys("4");
+    term.wait_line(&["succeeded", "tick"]);
+    go_to(&mut term, "long");
+    term.keys("t");
+    term.wait_line(&["running", "long"]);
+    term.keys("x");
+    term.wait_for("cancel");
+    // The key that asked is not the key that answers.
+    term.keys("x");
+    term.keys("y");
+    term.wait_line(&["cancel", "local/long", "observed"]);
+    term.quit_last();
+}
+
+#[test]
+fn a_killed_coordinator_is_stale_at_once_and_recovers() {
+    let home = Home::new();
+    let mut term = Term::vigie(&home, &["--screen", "tasks"], 100, 24);
+    term.wait_line(&["healthy", "disk-space"]);
+    let killed = home.coordinator().unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
+    term.wait_line(&["healthy~", "disk-space"]);
+    term.wait("fresh rows again", |screen| {
+        let text = screen.contents();
+        text.contains("disk-space") && !text.contains("healthy~")
+    });
+    assert_ne!(home.coordinator(), Some(killed));
+    term.quit_last();
+}
+
+#[test]
+fn a_second_console_attaches_and_takes_over() {
+    let home = Home::new();
+    let mut first = Term::vigie(&home, &["--screen", "tasks"], 100, 24);
+    first.wait_line(&["healthy", "disk-space"]);
+    let coordinator = home.coordinator();
+    let mut second = Term::vigie(&home, &["--screen", "tasks"], 80, 24);
+    second.wait_line(&["healthy", "disk-space"]);
+    assert_eq!(home.coordinator(), coordinator, "one coordinator for both");
+    // The second console's quitting stops nothing, so it does not ask.
+    second.keys("q");
+    assert_eq!(second.end(), 0);
+    first.quit_last();
+    home.wait_until_quiet();
+}
+
+#[test]
+fn a_filter_narrows_as_it_is_typed_and_esc_clears_it() {
+    let home = Home::new();
+    let mut term = Term::vigie(&home, &["--screen", "tasks"], 80, 24);
+    term.wait_line(&["healthy", "self-backup"]);
+    term.keys("/disk");
+    term.wait_gone("self-backup");
+    term.wait_for("disk-space");
+    term.keys("\x1b");
+    term.wait_for("self-backup");
+    term.quit_last();
+}

@@ -1,0 +1,95 @@
+//! The pictures of `screenshots/`, drawn from the real binary. They are
+//! rendered on every test run; `VIGIE_PICTURES=1` writes them.
+
+use std::path::Path;
+
+use crate::term::{Home, Term};
+
+const TASKS: &str = r#"
+[[task]]
+id = "nightly-dump"
+description = "the shop's database, to the backup disk"
+shell = "sleep 600"
+every = "1d"
+priority = 2
+team = "data"
+
+[[task]]
+id = "sync-repository"
+shell = "echo fetched 214 objects; sleep 0.2; echo done"
+every = "2s"
+team = "web"
+max_runtime = "30s"
+
+[[task]]
+id = "certificate-check"
+shell = "echo shop.example: expired; exit 1"
+schedule = "0 6 * * *"
+zone = "Europe/Paris"
+priority = 1
+team = "web"
+
+[[task]]
+id = "report-monthly"
+schedule = "0 4 1 * *"
+command = ["true"]
+priority = 4
+team = "data"
+"#;
+
+fn keep(name: &str, svg: &str) {
+    assert!(svg.starts_with("<svg") && svg.contains("vigie"), "{name} is no picture");
+    if std::env::var_os("VIGIE_PICTURES").is_some() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
+    }
+}
+
+#[test]
+fn pictures() {
+    let home = Home::new();
+    home.write(&home.tasks(), TASKS);
+    let mut term = Term::vigie(&home, &["--screen", "tasks"], 110, 24);
+    term.wait_line(&["local", "report-monthly"]);
+    term.keys("/certificate\r");
+    term.wait_gone("disk-space");
+    term.keys("t");
+    term.wait_line(&["failing", "certificate-check"]);
+    term.keys("\x1b/nightly\r");
+    term.wait_gone("certificate");
+    term.keys("t");
+    term.wait_line(&["running", "nightly-dump"]);
+    term.keys("\x1b/report\r");
+    term.wait_gone("nightly");
+    term.keys("P");
+    term.wait_line(&["paused", "report-monthly"]);
+    term.keys("\x1bg");
+    term.wait_line(&["healthy", "disk-space"]);
+    keep("tasks", &term.svg());
+
+    term.keys("1");
+    term.wait_for("ALERTS");
+    keep("board", &term.svg());
+
+    term.keys("2/sync\r");
+    term.wait_gone("nightly");
+    term.keys("\r");
+    term.wait_for("history");
+    term.keys("l");
+    term.wait_for("p95");
+    keep("detail", &term.svg());
+
+    term.keys("\x1b\x1b/nightly\r");
+    term.wait_line(&["running", "nightly-dump"]);
+    term.keys("x");
+    term.wait_for("POST");
+    keep("confirm", &term.svg());
+    term.keys("n");
+
+    term.keys("?");
+    term.wait_for("reprioritise");
+    keep("help", &term.svg());
+    term.keys("\x1b");
+    term.quit_last();
+}

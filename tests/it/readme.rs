@@ -1,0 +1,45 @@
+//! The README says what the program does: its lists are derived, not kept by hand.
+
+use vigie::action::{Action, Scope};
+
+fn keys_table() -> String {
+    let mut table = String::from("| keys | action | what it does |\n|---|---|---|\n");
+    for &action in Action::ALL {
+        let spec = action.spec();
+        let keys: Vec<String> = spec.keys.iter().map(|key| format!("`{key}`")).collect();
+        let keys = if keys.is_empty() { "–".to_owned() } else { keys.join(" ") };
+        let place = if spec.scope == Scope::Detail { " (in the detail)" } else { "" };
+        table.push_str(&format!("| {keys} | {} | {}{place} |\n", spec.name, spec.title));
+    }
+    table
+}
+
+#[test]
+fn the_keys_are_those_of_the_action_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("a test -->\n", "<!-- end of keys -->");
+    let from = readme.find(begin).unwrap() + begin.len();
+    let to = readme.find(end).unwrap();
+    if readme[from..to] != keys_table() && std::env::var_os("VIGIE_BLESS").is_some() {
+        std::fs::write(path, format!("{}{}{}", &readme[..from], keys_table(), &readme[to..])).unwrap();
+        return;
+    }
+    assert_eq!(&readme[from..to], keys_table(), "run the tests with VIGIE_BLESS=1 to write it anew");
+}
+
+#[test]
+fn pictures_that_are_shown_are_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let shown: Vec<&str> = readme
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|p| !p.contains("://"))
+        .collect();
+    assert!(shown.iter().any(|path| path.ends_with(".svg")));
+    for path in shown {
+        assert!(root.join(path).exists(), "the README shows {path}, which is not there");
+    }
+}
