@@ -49,7 +49,7 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    fn real(places: &Places) -> Self {
+    pub fn real(places: &Places) -> Self {
         let data = places.data.clone();
         let factory: Factory = Arc::new(move |spec| {
             backend::build(spec, Arc::new(Credentials::of(spec)), Some(data.clone()), shell::now)

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read clocks and start servers")]
 
 mod acting;
+mod coordinator;
 mod loopback;
 mod polling;
 
