@@ -16,6 +16,7 @@ pub mod keymap;
 pub mod layout;
 pub mod msg;
 pub mod screens;
+pub mod shell;
 pub mod state;
 pub mod theme;
 pub mod update;

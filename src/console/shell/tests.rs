@@ -1,0 +1,382 @@
+//! The real loop over a terminal in memory, a clock that tests move, and an
+//! agent that only remembers.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use crossterm::event::{Event as Sent, KeyCode, KeyEvent, KeyModifiers};
+use futures_util::stream::poll_fn;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::agent::Agent;
+use super::*;
+use crate::action::{Action, Key};
+use crate::console::theme::{Level, Theme};
+use crate::model::{
+    Capabilities, EndpointName, EndpointSpec, Intent, Kind, Part, Policy, Retry, RunId, Snapshot, Task,
+    TaskId, TaskState, Verb,
+};
+use crate::runtime::Update;
+
+thread_local! {
+    /// When the test began, by the timers' clock.
+    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// 09:00:10, and as much later as timers have passed.
+fn clock() -> DateTime<Utc> {
+    let began = BEGAN.get().unwrap_or_else(|| {
+        BEGAN.set(Some(time::instant()));
+        time::instant()
+    });
+    let passed = TimeDelta::from_std(time::instant() - began).unwrap();
+    "2026-01-20T09:00:10Z".parse::<DateTime<Utc>>().unwrap() + passed
+}
+
+/// What was written, write by write; broken on demand.
+#[derive(Clone, Default)]
+struct Paper {
+    writes: Rc<RefCell<Vec<Vec<u8>>>>,
+    gone: Rc<Cell<bool>>,
+}
+
+impl io::Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.gone.get() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.writes.borrow_mut().push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Paper {
+    fn screen(&self) -> String {
+        let mut parser = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
+        self.writes.borrow().iter().for_each(|bytes| parser.process(bytes));
+        parser.screen().contents()
+    }
+    fn count(&self) -> usize {
+        self.writes.borrow().len()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Memory {
+    asked: Rc<RefCell<Vec<String>>>,
+    stops: Rc<RefCell<Option<EndpointName>>>,
+}
+
+impl Memory {
+    fn note(&self, text: String) {
+        self.asked.borrow_mut().push(text);
+    }
+    fn asked(&self) -> Vec<String> {
+        self.asked.borrow().clone()
+    }
+}
+
+impl Agent for Memory {
+    fn send(&self, intent: Intent) {
+        let targets: Vec<_> = intent.targets.iter().map(ToString::to_string).collect();
+        self.note(format!("send {} {}", intent.verb, targets.join(" ")));
+    }
+    fn refresh(&self, endpoint: Option<EndpointName>) {
+        self.note(format!("refresh {endpoint:?}"));
+    }
+    fn fetch_runs(&self, endpoint: EndpointName, _: Option<TaskId>, limit: usize) {
+        self.note(format!("runs {endpoint} {limit}"));
+    }
+    fn fetch_log(&self, _: EndpointName, run: RunId, offset: u64) {
+        self.note(format!("log {run} {offset}"));
+    }
+    fn configure(&self, endpoints: Vec<EndpointSpec>, _: bool) {
+        self.note(format!("configure {}", endpoints.len()));
+    }
+    fn preview(&self, intent: &Intent) -> Vec<Clean> {
+        intent.targets.iter().map(|target| Clean::from(format!("POST /{target}"))).collect()
+    }
+    fn stops_on_quit(&self) -> Option<EndpointName> {
+        self.stops.borrow().clone()
+    }
+}
+
+impl Host for Memory {
+    fn stop(&mut self) -> io::Result<(u16, u16)> {
+        self.note("stop".into());
+        Ok((80, 24))
+    }
+    fn retake(&mut self) -> io::Result<(u16, u16)> {
+        self.note("retake".into());
+        Ok((80, 24))
+    }
+    fn tmux(&self) -> bool {
+        false
+    }
+}
+
+/// The ends that a test holds.
+struct Hands {
+    paper: Paper,
+    memory: Memory,
+    keys: UnboundedSender<io::Result<Sent>>,
+    signals: UnboundedSender<Signal>,
+    updates: UnboundedSender<Update>,
+    changes: mpsc::Sender<Result<Box<Settings>, Clean>>,
+}
+
+impl Hands {
+    fn key(&self, key: char) {
+        let event = Sent::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
+        self.keys.send(Ok(event)).unwrap();
+    }
+
+    fn poll(&self, tasks: &[&str]) {
+        let snapshot = Snapshot {
+            tasks: Part::complete(tasks.iter().map(|id| task(id)).collect()),
+            ..Snapshot::unchanged(clock(), 3)
+        };
+        self.updates.send(Update::Polled { endpoint: "a".into(), snapshot: Box::new(snapshot) }).unwrap();
+    }
+
+    /// Lets the loop do what there is to do.
+    async fn rest(&self) {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+fn task(id: &str) -> Task {
+    Task {
+        id: id.into(),
+        name: id.into(),
+        description: None,
+        state: Some(TaskState::Healthy),
+        remote_state: None,
+        paused: false,
+        archived: false,
+        priority: None,
+        team: None,
+        machine: None,
+        labels: Arc::default(),
+        schedule: None,
+        policy: Policy::default(),
+        next_due: None,
+        last_run: None,
+        active_runs: Vec::new(),
+        retry: Retry::default(),
+        capabilities: Capabilities::by(|verb| (verb == Verb::Cancel).then(|| "nothing runs".into())),
+        remarks: Vec::new(),
+        facts: None,
+    }
+}
+
+fn stream<T>(mut from: UnboundedReceiver<T>) -> impl futures_util::Stream<Item = T> {
+    poll_fn(move |context| from.poll_recv(context))
+}
+
+fn settings() -> Settings {
+    let spec = EndpointSpec {
+        poll: Duration::from_hours(10),
+        ..EndpointSpec::new("a".into(), Kind::Vigie, Some("http://x".into()))
+    };
+    Settings { endpoints: vec![spec], screen: "tasks".into(), ..Settings::default() }
+}
+
+/// Runs `script` beside the loop until one of them ends; the loop must.
+async fn play<F: Future<Output = ()>>(script: impl FnOnce(Rc<Hands>) -> F) -> (Outcome, Rc<Hands>) {
+    let (paper, memory) = (Paper::default(), Memory::default());
+    let (keys, input) = unbounded_channel();
+    let (signals, signalled) = unbounded_channel();
+    let (updates, updated) = unbounded_channel();
+    let (changes, changed) = mpsc::channel(4);
+    let hands =
+        Rc::new(Hands { paper: paper.clone(), memory: memory.clone(), keys, signals, updates, changes });
+
+    let style = Style {
+        theme: Theme::built_in(false).unwrap().paint(Level::None),
+        keymap: crate::console::Keymap::new(&[]),
+        ascii: false,
+    };
+    let state = opened(&settings(), &style, (80, 24), clock());
+    let mut shell = Shell::new(state, style.theme.clone(), paper, memory.clone(), clock);
+    shell.happen(Event::Configured { endpoints: settings().endpoints, read_only: false });
+    shell.draw().unwrap();
+    shell.begin(memory);
+    let sources = Sources {
+        signals: stream(signalled),
+        input: stream(input),
+        updates: stream(updated),
+        changes: changed,
+        restyle: |settings: &Settings| Style::load(settings, std::path::Path::new("/nowhere"), |_| None),
+    };
+    hands
+        .updates
+        .send(Update::Described { endpoint: "a".into(), url: None, capabilities: Capabilities::by(|_| None) })
+        .unwrap();
+    let script = script(Rc::clone(&hands));
+    let (outcome, ()) = tokio::join!(
+        async {
+            let limit = Duration::from_hours(24);
+            tokio::time::timeout(limit, event_loop::run(&mut shell, sources)).await.expect("the loop ends")
+        },
+        script
+    );
+    (outcome, hands)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_console_at_rest_writes_only_when_the_clock_does() {
+    let (outcome, hands) = play(|hands| async move {
+        hands.poll(&["one", "two"]);
+        hands.rest().await;
+        assert!(hands.paper.screen().contains("one"), "{}", hands.paper.screen());
+        let before = hands.paper.count();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let writes = hands.paper.writes.borrow()[before..].to_vec();
+        assert_eq!(writes.len(), 10, "one per minute");
+        assert!(writes.iter().all(|bytes| bytes.len() < 80), "{writes:?}");
+        hands.poll(&["one", "two"]);
+        hands.rest().await;
+        assert_eq!(hands.paper.count(), before + 10, "the same again is no byte");
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Quit);
+    assert!(hands.memory.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_a_frame_or_two() {
+    play(|hands| async move {
+        hands.rest().await;
+        let before = hands.paper.count();
+        for n in 0..300 {
+            hands.poll(&[&format!("task-{n}"), "other"]);
+        }
+        hands.rest().await;
+        let frames = hands.paper.count() - before;
+        assert!((1..=3).contains(&frames), "{frames} frames");
+        assert!(hands.paper.screen().contains("task-299"));
+        hands.key('q');
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_become_intents_and_questions_are_answered() {
+    let (_, hands) = play(|hands| async move {
+        hands.poll(&["one", "two"]);
+        hands.rest().await;
+        hands.key('t');
+        hands.rest().await;
+        assert_eq!(hands.memory.asked(), ["send trigger a/one"]);
+        "*t".chars().for_each(|key| hands.key(key));
+        hands.rest().await;
+        assert!(hands.paper.screen().contains("POST /a/two"), "{}", hands.paper.screen());
+        hands.key('y');
+        hands.rest().await;
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(hands.memory.asked(), ["send trigger a/one", "send trigger a/one a/two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_it_ends_it_says_how() {
+    for (signal, outcome) in [
+        (Signal::Terminate, Outcome::Terminated),
+        (Signal::HangUp, Outcome::HungUp),
+        (Signal::Interrupt, Outcome::Interrupted),
+    ] {
+        let (ended, _) = play(|hands| async move { hands.signals.send(signal).unwrap() }).await;
+        assert_eq!(ended, outcome);
+    }
+    let (ended, _) = play(|hands| async move {
+        hands.keys.send(Err(io::ErrorKind::UnexpectedEof.into())).unwrap();
+    })
+    .await;
+    assert_eq!(ended, Outcome::HungUp);
+    let (ended, _) = play(|hands| async move {
+        hands.rest().await;
+        hands.paper.gone.set(true);
+        hands.key('j');
+        hands.poll(&["one"]);
+    })
+    .await;
+    assert_eq!(ended, Outcome::HungUp, "the terminal can't be written to");
+    assert_eq!(
+        [Outcome::Quit, Outcome::HungUp, Outcome::Interrupted, Outcome::Terminated].map(Outcome::exit_code),
+        [0, 129, 130, 143]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn quitting_what_schedules_asks_first() {
+    let (outcome, hands) = play(|hands| async move {
+        *hands.memory.stops.borrow_mut() = Some("a".into());
+        hands.poll(&["one"]);
+        hands.key('q');
+        hands.rest().await;
+        assert!(hands.paper.screen().contains("vigie serve"), "{}", hands.paper.screen());
+        hands.key('n');
+        hands.rest().await;
+        assert!(!hands.paper.screen().contains("vigie serve"));
+        // An interrupt that is answered by hand is no end by signal.
+        hands.signals.send(Signal::Interrupt).unwrap();
+        hands.rest().await;
+        hands.key('y');
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Quit);
+    drop(hands);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_gives_the_terminal_back_once_and_draws_anew() {
+    let (_, hands) = play(|hands| async move {
+        hands.poll(&["one"]);
+        hands.rest().await;
+        let ctrl_z = Sent::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
+        hands.keys.send(Ok(ctrl_z)).unwrap();
+        let before = hands.paper.count();
+        hands.rest().await;
+        let whole = hands.paper.writes.borrow()[before..].iter().map(Vec::len).max().unwrap();
+        assert!(whole > 500, "everything is drawn: {whole} bytes");
+        // The signal that we sent to our own job, then one from outside.
+        hands.signals.send(Signal::Stop).unwrap();
+        hands.rest().await;
+        assert_eq!(hands.memory.asked(), ["stop"]);
+        hands.signals.send(Signal::Stop).unwrap();
+        hands.signals.send(Signal::Continue).unwrap();
+        hands.rest().await;
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(hands.memory.asked(), ["stop", "stop", "retake"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_change_while_it_runs() {
+    let (_, hands) = play(|hands| async move {
+        hands.poll(&["one"]);
+        let changed = Settings { keys: vec![(Action::Trigger, vec![Key::char('b')])], ..settings() };
+        hands.changes.send(Ok(Box::new(changed))).await.unwrap();
+        hands.rest().await;
+        hands.key('t');
+        hands.key('b');
+        hands.rest().await;
+        hands.changes.send(Err("line 3: endpoint[0].pol: unknown".into())).await.unwrap();
+        hands.rest().await;
+        assert!(hands.paper.screen().contains("the old settings stay: line 3"), "{}", hands.paper.screen());
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(hands.memory.asked(), ["configure 1", "send trigger a/one"]);
+}
