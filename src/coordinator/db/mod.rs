@@ -20,8 +20,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-pub use backup::{Backup, back_up};
-pub use read::{Overview, Reader};
+pub use backup::back_up;
+pub use read::Reader;
 pub use writer::Writer;
 
 /// The database's file in the data directory.

@@ -59,14 +59,13 @@ impl Reader {
         query: impl FnOnce(&Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(&*self.path, flags)?;
-                connection.busy_timeout(std::time::Duration::from_secs(5))?;
-                connection
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&*self.path, flags)?;
+            connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            connection
         };
         let result = query(&connection);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,1 +1,221 @@
+use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::*;
+use crate::coordinator::domain::{Answer, Audit, Process, Record, RunRow, Write};
+use crate::coordinator::engine::RunFilter;
+use crate::model::{
+    Alert, AlertKind, Clean, Dialect, Evidence, Flip, Policy, Priority, Run, RunId, RunState, Schedule,
+    TaskId, TaskState, Timing,
+};
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_790_000_000_123).unwrap()
+}
+
+fn open(folder: &tempfile::TempDir) -> (Writer, Reader, std::thread::JoinHandle<()>) {
+    let path = folder.path().join(FILE);
+    let (writer, thread) = Writer::open(&path).unwrap();
+    (writer, Reader::new(&path), thread)
+}
+
+fn run(seq: u64, task: &str, state: RunState) -> RunRow {
+    let mut run = Run::bare(TaskId::new(task), state);
+    run.id = Some(RunId::new(&format!("run-{seq}")));
+    run.slot = Some(now());
+    run.queued = Some(now());
+    run.message = Some("words".into());
+    run.priority = Some(Priority::new(2).unwrap());
+    run.cause = Some("schedule".into());
+    run.ended = state.is_ended().then(now);
+    run.exit_code = Some(3);
+    run.duration_ms = Some(7);
+    RunRow { seq, run }
+}
+
+fn audit(at: DateTime<Utc>, target: &str) -> Write {
+    let (actor, detail, outcome) = ("me".into(), "".into(), "ok".into());
+    Write::Audit(Audit { at, actor, action: "trigger", target: Clean::line(target), detail, outcome })
+}
+
+#[tokio::test]
+async fn rows_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, reader, _) = open(&folder);
+    let timing = Timing::Cron { expression: "0 3 * * *".into(), dialect: Dialect::Unix };
+    let schedule = Some(Schedule { timing, zone: "Europe/Paris".into(), assumed: false });
+    let alert = Alert {
+        task: Some(TaskId::new("a")),
+        queue: None,
+        kind: AlertKind::Late,
+        severity: AlertKind::Late.severity(),
+        since: now(),
+        summary: "due, not started".into(),
+        acknowledged_by: None,
+        silenced_until: None,
+    };
+    let flip = Flip {
+        task: TaskId::new("a"),
+        old: TaskState::Healthy,
+        new: TaskState::Late,
+        reason: "why".into(),
+        computed: now(),
+        noticed: now(),
+        evidence: Evidence::Fresh,
+    };
+    let (ended, queued) = (run(1, "a", RunState::Failed), run(2, "a", RunState::Queued));
+    let record = Box::new(Record::new(now()));
+    let task = |id| Write::Task {
+        id: TaskId::new(id),
+        record: record.clone(),
+        schedule: schedule.clone(),
+        policy: Policy::default(),
+        paused: true,
+    };
+    let process = Process { pid: 4_000_000_000, start_ticks: u64::MAX / 4 };
+    let answer = Answer {
+        key: "k".to_owned(),
+        action: "trigger".to_owned(),
+        target: "a".to_owned(),
+        run: Some(queued.run.clone()),
+        at: now(),
+    };
+    let writes = vec![
+        task("a"),
+        task("b"),
+        Write::TaskGone(TaskId::new("b")),
+        Write::Run(Box::new(ended.clone())),
+        Write::Run(Box::new(queued.clone())),
+        Write::Process(RunId::new("run-2"), process),
+        Write::Flip(flip.clone()),
+        Write::AlertOpened(Alert { summary: "old".into(), ..alert.clone() }),
+        Write::AlertChanged(alert.clone()),
+        Write::Answer(answer.clone()),
+        Write::TaskFile("text".to_owned()),
+    ];
+    writer.write(Arc::new(writes)).await.unwrap();
+
+    let (loaded, processes, file) = reader.load().await.unwrap();
+    assert_eq!(loaded.runs, std::slice::from_ref(&queued));
+    assert_eq!(loaded.last_seq, 2);
+    assert_eq!(loaded.alerts, std::slice::from_ref(&alert));
+    assert_eq!(processes, [(RunId::new("run-2"), process)]);
+    assert_eq!(file.as_deref(), Some("text"));
+    let known = &loaded.tasks[&TaskId::new("a")];
+    assert!(known.defined && known.record == *record && known.schedule == schedule);
+    assert!(!loaded.tasks[&TaskId::new("b")].defined);
+    assert_eq!(reader.run(&RunId::new("run-1")).await.unwrap(), Some(ended.run.clone()));
+    assert_eq!(reader.flips(10).await.unwrap(), [flip]);
+    assert_eq!(reader.answer("k").await.unwrap(), Some(answer));
+    assert_eq!(reader.answer("other").await.unwrap(), None);
+    let overview = reader.overview().await.unwrap();
+    assert_eq!(overview.len(), 1);
+    assert!(overview[0].paused && overview[0].facts.queued.is_some());
+
+    let of_a = |before: Option<&str>, limit| RunFilter {
+        task: Some(TaskId::new("a")),
+        limit,
+        before: before.map(RunId::new),
+    };
+    assert_eq!(reader.runs(of_a(None, 1)).await.unwrap(), [queued.run]);
+    assert_eq!(reader.runs(of_a(Some("run-2"), 9)).await.unwrap(), [ended.run]);
+    assert!(reader.runs(of_a(Some("no such run"), 9)).await.unwrap().is_empty());
+
+    writer.write(Arc::new(vec![Write::AlertClosed(alert.key(), now())])).await.unwrap();
+    assert!(reader.open_alerts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_group_is_one_commit_and_one_bad_job_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, reader, thread) = open(&folder);
+    let good =
+        (1..=200).map(|seq| {
+            let writer = writer.clone();
+            async move {
+                writer.write(Arc::new(vec![Write::Run(Box::new(run(seq, "a", RunState::Queued)))])).await
+            }
+        });
+    // An id that is taken: the whole job is undone, its first row too.
+    let mut taken = run(999, "a", RunState::Queued);
+    taken.run.id = Some(RunId::new("run-998"));
+    let bad = writer.write(Arc::new(vec![
+        Write::Run(Box::new(run(998, "a", RunState::Queued))),
+        Write::Run(Box::new(taken)),
+    ]));
+    let (good, bad) = tokio::join!(futures_util::future::join_all(good), bad);
+    assert!(good.iter().all(Result::is_ok) && bad.is_err());
+    let (loaded, _, _) = reader.load().await.unwrap();
+    assert_eq!((loaded.runs.len(), loaded.last_seq), (200, 200));
+    // Once nobody can write any more, the thread ends.
+    drop(writer);
+    thread.join().unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_chain_holds_through_cleaning_and_shows_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, _, thread) = open(&folder);
+    for day in 0..10 {
+        writer.write(Arc::new(vec![audit(now() + TimeDelta::days(day), "a")])).await.unwrap();
+    }
+    let before = now() + TimeDelta::days(4);
+    assert_eq!(writer.clean_audit(before.timestamp_millis()).await.unwrap(), 4);
+    assert_eq!(writer.clean_audit(before.timestamp_millis()).await.unwrap(), 0);
+    let path = folder.path().join(FILE);
+    let connection = Connection::open(&path).unwrap();
+    assert_eq!(chain::verify(&connection).unwrap(), 6);
+    let far = now() + TimeDelta::days(100);
+    assert_eq!(writer.clean_audit(far.timestamp_millis()).await.unwrap(), 6);
+    writer.write(Arc::new(vec![audit(far, "a"), audit(far, "b")])).await.unwrap();
+    assert_eq!(chain::verify(&connection).unwrap(), 2);
+    drop(writer);
+    thread.join().unwrap();
+    connection.execute("UPDATE audit SET outcome = 'no' WHERE target = 'a'", []).unwrap();
+    assert!(chain::verify(&connection).unwrap_err().to_string().contains("does not fit its chain"));
+}
+
+#[tokio::test]
+async fn the_schema_is_made_once_and_a_newer_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let (writer, thread) = Writer::open(&path).unwrap();
+    writer.write(Arc::new(vec![audit(now(), "a")])).await.unwrap();
+    drop(writer);
+    thread.join().unwrap();
+    let (writer, thread) = Writer::open(&path).unwrap();
+    drop(writer);
+    thread.join().unwrap();
+    let connection = Connection::open(&path).unwrap();
+    assert_eq!(chain::verify(&connection).unwrap(), 1);
+    let setting = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(setting("journal_mode"), "wal");
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    let error = Writer::open(&path).unwrap_err().to_string();
+    assert!(error.contains("schema 99") && error.contains("newer vigie"), "{error}");
+}
+
+#[tokio::test]
+async fn backups_are_whole_and_seven_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, reader, _) = open(&folder);
+    let backups = folder.path().join("backups");
+    for seq in 1..=9 {
+        writer.write(Arc::new(vec![Write::Run(Box::new(run(seq, "a", RunState::Queued)))])).await.unwrap();
+        back_up(&reader, &backups, &format!("2026010{seq}")).unwrap();
+    }
+    let mut names: Vec<_> = std::fs::read_dir(&backups)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 7);
+    assert_eq!(
+        (names[0].as_str(), names[6].as_str()),
+        ("coordinator-20260103.db", "coordinator-20260109.db")
+    );
+    let copy = Connection::open(backups.join(&names[6])).unwrap();
+    let count: i64 = copy.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 9);
+}

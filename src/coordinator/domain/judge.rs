@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::schedule::{Assessment, Problem, assess, windows};
 
-use super::{Active, Bad, Domain, Entry, FailureAction, Write};
+use super::{Active, Bad, Domain, Entry, FailureAction, Work, Write};
 
 impl Entry {
     /// The row of a task.
@@ -52,10 +52,14 @@ impl Domain {
     /// Judges one task: flip, alerts, and when to look again.
     pub(super) fn judge(&mut self, id: &TaskId, now: DateTime<Utc>) {
         let Some(entry) = self.tasks.get(id) else { return };
-        let facts = self.facts(entry);
         let definition = entry.definition.clone();
-        let assessment =
-            assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now);
+        let assessment = if definition.work == Work::Watched {
+            // Nothing can report its runs yet, so there is no fact to judge.
+            assess(&Facts::default(), None, false, &definition.policy, entry.is_paused(), now)
+        } else {
+            let facts = self.facts(entry);
+            assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now)
+        };
         let (stall, stall_at) = self.stall(entry, now);
         match stall {
             Some(problem) => {
@@ -176,19 +180,16 @@ impl Domain {
 
     /// Opens an episode, or changes what the open one says.
     fn raise(&mut self, mut alert: Alert) {
-        match self.alerts.get_mut(&alert.key()) {
-            Some(open) => {
-                if open.summary == alert.summary {
-                    return;
-                }
-                alert.since = open.since;
-                *open = alert.clone();
-                self.out.writes.push(Write::AlertChanged(alert.clone()));
+        if let Some(open) = self.alerts.get_mut(&alert.key()) {
+            if open.summary == alert.summary {
+                return;
             }
-            None => {
-                self.alerts.insert(alert.key(), alert.clone());
-                self.out.writes.push(Write::AlertOpened(alert.clone()));
-            }
+            alert.since = open.since;
+            *open = alert.clone();
+            self.out.writes.push(Write::AlertChanged(alert.clone()));
+        } else {
+            self.alerts.insert(alert.key(), alert.clone());
+            self.out.writes.push(Write::AlertOpened(alert.clone()));
         }
         let key = alert.key();
         self.out.alerts.retain(|told| told.key() != key);
@@ -206,19 +207,14 @@ impl Domain {
 
     /// Queues as they are now, and the alerts on them.
     pub(super) fn judge_queues(&mut self, now: DateTime<Utc>) {
-        let queues = self.count_queues();
-        let old = std::mem::take(&mut self.queues);
-        for queue in &queues {
-            if !old.contains(queue) {
-                self.out.queues.push(queue.clone());
-            }
+        if std::mem::take(&mut self.queues_changed) {
+            let queues = self.count_queues();
+            let old = std::mem::take(&mut self.queues);
+            self.out.queues.extend(queues.iter().filter(|queue| !old.contains(queue)).cloned());
+            let gone = old.iter().filter(|queue| queues.iter().all(|now| now.name != queue.name));
+            self.out.queues_gone.extend(gone.map(|queue| queue.name.clone()));
+            self.queues = queues;
         }
-        for queue in &old {
-            if queues.iter().all(|now| now.name != queue.name) {
-                self.out.queues_gone.push(queue.name.clone());
-            }
-        }
-        self.queues = queues;
         let mut wanted: Vec<Alert> = Vec::new();
         for (queue, problem) in self.stalled.values() {
             match wanted.iter_mut().find(|alert| alert.queue.as_ref() == Some(queue)) {
@@ -260,8 +256,8 @@ impl Domain {
                 oldest_pending: None,
             });
         };
-        for entry in self.tasks.values().filter(|entry| entry.definition.built_in().is_none()) {
-            queue_of(entry.definition.queue());
+        for name in &self.queue_names {
+            queue_of(name.clone());
         }
         for active in self.runs.values().filter(|active| active.definition.built_in().is_none()) {
             queue_of(active.definition.queue());

@@ -65,10 +65,15 @@ impl Domain {
         for row in loaded.runs {
             self.take_over(row, now);
         }
+        self.name_queues();
         self.doubt_everything();
         let ids: Vec<TaskId> = self.order.clone();
         for id in ids {
-            self.advance(&id, now);
+            if self.scheduling {
+                self.advance(&id, now);
+            } else {
+                self.give_up_slots(&id, now);
+            }
         }
     }
 
@@ -121,6 +126,7 @@ impl Domain {
         for id in gone {
             self.drop_task(&id, now);
         }
+        self.name_queues();
     }
 
     fn redefine(&mut self, id: &TaskId, definition: Definition, now: DateTime<Utc>) {

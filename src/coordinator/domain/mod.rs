@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Alert, AlertKey, Clean, Run, RunId, RunState, Task, TaskId};
+use crate::model::{Alert, AlertKey, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::Plan;
 
 pub use definition::{
@@ -95,7 +95,7 @@ impl Entry {
     /// Slots before `now` no longer count.
     fn forget_slots(&mut self, now: DateTime<Utc>) {
         self.record.forget_slots(now);
-        self.next_slot = self.plan.as_ref().and_then(|plan| plan.next(now));
+        self.next_slot = self.plan.as_ref().and_then(|plan| plan.next(self.record.considered));
         self.touched = true;
     }
 }
@@ -121,6 +121,9 @@ pub struct Domain {
     wakes: BTreeSet<(DateTime<Utc>, TaskId)>,
     dirty: BTreeSet<TaskId>,
     queues: Vec<crate::model::Queue>,
+    queues_changed: bool,
+    /// The queues of the tasks that are defined.
+    queue_names: BTreeSet<crate::model::QueueName>,
     /// What is to be known of every task.
     remarks: Vec<Clean>,
     out: Batch,
@@ -147,6 +150,8 @@ impl Domain {
             wakes: BTreeSet::new(),
             dirty: BTreeSet::new(),
             queues: Vec::new(),
+            queues_changed: true,
+            queue_names: BTreeSet::new(),
             remarks: Vec::new(),
             out: Batch::default(),
         }
@@ -155,19 +160,22 @@ impl Domain {
     /// Lets time pass, starts what may start, judges what may have changed,
     /// and gives back everything that has come of it and of the calls before.
     pub fn settle(&mut self, now: DateTime<Utc>) -> Batch {
-        while let Some((wake, id)) = self.wakes.first().cloned() {
-            if wake > now {
+        loop {
+            while let Some((wake, id)) = self.wakes.first().cloned().filter(|(wake, _)| *wake <= now) {
+                self.wakes.remove(&(wake, id.clone()));
+                if let Some(entry) = self.tasks.get_mut(&id) {
+                    entry.wake = None;
+                }
+                self.advance(&id, now);
+            }
+            self.start_ready(now);
+            for id in std::mem::take(&mut self.dirty) {
+                self.judge(&id, now);
+            }
+            // A task that was judged may have a slot at this very moment.
+            if self.next_wake().is_none_or(|wake| wake > now) {
                 break;
             }
-            self.wakes.pop_first();
-            if let Some(entry) = self.tasks.get_mut(&id) {
-                entry.wake = None;
-            }
-            self.advance(&id, now);
-        }
-        self.start_ready(now);
-        for id in std::mem::take(&mut self.dirty) {
-            self.judge(&id, now);
         }
         self.judge_queues(now);
         std::mem::take(&mut self.out)
@@ -244,12 +252,6 @@ impl Domain {
         self.runs.values().filter(|active| active.row.run.state == RunState::Running)
     }
 
-    /// Whether a task is defined.
-    #[must_use]
-    pub fn knows(&self, task: &TaskId) -> bool {
-        self.tasks.contains_key(task)
-    }
-
     fn mark(&mut self, task: &TaskId) {
         self.dirty.insert(task.clone());
     }
@@ -257,12 +259,16 @@ impl Domain {
     /// Writes a run and tells of it.
     fn note_run(&mut self, row: &RunRow) {
         self.out.writes.push(Write::Run(Box::new(row.clone())));
-        self.tell_run(&row.run);
+        self.out.runs.retain(|told| told.id != row.run.id);
+        self.out.runs.push(row.run.clone());
+        self.queues_changed = true;
     }
 
-    fn tell_run(&mut self, run: &Run) {
-        self.out.runs.retain(|told| told.id != run.id);
-        self.out.runs.push(run.clone());
+    /// The queues are those of the tasks that are defined now.
+    fn name_queues(&mut self) {
+        let own = self.tasks.values().filter(|entry| entry.definition.built_in().is_none());
+        self.queue_names = own.map(|entry| entry.definition.queue()).collect();
+        self.queues_changed = true;
     }
 
     /// Sets when a task is looked at next.

@@ -34,8 +34,8 @@ pub struct Claim {
 pub struct Queue {
     ready: BTreeMap<Place, Claim>,
     taken: u32,
-    by_queue: HashMap<String, u32>,
-    by_task: HashMap<TaskId, u32>,
+    teams: HashMap<String, u32>,
+    tasks: HashMap<TaskId, u32>,
 }
 
 impl Queue {
@@ -62,23 +62,23 @@ impl Queue {
     }
 
     fn has_room(&self, claim: &Claim, limits: &Limits) -> bool {
-        let of_team = self.by_queue.get(&claim.queue).copied().unwrap_or(0);
-        let of_task = self.by_task.get(&claim.task).copied().unwrap_or(0);
+        let of_team = self.teams.get(&claim.queue).copied().unwrap_or(0);
+        let of_task = self.tasks.get(&claim.task).copied().unwrap_or(0);
         of_task < claim.at_once && limits.team.get(&claim.queue).is_none_or(|limit| of_team < *limit)
     }
 
     /// Counts a run as running.
     pub fn occupy(&mut self, claim: &Claim) {
         self.taken += 1;
-        *self.by_queue.entry(claim.queue.clone()).or_default() += 1;
-        *self.by_task.entry(claim.task.clone()).or_default() += 1;
+        *self.teams.entry(claim.queue.clone()).or_default() += 1;
+        *self.tasks.entry(claim.task.clone()).or_default() += 1;
     }
 
     /// A running run has ended: its place is free.
     pub fn release(&mut self, task: &TaskId, queue: &str) {
         self.taken = self.taken.saturating_sub(1);
-        release(&mut self.by_queue, queue);
-        release(&mut self.by_task, task.as_raw());
+        release(&mut self.teams, queue);
+        release(&mut self.tasks, task.as_raw());
     }
 }
 
@@ -174,13 +174,13 @@ mod tests {
                         waiting.push((place, claim));
                     }
                     Step::Start => {
-                        let count = |f: &dyn Fn(&Claim) -> bool| running.iter().filter(|c| f(c)).count() as u32;
+                        let count = |f: &dyn Fn(&Claim) -> bool| running.iter().filter(|c| f(c)).count();
                         let best = waiting
                             .iter()
                             .filter(|(_, c)| {
-                                (running.len() as u32) < coordinator
-                                    && count(&|r| r.task == c.task) < c.at_once
-                                    && (c.queue != "t1" || count(&|r| r.queue == "t1") < team_limit)
+                                running.len() < coordinator as usize
+                                    && count(&|r| r.task == c.task) < c.at_once as usize
+                                    && (c.queue != "t1" || count(&|r| r.queue == "t1") < team_limit as usize)
                             })
                             .min_by_key(|(place, _)| *place)
                             .cloned();
@@ -190,8 +190,8 @@ mod tests {
                             waiting.retain(|(p, _)| *p != place);
                             running.push(claim);
                         }
-                        prop_assert!(running.len() as u32 <= coordinator);
-                        prop_assert!(running.iter().filter(|c| c.queue == "t1").count() as u32 <= team_limit);
+                        prop_assert!(running.len() <= coordinator as usize);
+                        prop_assert!(running.iter().filter(|c| c.queue == "t1").count() <= team_limit as usize);
                     }
                     Step::End(i) if !running.is_empty() => {
                         let ended = running.remove(i % running.len());

@@ -13,6 +13,9 @@ use crate::model::{
 
 use super::{Definition, Work};
 
+/// What instants are told apart by: a slot at the very moment from which on slots count is one of them.
+const INSTANT: TimeDelta = TimeDelta::milliseconds(1);
+
 /// What is remembered of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -45,7 +48,7 @@ impl Record {
     pub fn new(now: DateTime<Utc>) -> Self {
         Self {
             facts: Facts { since: Some(now), ..Facts::default() },
-            considered: now,
+            considered: now - INSTANT,
             state: TaskState::Healthy,
             paused: None,
             priority: None,
@@ -58,7 +61,7 @@ impl Record {
     /// Slots before `now` no longer count.
     pub fn forget_slots(&mut self, now: DateTime<Utc>) {
         self.facts.since = Some(now);
-        self.considered = now;
+        self.considered = now - INSTANT;
     }
 
     /// A slot was dealt with.

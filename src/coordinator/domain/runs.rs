@@ -161,7 +161,7 @@ impl Domain {
         let Some(active) = self.runs.get_mut(id) else { return };
         let run = &mut active.row.run;
         active.waiting_since = None;
-        run.state = RunState::Running;
+        enter(run, RunState::Running);
         run.started = Some(now);
         run.message = None;
         let (task, slot, attempt) = (run.task.clone(), run.slot, run.attempt);
@@ -232,7 +232,7 @@ impl Domain {
         if again && defined && run.attempt < retries.count {
             run.attempt += 1;
             let pause = retry_delay(retries, run.attempt, self.ids.share());
-            run.state = RunState::Queued;
+            enter(run, RunState::Queued);
             run.started = None;
             run.next_at = Some(now + pause);
             let why = end.message.as_deref().unwrap_or("failed");
@@ -271,7 +271,7 @@ impl Domain {
     pub(super) fn end_run(&mut self, id: &RunId, state: RunState, bad: Option<Bad>, now: DateTime<Utc>) {
         let Some(mut active) = self.runs.remove(id) else { return };
         let run = &mut active.row.run;
-        run.state = state;
+        enter(run, state);
         run.next_at = None;
         run.ended = Some(now);
         run.duration_ms =
@@ -308,6 +308,10 @@ impl super::Record {
             }
             facts.bad_streak = facts.bad_streak.saturating_add(1);
             facts.good_streak = 0;
+            let failing = facts.was_failing || facts.bad_streak >= policy.failure_threshold.max(1);
+            if failing && facts.failing_since.is_none() {
+                facts.failing_since = Some(now);
+            }
         } else {
             self.last_success = Some(now);
             if facts.bad_streak > 0 {
@@ -316,8 +320,16 @@ impl super::Record {
                 facts.good_streak = 0;
             }
             facts.good_streak = facts.good_streak.saturating_add(1);
+            if !facts.was_failing || facts.good_streak >= policy.recovery_threshold.max(1) {
+                facts.failing_since = None;
+            }
         }
     }
+}
+
+fn enter(run: &mut Run, state: RunState) {
+    debug_assert!(super::legal(Some(run.state), state), "{} to {state}", run.state);
+    run.state = state;
 }
 
 pub(super) fn place(active: &Active) -> Place {

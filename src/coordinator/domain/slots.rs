@@ -10,6 +10,9 @@ use super::{CatchUp, Domain, MAX_PENDING, Overlap, RunRow, Stop};
 
 /// Slots that were passed over are counted up to here.
 const COUNTED: usize = 1_000;
+/// A start so soon after its slot is in time, however short the windows: the
+/// coordinator was there, and busy.
+const BUSY: TimeDelta = TimeDelta::seconds(10);
 
 impl Domain {
     /// Does what has come due for one task.
@@ -39,23 +42,34 @@ impl Domain {
         let Some(plan) = &entry.plan else { return };
         let considered = entry.record.considered;
         let newest = plan.previous(now).filter(|slot| *slot > considered);
-        let Some(newest) = newest.or(entry.next_slot.filter(|slot| *slot <= now)) else {
+        let Some(newest) = newest.or_else(|| entry.next_slot.filter(|slot| *slot <= now)) else {
             entry.next_slot = plan.next(now);
             return;
         };
         let older = plan.slots_between(considered, newest - TimeDelta::milliseconds(1), COUNTED);
-        let in_time = now - newest <= windows(&entry.definition.policy, plan.interval(newest)).0;
+        let (window, _) = windows(&entry.definition.policy, plan.interval(newest));
+        let in_time = now - newest <= window.max(BUSY);
         let catch_up = entry.definition.catch_up;
         entry.record.considered = newest;
         entry.next_slot = plan.next(newest);
         entry.touched = true;
-        if in_time || catch_up == CatchUp::Once {
+        if self.scheduling && (in_time || catch_up == CatchUp::Once) {
             if let (Some(last), CatchUp::None) = (older.last(), catch_up) {
                 self.miss(id, *last, &passed_over(older.len()), now);
             }
             self.arrive(id, newest, if in_time { "schedule" } else { "catch-up" }, now);
         } else {
             self.miss(id, newest, &passed_over(older.len() + 1), now);
+        }
+    }
+
+    /// Records the slots that came while nothing scheduled, where nothing
+    /// schedules now either. What is to be caught up with stays overdue.
+    pub(super) fn give_up_slots(&mut self, id: &TaskId, now: DateTime<Utc>) {
+        let Some(entry) = self.tasks.get(id) else { return };
+        let passed = entry.next_slot.is_some_and(|slot| slot <= now);
+        if passed && entry.is_scheduled() && entry.definition.catch_up == CatchUp::None {
+            self.pass_slots(id, now);
         }
     }
 
@@ -98,12 +112,10 @@ impl Domain {
 
 fn passed_over(slots: usize) -> String {
     match slots {
-        0 | 1 => "not run: nothing was scheduling when it was due".to_owned(),
+        0 | 1 => "not run: no coordinator was there to start it when it was due".to_owned(),
         n if n >= COUNTED => {
-            format!(
-                "not run, like {COUNTED} or more slots before it: nothing was scheduling when they were due"
-            )
+            format!("not run, like {COUNTED} or more slots before it: no coordinator was there to start them")
         }
-        n => format!("not run, like {} before it: nothing was scheduling when they were due", n - 1),
+        n => format!("not run, like {} before it: no coordinator was there to start them", n - 1),
     }
 }

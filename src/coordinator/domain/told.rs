@@ -76,7 +76,7 @@ impl Domain {
             remarks.push("switched off in tasks.toml (enabled = false)".into());
         }
         if entry.definition.work == Work::Watched {
-            remarks.push("only watched: it has no command here".into());
+            remarks.push("only watched: it has no command here, and nothing can report its runs yet".into());
         }
         if !self.scheduling && entry.definition.schedule.is_some() {
             remarks

@@ -70,6 +70,8 @@ enum After {
     Call(Reply, Result<Option<Run>, Refusal>),
     Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
     Doubt(oneshot::Sender<()>),
+    /// Waits for a run that is over: its reply is dropped once the disk knows.
+    Over(oneshot::Sender<Run>),
 }
 
 /// A call that the domain has taken or refused.
@@ -78,11 +80,6 @@ struct Called {
     actor: super::Actor,
     reply: Reply,
     result: Result<Option<RunId>, Refusal>,
-}
-
-enum Flow {
-    On,
-    Crash,
 }
 
 impl Actor {
@@ -116,6 +113,10 @@ impl Actor {
                 self.close();
                 watching = None;
             }
+            #[cfg(test)]
+            if inbox.iter().any(|message| matches!(message, Message::Crash)) {
+                return;
+            }
             inbox = take_ends(inbox, &mut ends);
             if let Some(decided) = stuck.take() {
                 refuse_all(inbox);
@@ -133,14 +134,8 @@ impl Actor {
                     Event::Ended(run, outcome) => self.domain.finished(&run, outcome, now),
                 }
             }
-            match self.decide(inbox, now).await {
-                (decided, Flow::On) => {
-                    if let Err((decided, _)) = self.finish(decided).await {
-                        stuck = Some(decided);
-                    }
-                }
-                (_, Flow::Crash) => return,
-            }
+            let decided = self.decide(inbox, now).await;
+            stuck = self.finish(decided).await.err().map(|(decided, _)| decided);
             if self.domain.is_closing() && stuck.is_none() && self.domain.running().next().is_none() {
                 break;
             }
@@ -177,19 +172,24 @@ impl Actor {
     /// One step: decide, write, tell. For the start, which has to hear of a bad disk.
     pub(super) async fn step(&mut self, inbox: Vec<Message>) -> Result<(), Arc<DbError>> {
         let now = self.clock.now();
-        let (decided, _) = self.decide(inbox, now).await;
+        let decided = self.decide(inbox, now).await;
         self.finish(decided).await.map_err(|(_, error)| error)
     }
 
-    async fn decide(&mut self, inbox: Vec<Message>, now: DateTime<Utc>) -> (Decided, Flow) {
+    async fn decide(&mut self, inbox: Vec<Message>, now: DateTime<Utc>) -> Decided {
         let mut after = Vec::new();
         let mut calls: Vec<Called> = Vec::new();
         let mut audits = Vec::new();
+        let mut twins = Vec::new();
         for message in inbox {
             match message {
                 Message::Call { call, actor, reply } => {
-                    if let Some(result) = self.known_answer(&call, &actor, &calls) {
+                    if let Some(result) = self.known_answer(&call, &actor) {
                         after.push(After::Call(reply, result));
+                        continue;
+                    }
+                    if is_twin(&actor, &calls) {
+                        twins.push((call, actor, reply));
                         continue;
                     }
                     let result = self.call(&call, &actor, now);
@@ -201,11 +201,12 @@ impl Actor {
                     after.extend(reply.map(|reply| After::Reload(reply, result)));
                 }
                 Message::WaitEnded { run, reply } => {
-                    // Of a run that is over the reply is dropped: the disk knows.
                     if self.domain.active(&run).is_some() {
                         let waiting = self.waiting.entry(run).or_default();
                         waiting.retain(|other| !other.is_closed());
                         waiting.push(reply);
+                    } else {
+                        after.push(After::Over(reply));
                     }
                 }
                 Message::Doubt { reply } => {
@@ -214,10 +215,7 @@ impl Actor {
                 }
                 Message::Shutdown { .. } => {}
                 #[cfg(test)]
-                Message::Crash => {
-                    let nothing = Batch::default();
-                    return (Decided { writes: Arc::default(), batch: nothing, at: now, after }, Flow::Crash);
-                }
+                Message::Crash => {}
             }
         }
         let mut batch = self.domain.settle(now);
@@ -229,24 +227,18 @@ impl Actor {
             writes.extend(more);
             after.push(answer);
         }
-        (Decided { writes: Arc::new(writes), batch, at: now, after }, Flow::On)
+        for (call, actor, reply) in twins {
+            let refused = || Err(Refusal::Conflict("the same call was refused a moment ago".into()));
+            let result = self.known_answer(&call, &actor).unwrap_or_else(refused);
+            after.push(After::Call(reply, result));
+        }
+        Decided { writes: Arc::new(writes), batch, at: now, after }
     }
 
     /// What the same call was answered a moment ago.
-    fn known_answer(
-        &self,
-        call: &Call,
-        actor: &super::Actor,
-        now: &[Called],
-    ) -> Option<Result<Option<Run>, Refusal>> {
+    fn known_answer(&self, call: &Call, actor: &super::Actor) -> Option<Result<Option<Run>, Refusal>> {
         let key = actor.idempotency_key.as_deref()?;
-        if let Some(answer) = self.answered.iter().rev().find(|answer| answer.key == key) {
-            return Some(same_again(answer, call));
-        }
-        let twin = now.iter().any(|called| called.actor.idempotency_key.as_deref() == Some(key));
-        twin.then(|| {
-            Err(Refusal::Conflict("the same call is being answered at this moment: ask again".into()))
-        })
+        self.answered.iter().rev().find(|answer| answer.key == key).map(|answer| same_again(answer, call))
     }
 
     fn call(
@@ -367,7 +359,7 @@ impl Actor {
                 match after {
                     After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
-                    After::Doubt(reply) => drop(reply),
+                    After::Doubt(_) | After::Over(_) => {}
                 }
             }
             return Err((decided, error));
@@ -387,6 +379,7 @@ impl Actor {
                 After::Call(reply, result) => drop(reply.send(result)),
                 After::Reload(reply, result) => drop(reply.send(result)),
                 After::Doubt(reply) => drop(reply.send(())),
+                After::Over(reply) => drop(reply),
             }
         }
         Ok(())
@@ -419,6 +412,12 @@ impl Actor {
             }
         }
     }
+}
+
+/// Whether a call with its key is among those that are being answered.
+fn is_twin(actor: &super::Actor, calls: &[Called]) -> bool {
+    let key = actor.idempotency_key.as_deref();
+    key.is_some() && calls.iter().any(|called| called.actor.idempotency_key.as_deref() == key)
 }
 
 fn bad(message: &str) -> Outcome {

@@ -55,6 +55,11 @@ impl Bench {
         }
     }
 
+    /// What runs says so in a file, so that nobody has to guess when.
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     async fn start(&self, clock: SharedClock) -> Engine {
         Engine::start(self.options(), clock).await.unwrap()
     }
@@ -96,6 +101,12 @@ async fn until(engine: &Engine, what: impl Fn(&View) -> bool) -> Arc<View> {
     tokio::time::timeout(std::time::Duration::from_secs(30), wait).await.expect("it never came to be")
 }
 
+/// Ends without a word, and returns once the database is let go.
+async fn crash(engine: Engine) {
+    engine.mailbox.send(Message::Crash).await.unwrap();
+    engine.mailbox.closed().await;
+}
+
 async fn judge(engine: &Engine) {
     Doubt(engine.mailbox.downgrade()).ask().await.unwrap();
 }
@@ -133,5 +144,231 @@ async fn the_built_ins_are_there_and_do_what_they_say() {
         assert_eq!(state(&engine, id), TaskState::Healthy);
     }
     assert_eq!(std::fs::read_dir(bench.folder.path().join("data").join(BACKUPS)).unwrap().count(), 1);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_written_appears_by_itself_and_runs_on_its_schedule() {
+    let bench = Bench::new();
+    bench.write("");
+    let engine = bench.start(real()).await;
+    bench.write("[[task]]\nid = \"tick\"\nshell = \"echo tock\"\nevery = \"1s\"\n");
+    let good = |view: &View| {
+        let task = view.tasks.iter().find(|task| task.id.as_raw() == "tick");
+        task.and_then(|task| task.last_run.clone()).is_some_and(|run| run.state == RunState::Succeeded)
+    };
+    let view = until(&engine, good).await;
+    let run = view.tasks.iter().find_map(|task| task.last_run.clone()).unwrap();
+    assert_eq!(run.cause.as_deref(), Some("schedule"));
+    assert_eq!(run.message.as_deref(), Some("tock"));
+    assert_eq!(text(&engine, &run).await, "tock\n");
+    let health = engine.health();
+    assert!(health.active.contains(&TaskId::new("tick")) && !health.last_success.is_empty());
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"old\"\nshell = \"true\"\n");
+    let engine = bench.start(real()).await;
+    let bad = "[[task]]\nid = \"new\"\nmachine = \"db-1\"\n\n[[task]]\nid = \"new\"\ncolour = 1\n";
+    bench.write(bad);
+    let error = engine.reload(me()).await.unwrap_err();
+    let file = bench.tasks().display().to_string();
+    let begin = |line: usize| format!("{file}: line {line}: ");
+    assert_eq!(error.problems.len(), 3, "{error:?}");
+    for (problem, line) in error.problems.iter().zip([3, 6, 7]) {
+        assert!(problem.starts_with(&begin(line)), "{problem}");
+    }
+    let view = engine.view();
+    assert_eq!(view.file_problems, error.problems);
+    assert!(task(&engine, "old").remarks[0].contains("remote machines are not built yet"));
+    assert!(view.tasks.iter().all(|task| task.id.as_raw() != "new"));
+    engine.shutdown().await;
+
+    // Nor does a restart lose them.
+    let engine = bench.start(real()).await;
+    assert_eq!(task(&engine, "old").name, "old");
+    assert_eq!(engine.view().file_problems.len(), 3);
+    bench.write("");
+    let view = until(&engine, |view| view.tasks.len() == 4).await;
+    assert!(view.file_problems.is_empty());
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn pauses_and_priorities_survive_a_restart() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"a\"\nshell = \"true\"\nevery = \"1h\"\n");
+    let engine = bench.start(real()).await;
+    engine.pause(&TaskId::new("a"), me()).await.unwrap();
+    engine.pause(&TaskId::new("disk-space"), me()).await.unwrap();
+    assert!(matches!(engine.pause(&TaskId::new("a"), me()).await, Err(Refusal::Conflict(_))));
+    assert!(matches!(engine.pause(&TaskId::new("b"), me()).await, Err(Refusal::NoTask(_))));
+    engine.shutdown().await;
+    let engine = bench.start(real()).await;
+    assert_eq!(state(&engine, "a"), TaskState::Paused);
+    assert_eq!(state(&engine, "disk-space"), TaskState::Paused);
+    engine.resume(&TaskId::new("a"), me()).await.unwrap();
+    assert_eq!(state(&engine, "a"), TaskState::Healthy);
+    let flips = engine.flips(10).await.unwrap();
+    assert_eq!(flips[0].reason, "resumed by me");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn retries_run_until_they_are_exhausted() {
+    let bench = Bench::new();
+    bench.write(
+        "[[task]]\nid = \"a\"\nshell = \"echo try $VIGIE_ATTEMPT; exit 7\"\n\
+         retry = { count = 2, delay = \"10ms\" }\n",
+    );
+    let engine = bench.start(real()).await;
+    let run = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap();
+    let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
+    assert_eq!((ended.state, ended.attempt, ended.exit_code), (RunState::Failed, 2, Some(7)));
+    assert_eq!(text(&engine, &ended).await, "try 0\n--- attempt 2 ---\ntry 1\n--- attempt 3 ---\ntry 2\n");
+    let view = until(&engine, |view| !view.alerts.is_empty()).await;
+    assert_eq!(view.alerts[0].kind, AlertKind::RetriesExhausted);
+    assert_eq!(engine.health().errors, [(TaskId::new("a"), "exit code 7: try 2".into())]);
+    let again = engine.retry(run.id.as_ref().unwrap(), me()).await.unwrap();
+    assert_ne!(again.id, run.id);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn cancelling_ends_what_runs_and_a_shutdown_does_too() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n[[task]]\nid = \"b\"\nshell = \"sleep 600\"\n");
+    let engine = bench.start(real()).await;
+    let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
+    let b = engine.trigger(&TaskId::new("b"), None, me()).await.unwrap().id.unwrap();
+    assert_eq!(engine.run(&a).await.unwrap().state, RunState::Running);
+    engine.cancel(&a, me()).await.unwrap();
+    let ended = engine.ended(&a).await.unwrap();
+    assert_eq!((ended.state, ended.message.as_deref()), (RunState::Aborted, Some("cancelled by me")));
+    assert_eq!(engine.cancel(&a, me()).await, Err(Refusal::Conflict("it is over: it was aborted".into())));
+    assert!(matches!(engine.cancel(&RunId::new("none"), me()).await, Err(Refusal::NoRun(_))));
+    let other = engine.clone();
+    engine.shutdown().await;
+    let ended = other.run(&b).await.unwrap();
+    assert_eq!((ended.state, ended.message.as_deref()), (RunState::Aborted, Some("the coordinator ended")));
+    assert!(matches!(other.trigger(&TaskId::new("a"), None, me()).await, Err(Refusal::Storage(_))));
+}
+
+#[tokio::test]
+async fn after_a_crash_what_was_left_is_ended_and_said_to_be_dead() {
+    let bench = Bench::new();
+    let pid_file = bench.file("pid");
+    let script = format!("echo $$ > {}; exec sleep 600", pid_file.display());
+    bench.write(&format!(
+        "[limits]\ncoordinator = 1\n[[task]]\nid = \"a\"\nshell = \"{script}\"\n[[task]]\nid = \"b\"\nshell = \"true\"\n"
+    ));
+    let engine = bench.start(real()).await;
+    let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
+    let b = engine.trigger(&TaskId::new("b"), None, me()).await.unwrap().id.unwrap();
+    assert_eq!(engine.run(&b).await.unwrap().state, RunState::Queued);
+    while engine.reader.load().await.unwrap().1.is_empty() || !pid_file.exists() {
+        tokio::task::yield_now().await;
+    }
+    crash(engine).await;
+    let engine = bench.start(real()).await;
+    let dead = engine.run(&a).await.unwrap();
+    assert_eq!(dead.state, RunState::Dead);
+    assert_eq!(dead.message.as_deref(), Some("the coordinator ended while it ran"));
+    assert_eq!(engine.ended(&b).await.unwrap().state, RunState::Succeeded);
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    // It may be a zombie until whoever started it looks; it does not sleep any more.
+    let command = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+    assert!(command.is_empty(), "{command}");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn lateness_is_told_when_only_time_has_passed() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"a\"\nshell = \"true\"\nschedule = \"0 10 * * *\"\ncatch_up = \"once\"\n");
+    let clock = Hands::at("2026-03-02T09:59:00Z");
+    let engine =
+        Engine::start(Options { scheduling: false, ..bench.options() }, clock.clone()).await.unwrap();
+    assert_eq!(task(&engine, "a").next_due, Some("2026-03-02T10:00:00Z".parse().unwrap()));
+    let mut seen = engine.view().revision;
+    for (seconds, state) in [(60, TaskState::Due), (120, TaskState::Late), (240, TaskState::Absent)] {
+        clock.move_on(seconds);
+        judge(&engine).await;
+        let changes = engine.since(seen).unwrap();
+        let told = changes.tasks.iter().find(|task| task.id.as_raw() == "a").unwrap();
+        assert_eq!(told.state, Some(state));
+        let opened =
+            changes.alerts.iter().any(|alert| alert.task.as_ref().is_some_and(|id| id.as_raw() == "a"));
+        assert_eq!(opened, state != TaskState::Due);
+        assert!(changes.revision > seen);
+        seen = changes.revision;
+    }
+    assert!(engine.since(seen).unwrap().tasks.is_empty());
+    assert!(engine.since(seen + 1).is_none());
+    let flips = engine.flips(100).await.unwrap();
+    let of_a: Vec<_> = flips.iter().filter(|flip| flip.task.as_raw() == "a").map(|flip| flip.new).collect();
+    assert_eq!(of_a, [TaskState::Absent, TaskState::Late, TaskState::Due]);
+
+    // The check from the database alone sees it too.
+    let run = engine.trigger(&TaskId::new("overdue-check"), None, me()).await.unwrap();
+    let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
+    assert!(text(&engine, &ended).await.contains("a: absent, was due 2026-03-02 10:00:00 UTC, 6m ago"));
+    // And who schedules again catches up.
+    engine.shutdown().await;
+    let engine = bench.start(clock).await;
+    let run = runs(&engine, "a").await.remove(0);
+    assert_eq!(run.cause.as_deref(), Some("catch-up"));
+    assert_eq!(engine.ended(run.id.as_ref().unwrap()).await.unwrap().state, RunState::Succeeded);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_same_key_is_answered_the_same() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"a\"\nshell = \"true\"\n");
+    let engine = bench.start(real()).await;
+    let id = TaskId::new("a");
+    let calls = (0..5).map(|_| engine.trigger(&id, None, with_key("k")));
+    let answers = futures_util::future::join_all(calls).await;
+    let first = answers[0].clone().unwrap();
+    assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)));
+    engine.ended(first.id.as_ref().unwrap()).await.unwrap();
+    engine.shutdown().await;
+    let engine = bench.start(real()).await;
+    assert_eq!(engine.trigger(&id, None, with_key("k")).await, Ok(first));
+    assert!(matches!(engine.pause(&id, with_key("k")).await, Err(Refusal::Conflict(_))));
+    assert_eq!(runs(&engine, "a").await.len(), 1);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn many_calls_at_once_are_all_on_disk_when_they_are_answered() {
+    let bench = Bench::new();
+    bench.write(
+        "[limits]\ncoordinator = 1\n[[task]]\nid = \"a\"\nshell = \"sleep 600\"\nkill_grace = \"1s\"\n",
+    );
+    let engine = bench.start(real()).await;
+    let id = TaskId::new("a");
+    let calls = (0..50).map(|_| engine.trigger(&id, None, me()));
+    for answer in futures_util::future::join_all(calls).await {
+        let run = answer.unwrap();
+        assert_eq!(engine.run(run.id.as_ref().unwrap()).await.unwrap().id, run.id);
+    }
+    let queue = engine.view().queues[0].clone();
+    assert_eq!((queue.depth, queue.running), (49, 1));
+    assert_eq!(task(&engine, "a").active_runs.len(), 32);
+    let newest = runs(&engine, "a").await.remove(0).id.unwrap();
+    let one = Priority::new(1).unwrap();
+    assert_eq!(engine.reprioritise_run(&newest, one, me()).await.unwrap().priority, Some(one));
+    engine.reprioritise_task(&id, Priority::new(5).unwrap(), me()).await.unwrap();
+    assert_eq!(engine.view().queues[0].by_priority, Some([0, 0, 0, 0, 49]));
+    engine.shutdown().await;
+    // What waited is kept, and goes on.
+    let engine = bench.start(real()).await;
+    let queue = engine.view().queues[0].clone();
+    assert_eq!((queue.depth, queue.running), (48, 1));
     engine.shutdown().await;
 }

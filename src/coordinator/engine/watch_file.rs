@@ -5,7 +5,7 @@
 //! looked at every now and then too. A change is told once it has been quiet
 //! for a moment: editors write in several steps.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
@@ -62,7 +62,7 @@ pub(super) fn start(path: &Path, seen: Print, mailbox: mpsc::WeakSender<Message>
 }
 
 fn watch(
-    path: &PathBuf,
+    path: &Path,
     mut seen: Print,
     signals: &Sender<Signal>,
     told: &Receiver<Signal>,

@@ -216,12 +216,11 @@ async fn supervise(
                     process::gone(pid).await;
                     status
                 });
-                match leader.await {
-                    Ok(status) => status,
-                    Err(_) => {
-                        process::signal(pid, Signal::KILL);
-                        child.wait().await
-                    }
+                if let Ok(status) = leader.await {
+                    status
+                } else {
+                    process::signal(pid, Signal::KILL);
+                    child.wait().await
                 }
             }
         };

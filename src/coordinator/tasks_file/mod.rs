@@ -91,7 +91,9 @@ fn limits(table: Table<'_>) -> Limits {
             .collect()
     };
     let limits = Limits {
-        coordinator: table.integer("coordinator", many.clone()).map_or(Limits::default().coordinator, count),
+        coordinator: table
+            .integer("coordinator", many.clone())
+            .map_or_else(|| Limits::default().coordinator, count),
         team: counts("team"),
         machine: counts("machine"),
     };
