@@ -57,7 +57,7 @@ pub(super) fn scheduler_silent(site: &Site) -> Option<Alert> {
     }
     let absent = || site.entries.values().filter(|entry| entry.row.is_scheduled());
     let since = absent().filter_map(|entry| entry.row.late_since).min()?;
-    let last_start = site.entries.values().filter_map(super::site::Entry::last_start).max();
+    let last_start = site.entries.values().filter_map(|entry| entry.last_start()).max();
     if last_start.is_some_and(|start| start >= since) {
         return None;
     }

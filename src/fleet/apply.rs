@@ -68,7 +68,7 @@ impl Site {
         self.book.counts.add(super::summary::Class::of(&entry.row));
         entry.take_in(false, &mut self.history, &mut self.book, ctx);
         entry.judge(basis, &mut self.book, ctx);
-        self.entries.insert(entry.row.task.id.clone(), entry);
+        self.entries.insert(entry.row.task.id.clone(), Box::new(entry));
     }
 
     fn replace(&mut self, task: Task, ctx: &mut Context<'_>) {

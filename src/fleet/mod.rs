@@ -48,7 +48,8 @@ pub use series::{MAX_SERIES, took_ms};
 pub use summary::{Counts, Worst, worst};
 
 use crate::model::{
-    Capabilities, EndpointName, EndpointSpec, Receipt, Run, RunId, RunState, Snapshot, Stage, TaskKey,
+    Capabilities, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, RunState, Snapshot, Stage,
+    TaskKey,
 };
 use changes::{Agenda, Changes, Wake};
 use lateness::Plans;
@@ -126,7 +127,7 @@ impl Fleet {
         let at = snapshot.at;
         if let Some(site) = self.sites.get_mut(endpoint) {
             site.apply(snapshot, &mut context!(self, changes, now));
-            self.look(endpoint, Some(at), now, &mut changes);
+            self.look(endpoint, None, Some(at), now, &mut changes);
         }
         self.pass(now, &mut changes);
         changes.finish()
@@ -148,7 +149,7 @@ impl Fleet {
         if let Some(site) = self.sites.get_mut(endpoint) {
             site.learn(&runs, &mut context!(self, changes, now));
             changes.runs |= site.history.look_at(runs);
-            self.look(endpoint, None, now, &mut changes);
+            self.look(endpoint, None, None, now, &mut changes);
         }
         self.pass(now, &mut changes);
         changes.finish()
@@ -157,14 +158,14 @@ impl Fleet {
     /// A receipt from the runtime.
     pub fn note_receipt(&mut self, receipt: Receipt, now: DateTime<Utc>) -> Delta {
         let mut changes = Changes::default();
-        let endpoint = receipt.target.endpoint.clone();
+        let (endpoint, intent) = (receipt.target.endpoint.clone(), receipt.intent);
         let told = receipt.clone();
         let places = self.receipts.note(receipt, now);
         if !places.is_empty() && (told.stage.is_final() || told.stage == Stage::Unknown) {
             changes.receipts.push(told);
         }
         self.show_receipts(places, &mut changes);
-        self.look(&endpoint, None, now, &mut changes);
+        self.look(&endpoint, Some(intent), None, now, &mut changes);
         self.pass(now, &mut changes);
         changes.finish()
     }
@@ -226,13 +227,14 @@ impl Fleet {
     fn look(
         &mut self,
         endpoint: &EndpointName,
+        only: Option<IntentId>,
         poll: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
         changes: &mut Changes,
     ) {
         let Some(site) = self.sites.get(endpoint) else { return };
-        let mut places = self.receipts.look(site, poll, now, &mut changes.receipts);
-        places.extend(self.receipts.places_of(endpoint));
+        let mut places = self.receipts.look(site, only, poll, now, &mut changes.receipts);
+        places.extend(self.receipts.missing_at(site));
         self.show_receipts(places, changes);
     }
 

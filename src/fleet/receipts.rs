@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::changes::{delta, plus};
 use super::history::moment;
 use super::site::{Entry, Site, carried};
-use crate::model::{Clean, EndpointName, Receipt, Run, RunState, Stage, Target, TaskId, Verb};
+use crate::model::{Clean, EndpointName, IntentId, Receipt, Run, RunState, Stage, Target, TaskId, Verb};
 
 /// Most receipts that are kept.
 pub const MAX_RECEIPTS: usize = 500;
@@ -89,10 +89,12 @@ impl Receipts {
     }
 
     /// Looks whether what is known of `site` shows the effects: after a good
-    /// poll that arrived at `poll`, or (`None`) after something was learned between polls.
+    /// poll that arrived at `poll`, or (`None`) after something was learned
+    /// between polls. Of `only` one intent, or of all.
     pub fn look(
         &mut self,
         site: &Site,
+        only: Option<IntentId>,
         poll: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
         moved: &mut Vec<Receipt>,
@@ -101,6 +103,7 @@ impl Receipts {
         let open = |tracked: &&mut Tracked| {
             matches!(tracked.receipt.stage, Stage::Accepted | Stage::Unknown)
                 && tracked.receipt.target.endpoint == site.name
+                && only.is_none_or(|only| tracked.receipt.intent == only)
         };
         for tracked in self.0.iter_mut().filter(open) {
             let since = poll.filter(|at| *at >= tracked.receipt.at);
@@ -146,11 +149,15 @@ impl Receipts {
         self.0.iter().filter(|tracked| tracked.shown).map(Tracked::leaves).min()
     }
 
-    /// The places of `endpoint` that have receipts beside them.
-    pub fn places_of(&self, endpoint: &EndpointName) -> Vec<Place> {
+    /// The tasks of `site` that have receipts which their rows don't show: rows that are new.
+    pub fn missing_at(&self, site: &Site) -> Vec<Place> {
+        let misses =
+            |task: &TaskId| site.entries.get(task).is_some_and(|entry| entry.row.receipts.is_empty());
         let here =
-            self.0.iter().filter(|tracked| tracked.shown && tracked.receipt.target.endpoint == *endpoint);
-        here.map(Tracked::place).collect()
+            self.0.iter().filter(|tracked| tracked.shown && tracked.receipt.target.endpoint == site.name);
+        here.filter(|tracked| tracked.receipt.target.task.as_ref().is_some_and(misses))
+            .map(Tracked::place)
+            .collect()
     }
 
     /// Those that stand beside a row, newest last.

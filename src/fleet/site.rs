@@ -55,7 +55,8 @@ pub(super) struct Site {
     pub name: EndpointName,
     pub row: EndpointRow,
     pub pulse: Pulse,
-    pub entries: BTreeMap<TaskId, Entry>,
+    /// Boxed, since half-filled tree nodes would waste as much as the rows take.
+    pub entries: BTreeMap<TaskId, Box<Entry>>,
     pub queues: BTreeMap<QueueName, Queue>,
     /// Alerts that the system raised.
     pub told: BTreeMap<AlertKey, Alert>,

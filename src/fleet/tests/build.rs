@@ -103,12 +103,6 @@ pub fn poll(seconds: i64, tasks: Vec<Task>) -> Snapshot {
     Snapshot { tasks: Part::complete(tasks), ..Snapshot::unchanged(at(seconds), 3) }
 }
 
-/// Some tasks, and some that are gone.
-pub fn partial(seconds: i64, tasks: Vec<Task>, gone: &[&str]) -> Snapshot {
-    let gone = gone.iter().map(|id| TaskId::new(id)).collect();
-    Snapshot { tasks: Part::listed(tasks, gone), ..Snapshot::unchanged(at(seconds), 3) }
-}
-
 /// The first failed poll.
 pub fn refused(seconds: i64) -> Failure {
     Failure { health: Health::Down, reason: "connection refused".into(), tries: 1, next_try: at(seconds + 5) }

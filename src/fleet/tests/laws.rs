@@ -150,7 +150,9 @@ fn rows(fleet: &Fleet) -> BTreeMap<TaskKey, TaskRow> {
 /// Rows without what no screen shows.
 fn shown(fleet: &Fleet) -> BTreeMap<TaskKey, TaskRow> {
     let mut rows = rows(fleet);
-    rows.values_mut().for_each(|row| row.task.facts = None);
+    for row in rows.values_mut() {
+        row.task.facts = None;
+    }
     rows
 }
 

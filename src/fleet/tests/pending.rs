@@ -207,7 +207,7 @@ fn a_refusal_is_told_once_and_receipts_are_bounded() {
     let mut fleet = fleet(&["a"]);
     fleet.apply(&name("a"), poll(9, vec![task("x")]), at(9));
     let failed = Receipt { stage: Stage::Failed, ..accepted(Verb::Trigger) };
-    assert_eq!(fleet.note_receipt(failed.clone(), at(11)).receipts, [failed.clone()]);
+    assert_eq!(fleet.note_receipt(failed.clone(), at(11)).receipts, std::slice::from_ref(&failed));
     assert!(fleet.note_receipt(failed.clone(), at(11)).is_empty());
     for number in 2..2_000 {
         fleet.note_receipt(Receipt { intent: intent(number), ..failed.clone() }, at(11));
@@ -215,6 +215,17 @@ fn a_refusal_is_told_once_and_receipts_are_bounded() {
     assert_eq!(fleet.receipts().len(), MAX_RECEIPTS);
     assert_eq!(fleet.receipts()[0].intent, intent(1_999));
     assert!(fleet.task(&key("a", "x")).unwrap().receipts.len() <= MAX_RECEIPTS);
+}
+
+#[test]
+fn a_row_that_comes_back_has_its_receipts_again() {
+    let mut fleet = fleet(&["a"]);
+    fleet.apply(&name("a"), poll(9, vec![task("x")]), at(9));
+    fleet.note_receipt(accepted(Verb::Pause), at(11));
+    fleet.apply(&name("a"), poll(12, vec![]), at(12));
+    assert_eq!(fleet.task_count(), 0);
+    fleet.apply(&name("a"), poll(13, vec![task("x")]), at(13));
+    assert_eq!(stage(&fleet), Some(Stage::Accepted));
 }
 
 #[test]
