@@ -91,13 +91,12 @@ fn title(question: &Confirm) -> String {
     let endpoints = question.groups.iter().filter(|group| !group.will.is_empty()).count();
     let mut text = format!("{verb} {}", things(question, question.draft.targets.len()));
     if let Some(priority) = question.draft.arguments.priority {
-        text.push_str(&format!(" to {priority}"));
+        text = format!("{text} to {priority}");
     }
     if endpoints > 1 {
-        text.push_str(&format!(" on {}", count(endpoints, "endpoint")));
+        text = format!("{text} on {}", count(endpoints, "endpoint"));
     }
-    text.push('?');
-    text
+    text + "?"
 }
 
 /// What becomes of a target, as a sentence goes on: "3 will be cancelled".

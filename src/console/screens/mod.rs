@@ -11,6 +11,8 @@ mod journal;
 mod overlay;
 mod runs;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use ratatui::Frame;

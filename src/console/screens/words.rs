@@ -24,23 +24,17 @@ pub(super) fn trouble(row: &EndpointRow, view: &View<'_>) -> Option<String> {
             ))
         }
         Health::Down | Health::Unauthorised => {
-            let mut text = format!("{name}: ");
-            match &row.failure {
-                Some(failure) => {
-                    text.push_str(failure.reason.as_str());
-                    let next = if failure.next_try > now {
-                        format!(" · {} try {}", ordinal(failure.tries + 1), due(now, failure.next_try))
-                    } else {
-                        format!(" · {} try now", ordinal(failure.tries + 1))
-                    };
-                    text.push_str(&next);
-                }
-                None => text.push_str(row.health.word()),
+            let failure = row.failure.as_ref();
+            let reason = failure.map_or_else(|| row.health.word(), |failure| failure.reason.as_str());
+            let mut text = vec![format!("{name}: {reason}")];
+            if let Some(failure) = &row.failure {
+                let when = if failure.next_try > now { due(now, failure.next_try) } else { "now".to_owned() };
+                text.push(format!("{} try {when}", ordinal(failure.tries.saturating_add(1))));
             }
             if let (Some(last), 1..) = (row.last_ok, row.tasks) {
-                text.push_str(&format!(" · its rows are {} old", age(now, last)));
+                text.push(format!("its rows are {} old", age(now, last)));
             }
-            Some(text)
+            Some(text.join(" · "))
         }
     }
 }
@@ -83,17 +77,15 @@ pub(super) fn no_tasks(view: &View<'_>) -> Vec<(String, crate::console::theme::R
 
 /// What to say where a filter matches nothing, with the nearest value that would.
 pub(super) fn no_match(filter: &str, fleet: &Fleet) -> String {
-    let mut text = format!("No task matches {filter}.");
+    let text = format!("No task matches {filter}.");
     for term in filter.split_whitespace() {
         let Some((field, value)) = term.split_once(':') else { continue };
         let wanted = value.rsplit(',').next().unwrap_or(value);
         if let Some((near, tasks)) = nearest_value(field, wanted, fleet) {
-            text.push_str(&format!(" Nearest: {field}:{near} ({tasks})."));
-            return text;
+            return format!("{text} Nearest: {field}:{near} ({tasks}).");
         }
     }
-    text.push_str(&format!(" {} in all; Esc clears the filter.", count(fleet.task_count(), "task")));
-    text
+    format!("{text} {} in all; Esc clears the filter.", count(fleet.task_count(), "task"))
 }
 
 /// The value of a filter's field that is nearest to `wanted`, with how many tasks have it.

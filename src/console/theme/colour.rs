@@ -91,9 +91,7 @@ impl Colour {
             (_, Self::Ansi(index)) => Some(ANSI[usize::from(index % 16)].2),
             (Level::True, Self::Rgb(red, green, blue)) => Some(Color::Rgb(red, green, blue)),
             (Level::True | Level::Indexed, Self::Indexed(index)) => Some(Color::Indexed(index)),
-            (Level::Indexed, Self::Rgb(..)) => {
-                nearest(self, 16..=255, Self::Indexed).map(|index| Color::Indexed(index))
-            }
+            (Level::Indexed, Self::Rgb(..)) => nearest(self, 16..=255, Self::Indexed).map(Color::Indexed),
             (Level::Sixteen, _) => nearest(self, 0..=15, Self::Ansi).map(|index| ANSI[usize::from(index)].2),
         }
     }

@@ -203,12 +203,11 @@ fn read(text: &str) -> Result<Layer, Vec<Problem>> {
         }
         if let Some(roles) = root.table("roles") {
             for (name, value) in roles.entries() {
-                match Role::ALL.iter().find(|role| role.word() == name) {
-                    Some(&role) => layer.roles.extend(written(value).map(|written| (role, written))),
-                    None => {
-                        let near = did_you_mean(name, Role::ALL.iter().map(|role| role.word()));
-                        value.problem(&format!("there is no such role{near}"));
-                    }
+                if let Some(&role) = Role::ALL.iter().find(|role| role.word() == name) {
+                    layer.roles.extend(written(value).map(|written| (role, written)));
+                } else {
+                    let near = did_you_mean(name, Role::ALL.iter().map(|role| role.word()));
+                    value.problem(&format!("there is no such role{near}"));
                 }
             }
         }

@@ -232,7 +232,7 @@ fn quiet(view: &View<'_>) -> (String, Role) {
         format!("nothing is wrong: {healthy} of {} healthy", count(counts.tasks, "task"))
     };
     if let Some(first) = next(view).first() {
-        text.push_str(&format!(", next {}", due_text(first, view)));
+        text = format!("{text}, next {}", due_text(first, view));
     }
     (text, Role::Notice)
 }

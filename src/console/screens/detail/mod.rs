@@ -56,10 +56,10 @@ fn title(pen: &mut Pen<'_>, row: &TaskRow, view: &View<'_>) {
     let mut rest = String::new();
     let tries = tasks::tries(row);
     if !tries.is_empty() {
-        rest.push_str(&format!("  try {tries}"));
+        rest = format!("  try {tries}");
     }
     if let Some(priority) = row.task.priority {
-        rest.push_str(&format!("  p{priority}"));
+        rest = format!("{rest}  p{priority}");
     }
     let right = width(&state.text()) + width(&rest);
     let endpoint = format!("{}/", row.key.endpoint);

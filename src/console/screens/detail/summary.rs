@@ -16,15 +16,15 @@ use crate::model::{Clean, Evidence, Timing, duration_text};
 /// Cells of the names on the left.
 const NAMES: usize = 11;
 
-/// The lines of a summary, as they are gathered.
-struct Lines<'v> {
+/// A summary as it is gathered.
+struct Summary<'v> {
     view: &'v View<'v>,
     /// Cells for what stands right of the names.
     room: usize,
     lines: Vec<(&'static str, String, Role)>,
 }
 
-impl Lines<'_> {
+impl Summary<'_> {
     /// Adds `text` under `name`, wrapped.
     fn add(&mut self, name: &'static str, text: &str, role: Role) {
         for (index, piece) in wrap(text, self.room).into_iter().enumerate() {
@@ -48,7 +48,7 @@ impl Lines<'_> {
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
     let room = usize::from(area.width).saturating_sub(NAMES + 3).max(8);
-    let mut lines = Lines { view, room, lines: Vec::new() };
+    let mut lines = Summary { view, room, lines: Vec::new() };
     state(&mut lines, row);
     alerts(&mut lines, row);
     schedule(&mut lines, row);
@@ -66,16 +66,16 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
     }
 }
 
-fn state(lines: &mut Lines<'_>, row: &TaskRow) {
+fn state(lines: &mut Summary<'_>, row: &TaskRow) {
     let shown = tasks::StateWord::of(row);
-    let mut text = shown.text();
-    if let Some(since) = row.since {
-        text.push_str(&format!(" since {}", lines.at(since)));
-    }
+    let mut text = vec![match row.since {
+        Some(since) => format!("{} since {}", shown.text(), lines.at(since)),
+        None => shown.text(),
+    }];
     if let Some(word) = row.task.remote_state.as_deref().filter(|word| *word != row.state.word()) {
-        text.push_str(&format!(" · its system says {word:?}"));
+        text.push(format!("its system says {word:?}"));
     }
-    lines.add("state", &text, shown.role);
+    lines.add("state", &text.join(" · "), shown.role);
     if let Some(since) = row.unverified_late_since {
         let text = format!("would be late since {}, unverified: nothing was read since", lines.at(since));
         lines.add("", &text, Role::EvidenceUnverified);
@@ -86,52 +86,52 @@ fn state(lines: &mut Lines<'_>, row: &TaskRow) {
         let endpoint = lines.view.fleet.endpoint(&row.key.endpoint);
         let (word, role) = tasks::evidence(row, lines.view);
         let why = endpoint.and_then(|endpoint| words::trouble(endpoint, lines.view));
-        lines.add("evidence", &why.map_or(word.clone(), |why| format!("{word} · {why}")), role);
+        lines.add("evidence", &why.map_or_else(|| word.clone(), |why| format!("{word} · {why}")), role);
     }
     for receipt in &row.receipts {
-        let mut text = format!("{} {} {}", glyph::stage(receipt.stage), receipt.verb, receipt.stage);
+        let mut text = vec![format!("{} {} {}", glyph::stage(receipt.stage), receipt.verb, receipt.stage)];
         if let Some(message) = &receipt.message {
-            text.push_str(&format!(" · {message}"));
+            text.push(format!("{message}"));
         }
-        lines.add("sent", &text, Role::stage(receipt.stage));
+        lines.add("sent", &text.join(" · "), Role::stage(receipt.stage));
     }
 }
 
-fn alerts(lines: &mut Lines<'_>, row: &TaskRow) {
+fn alerts(lines: &mut Summary<'_>, row: &TaskRow) {
     let now = lines.view.state.now;
     let open = lines.view.fleet.alerts();
     let mut name = "alerts";
     for found in open.iter().filter(|found| found.key().as_ref() == Some(&row.key)) {
         let alert = &found.alert;
-        let mut text = format!("{} for {}", alert.kind, format::age(now, alert.since));
+        let mut text = vec![format!("{} for {}", alert.kind, format::age(now, alert.since))];
         if !alert.summary.is_empty() {
-            text.push_str(&format!(" · {}", alert.summary));
+            text.push(alert.summary.to_string());
         }
         if let Some(who) = &alert.acknowledged_by {
-            text.push_str(&format!(" · taken by {who}"));
+            text.push(format!("taken by {who}"));
         }
         if let Some(until) = alert.silenced_until.filter(|until| *until > now) {
-            text.push_str(&format!(" · silenced until {}", lines.at(until)));
+            text.push(format!("silenced until {}", lines.at(until)));
         }
-        lines.add(name, &text, Role::severity(alert.severity));
+        lines.add(name, &text.join(" · "), Role::severity(alert.severity));
         name = "";
     }
 }
 
-fn schedule(lines: &mut Lines<'_>, row: &TaskRow) {
+fn schedule(lines: &mut Summary<'_>, row: &TaskRow) {
     lines.gap();
     let task = &row.task;
     match &task.schedule {
         None => lines.add("schedule", "on demand only", Role::Muted),
         Some(schedule) => {
-            let mut text = schedule.text().to_string();
+            let mut text = vec![schedule.text().to_string()];
             if let Timing::Cron { dialect, .. } = &schedule.timing {
-                text.push_str(&format!(" · {} · {dialect} cron", schedule.zone));
+                text.push(format!("{} · {dialect} cron", schedule.zone));
             }
             if schedule.assumed {
-                text.push_str(" · assumed from its defaults, not told");
+                text.push("assumed from its defaults, not told".to_owned());
             }
-            lines.add("schedule", &text, Role::Text);
+            lines.add("schedule", &text.join(" · "), Role::Text);
         }
     }
     if let Some(error) = &row.schedule_error {
@@ -159,33 +159,33 @@ fn schedule(lines: &mut Lines<'_>, row: &TaskRow) {
     }
 }
 
-fn last_run(lines: &mut Lines<'_>, row: &TaskRow) {
+fn last_run(lines: &mut Summary<'_>, row: &TaskRow) {
     lines.gap();
     let task = &row.task;
     for run in &task.active_runs {
-        let mut text = format!("{} · {}", runs::state_word(run.state), runs::took(run, lines.view));
+        let mut text = vec![runs::state_word(run.state), runs::took(run, lines.view)];
         if let Some(machine) = &run.machine {
-            text.push_str(&format!(" · on {machine}"));
+            text.push(format!("on {machine}"));
         }
         if let Some(next) = run.next_at {
-            text.push_str(&format!(" · next attempt {}", lines.at(next)));
+            text.push(format!("next attempt {}", lines.at(next)));
         }
-        lines.add("now", &text, Role::run(run.state));
+        lines.add("now", &text.join(" · "), Role::run(run.state));
     }
     match &task.last_run {
         None => lines.add("last run", "none is known", Role::Muted),
         Some(run) => {
-            let mut text = runs::state_word(run.state);
+            let mut text = vec![runs::state_word(run.state)];
             if let Some(ended) = run.ended {
-                text.push_str(&format!(" · {}", lines.at(ended)));
+                text.push(lines.at(ended));
             }
             if let Some(took) = took_ms(run) {
-                text.push_str(&format!(" · took {}", format::duration(took)));
+                text.push(format!("took {}", format::duration(took)));
             }
             if let Some(code) = run.exit_code {
-                text.push_str(&format!(" · exit {code}"));
+                text.push(format!("exit {code}"));
             }
-            lines.add("last run", &text, Role::run(run.state));
+            lines.add("last run", &text.join(" · "), Role::run(run.state));
             if let Some(message) = run.message.as_deref().filter(|message| !message.is_empty()) {
                 lines.add("", message, Role::Text);
             }
@@ -193,15 +193,15 @@ fn last_run(lines: &mut Lines<'_>, row: &TaskRow) {
     }
     let retry = &task.retry;
     if retry.max > 0 {
-        let mut text = format!("{} of {}", retry.attempt, retry.max);
+        let mut text = vec![format!("{} of {}", retry.attempt, retry.max)];
         if let Some(next) = retry.next_at {
-            text.push_str(&format!(" · next {}", lines.at(next)));
+            text.push(format!("next {}", lines.at(next)));
         }
-        lines.add("retries", &text, Role::Text);
+        lines.add("retries", &text.join(" · "), Role::Text);
     }
 }
 
-fn grouping(lines: &mut Lines<'_>, row: &TaskRow) {
+fn grouping(lines: &mut Summary<'_>, row: &TaskRow) {
     if let Some(text) = &row.task.description {
         lines.add("for", text, Role::Text);
     }
@@ -225,7 +225,7 @@ fn grouping(lines: &mut Lines<'_>, row: &TaskRow) {
 }
 
 /// What may be done, by its keys; what may not, with its reason.
-fn actions(lines: &mut Lines<'_>, row: &TaskRow) {
+fn actions(lines: &mut Summary<'_>, row: &TaskRow) {
     let keymap = &lines.view.state.keymap;
     let key = |verb| {
         let action = Action::for_verb(verb);
