@@ -114,6 +114,16 @@ pub fn moment(at: DateTime<Utc>, now: DateTime<Utc>, look: &Look) -> String {
     at.format(pattern).to_string()
 }
 
+/// A time in at most ten cells: `09:41` today, `Thu 09:41` within a week, else `2026-01-20`.
+#[must_use]
+pub fn day(at: DateTime<Utc>, now: DateTime<Utc>, look: &Look) -> String {
+    let text = moment(at, now, look);
+    match text.split_once(' ') {
+        Some((date, _)) if date.len() == 10 => date.to_owned(),
+        _ => text,
+    }
+}
+
 /// The word for the zone that is shown.
 #[must_use]
 pub fn zone_word(look: &Look) -> &str {
@@ -166,38 +176,41 @@ pub fn ordinal(n: u32) -> String {
     format!("{n}{suffix}")
 }
 
-/// The lines of `text` at most `cells` wide, broken between words where that
-/// is possible. At least one line.
+/// The lines of `text` at most `cells` wide, broken at spaces where that is
+/// possible. At least one line.
 #[must_use]
 pub fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    pack(words, " ", cells)
+}
+
+/// `items` in as few lines of at most `cells` as their order allows, with
+/// `between` them. Only what is wider than a line is broken. At least one line.
+#[must_use]
+pub fn pack<'t>(items: impl IntoIterator<Item = &'t str>, between: &str, cells: usize) -> Vec<String> {
     let cells = cells.max(1);
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split_word_bounds() {
-        let wide = width(word);
-        if used + wide > cells && (used > 0 || wide > cells) {
-            if used > 0 {
-                lines.push(String::new());
-                used = 0;
-            }
-            if word.trim().is_empty() {
-                continue;
-            }
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (String::new(), 0);
+    for item in items {
+        if used > 0 && used + width(between) + width(item) <= cells {
+            line.push_str(between);
+            used += width(between);
+        } else if used > 0 {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
         }
-        for grapheme in word.graphemes(true) {
+        for grapheme in item.graphemes(true) {
             let wide = grapheme.width();
             if used + wide > cells && used > 0 {
-                lines.push(String::new());
+                lines.push(std::mem::take(&mut line));
                 used = 0;
             }
-            if let Some(line) = lines.last_mut() {
-                line.push_str(grapheme);
-            }
+            line.push_str(grapheme);
             used += wide;
         }
     }
-    for line in &mut lines {
-        line.truncate(line.trim_end().len());
+    if used > 0 || lines.is_empty() {
+        lines.push(line);
     }
     lines
 }
@@ -312,6 +325,8 @@ mod tests {
             assert_eq!(moment(now() + TimeDelta::hours(hours), now(), &paris), text);
         }
         assert_eq!(moment(now() - TimeDelta::days(30), now(), &paris), "2025-12-21 10:41");
+        assert_eq!(day(now() - TimeDelta::days(30), now(), &paris), "2025-12-21");
+        assert_eq!(day(now() - TimeDelta::days(1), now(), &paris), "Mon 10:41");
         assert_eq!((zone_word(&paris), zone_word(&look(true, 0))), ("CET", "UTC"));
     }
 
@@ -359,9 +374,14 @@ mod tests {
             ("one two", 7, vec!["one two"]),
             ("verylongword x", 5, vec!["veryl", "ongwo", "rd x"]),
             ("日本語", 4, vec!["日本", "語"]),
+            ("try in <1m", 8, vec!["try in", "<1m"]),
         ] {
             assert_eq!(wrap(text, cells), lines, "{text} in {cells}");
         }
+        assert_eq!(
+            pack(["t trigger", "p priority", "x cancel"], "   ", 22),
+            ["t trigger   p priority", "x cancel"]
+        );
     }
 
     proptest! {

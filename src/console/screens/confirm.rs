@@ -6,7 +6,6 @@ use ratatui::layout::{Position, Rect};
 
 use super::overlay::{keys, open_box};
 use super::{View, footer, journal};
-use crate::action::{Code, Key};
 use crate::console::format::{count, width};
 use crate::console::state::{Confirm, ConfirmGroup};
 use crate::console::theme::Role;
@@ -47,7 +46,7 @@ pub(super) fn draw(
     let last = inside.height - 1;
     let Some((wanted, typed)) = &question.typed else {
         let mut pen = Pen::new(buffer, inside, last);
-        let yes = yes_key(question);
+        let yes = question.yes_key();
         keys(
             &mut pen,
             &[(&yes.to_string(), "does it"), ("Enter, Esc or n", "leaves everything as it is")],
@@ -65,12 +64,6 @@ pub(super) fn draw(
     let room = pen.left();
     let column = footer::input(&mut pen, typed, room, view);
     Some(Position::new(column, inside.y + last))
-}
-
-/// The key that says yes: never the one that opened the question.
-fn yes_key(question: &Confirm) -> Key {
-    let yes = Key::plain(Code::Char('y'));
-    if question.opened_by == Some(yes) { Key::char('Y') } else { yes }
 }
 
 /// What the verb is done to: runs, tasks or endpoints.

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Standing, View, in_view, say, stand, words};
-use crate::console::format::{self, NONE};
+use super::{Standing, View, endpoint_cells, in_view, say, stand, words};
+use crate::console::format::{self, NONE, width};
 use crate::console::state::{RowKey, Screen};
 use crate::console::theme::Role;
 use crate::console::widgets::{Grid, Row, Slot, glyph};
@@ -28,11 +28,17 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
     let Some(listed) = listed else {
         return say(buffer, rows, &words::no_tasks(view), view);
     };
+    let widest = |cells: &dyn Fn(&EndpointRow) -> usize, most: usize| {
+        let widest = view.fleet.endpoints().map(cells).max().unwrap_or(0).min(most);
+        u16::try_from(widest).unwrap_or(u16::MAX)
+    };
+    let health = widest(&|row| 2 + row.health.word().len(), 14);
+    let url = widest(&|row| width(url(row)), 40);
     let grid = Grid::fit(
         vec![
-            Slot::new("HEALTH", 14, 14),
-            Slot::new("NAME", 8, 16),
-            Slot::new("KIND", 8, 11).drop(5),
+            Slot::new("HEALTH", 10, health),
+            Slot::new("NAME", 8, endpoint_cells(view)),
+            Slot::new("KIND", 11, 11).drop(5),
             Slot::new("TASKS", 5, 6).drop(4).right(),
             Slot::new("LATENCY", 7, 7).drop(2).right(),
             Slot::new("LAST OK", 7, 7).gap(2).drop(1),
@@ -40,8 +46,8 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
             Slot::new("GUARD", 7, 9).gap(2).drop(8),
             Slot::new("VERSION", 7, 10).drop(9),
             Slot::new("CLOCK", 7, 8).drop(7),
-            Slot::new("URL", 20, 34).drop(10),
-            Slot::new("SAYS", 12, 200).drop(3),
+            Slot::new("URL", 20, url).drop(10),
+            Slot::new("SAYS", 20, 200).drop(3),
         ],
         rows.width,
     );
@@ -72,8 +78,12 @@ fn row(cells: &mut Row<'_>, row: &EndpointRow, view: &View<'_>) {
     cells.put(VERSION, row.version.as_deref().unwrap_or(NONE), muted);
     let (clock, role) = clock(row);
     cells.put(SKEW, &clock, view.style(role));
-    cells.put(URL, row.url.as_deref().or(row.spec.url.as_deref()).unwrap_or(NONE), muted);
+    cells.put(URL, url(row), muted);
     cells.put(SAYS, &says(row, view), health);
+}
+
+fn url(row: &EndpointRow) -> &str {
+    row.url.as_deref().or(row.spec.url.as_deref()).unwrap_or(NONE)
 }
 
 /// How far its clock is from ours.

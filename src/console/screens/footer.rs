@@ -8,7 +8,7 @@ use super::{View, words};
 use crate::action::Action;
 use crate::console::format::{count, width};
 use crate::console::hints::Hint;
-use crate::console::state::{Input, Screen};
+use crate::console::state::{Input, RowKey, Screen};
 use crate::console::theme::Role;
 use crate::console::widgets::Pen;
 use crate::model::Severity;
@@ -41,10 +41,19 @@ pub(super) fn message(buffer: &mut Buffer, area: Rect, view: &View<'_>) -> Optio
         filter(&mut pen, area, view);
     } else if on_tasks && !state.marks.is_empty() {
         pen.put(&format!("{} marked", count(state.marks.len(), "task")), view.style(Role::Mark));
-    } else if let Some(text) = words::worst_trouble(view) {
+    } else if view.fleet.task_count() == 0 && state.screen != Screen::Board {
+        // The rows' place says it already.
+    } else if let Some(text) = chosen_trouble(view).or_else(|| words::worst_trouble(view)) {
         pen.put(&text, view.style(Role::Muted));
     }
     None
+}
+
+/// What is wrong with the endpoint under the cursor.
+fn chosen_trouble(view: &View<'_>) -> Option<String> {
+    let rows = view.state.rows.get(&Screen::Endpoints).filter(|_| view.state.screen == Screen::Endpoints)?;
+    let Some(RowKey::Endpoint(name)) = &rows.cursor else { return None };
+    words::trouble(view.fleet.endpoint(name)?, view)
 }
 
 /// The filter, and to the right how many match or what is wrong with it.
@@ -116,6 +125,9 @@ const fn label(action: Action) -> &'static str {
         Action::Reprioritise => "priority",
         Action::Acknowledge => "ack",
         Action::ReloadConfig => "reload",
+        Action::NextTab => "next tab",
+        Action::PreviousTab => "previous tab",
+        Action::MarkAll => "mark all",
         _ => action.spec().name,
     }
 }

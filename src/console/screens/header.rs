@@ -1,7 +1,7 @@
 //! The header, one line: is anything wrong, and can this screen be trusted?
 //!
 //! Too narrow, it drops the clock, then counts of zero, then words before
-//! glyphs; the fraction of endpoints that are up stays longest.
+//! glyphs, then its own name; the fraction of endpoints that are up stays.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -20,6 +20,8 @@ enum Room {
     NoClock,
     NoZeros,
     NoWords,
+    /// Narrower than vigie is made for: the fraction stays, counts as they fit.
+    Bare,
 }
 
 /// A count with its glyph and word.
@@ -33,50 +35,65 @@ struct Count {
 impl Count {
     fn text(&self, room: Room) -> String {
         match room {
-            Room::NoWords => format!("{}{}", self.glyph, self.number),
+            Room::NoWords | Room::Bare => format!("{}{}", self.glyph, self.number),
             _ => format!("{}{} {}", self.glyph, self.number, self.word),
+        }
+    }
+}
+
+impl Room {
+    const STEPS: [Self; 5] = [Self::Everything, Self::NoClock, Self::NoZeros, Self::NoWords, Self::Bare];
+
+    /// The cells around the counts: what keeps the groups apart.
+    const fn gap(self) -> usize {
+        match self {
+            Self::Everything | Self::NoClock | Self::NoZeros => 3,
+            Self::NoWords | Self::Bare => 1,
         }
     }
 }
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>) {
     let state = view.state;
-    let title = title(view);
-    let read_only = state.read_only.then_some("read-only");
-    let counts = counts(view);
+    let all = counts(view);
+    let counts = |room: Room| all.iter().filter(move |count| count.number > 0 || room < Room::NoZeros);
     let endpoints = Endpoints::of(view);
     let time = clock(state.now, &state.look);
 
-    let steps = [Room::Everything, Room::NoClock, Room::NoZeros, Room::NoWords];
     let needed = |room: Room| {
-        let counts = counts.iter().filter(|count| count.number > 0 || room < Room::NoZeros);
-        let counts: usize = counts.map(|count| width(&count.text(room)) + 1).sum();
+        let counts: usize = counts(room).map(|count| width(&count.text(room)) + 1).sum();
         let clock = if room == Room::Everything { width(&time) + 3 } else { 0 };
-        let badge = read_only.map_or(0, |text| width(text) + 3);
-        width(&title) + 4 + badge + counts + 2 + width(&endpoints.text(room)) + clock
+        let (title, badge) = title(view, room);
+        width(&title) + width(badge) + 2 * room.gap() + counts + width(&endpoints.text(room)) + clock
     };
-    let available = usize::from(area.width);
-    let room = steps.into_iter().find(|&room| needed(room) <= available).unwrap_or(Room::NoWords);
+    let room = Room::STEPS.into_iter().find(|&room| needed(room) <= usize::from(area.width));
+    let room = room.unwrap_or(Room::Bare);
 
     let mut pen = Pen::new(buffer, area, 0);
-    pen.put(&title, view.style(Role::Title));
-    if let Some(text) = read_only {
-        pen.put(" · ", view.style(Role::Muted)).put(text, view.style(Role::SeverityWarning));
-    }
-    pen.skip(if room < Room::NoWords { 3 } else { 1 });
-    for count in counts.iter().filter(|count| count.number > 0 || room < Room::NoZeros) {
+    let (title, badge) = title(view, room);
+    pen.put(&title, view.style(Role::Title)).put(badge, view.style(Role::SeverityWarning)).skip(room.gap());
+    let fraction = endpoints.text(room);
+    for count in counts(room) {
+        let text = count.text(room);
+        // At the narrowest the fraction keeps its place before the last counts.
+        if room == Room::Bare && width(&text) + width(&fraction) + 1 > pen.left() {
+            break;
+        }
         let role = if count.number == 0 { Role::Muted } else { count.role };
-        pen.put(&count.text(room), view.style(role)).skip(1);
+        pen.put(&text, view.style(role)).skip(1);
     }
-    pen.skip(if room < Room::NoWords { 2 } else { 0 });
-    pen.put(&endpoints.text(room), view.style(endpoints.role));
+    if counts(room).next().is_some() {
+        pen.skip(room.gap() - 1);
+    }
+    pen.put(&fraction, view.style(endpoints.role));
     if room == Room::Everything {
         let left = pen.left();
         pen.skip(left.saturating_sub(width(&time) + 1)).put(&time, view.style(Role::Clock));
     }
 }
 
-fn title(view: &View<'_>) -> String {
+/// The screen with how many rows it has, and whether nothing may be sent.
+fn title(view: &View<'_>, room: Room) -> (String, &'static str) {
     let screen = view.state.screen;
     let number = match screen {
         Screen::Board => None,
@@ -84,10 +101,17 @@ fn title(view: &View<'_>) -> String {
         Screen::Endpoints => Some(view.fleet.endpoints().count()),
         Screen::Runs | Screen::Journal => view.state.rows.get(&screen).map(|rows| rows.keys.len()),
     };
-    match number {
-        Some(number) => format!(" vigie · {} {number}", screen.name()),
-        None => format!(" vigie · {}", screen.name()),
-    }
+    let title = match (number, room) {
+        (_, Room::Bare) => format!(" {}", screen.name()),
+        (Some(number), _) => format!(" vigie · {} {number}", screen.name()),
+        (None, _) => format!(" vigie · {}", screen.name()),
+    };
+    let badge = match (view.state.read_only, room) {
+        (false, _) => "",
+        (true, Room::Bare) => " ro",
+        (true, _) => " · read-only",
+    };
+    (title, badge)
 }
 
 fn counts(view: &View<'_>) -> Vec<Count> {
@@ -146,7 +170,7 @@ impl Endpoints {
     fn text(&self, room: Room) -> String {
         match (self.all, room) {
             (0, _) => "no endpoints".to_owned(),
-            (_, Room::NoWords) => format!("{}/{} up", self.up, self.all),
+            (_, Room::NoWords | Room::Bare) => format!("{}/{} up", self.up, self.all),
             (1, _) => format!("{}/1 endpoint up", self.up),
             _ => format!("{}/{} endpoints up", self.up, self.all),
         }

@@ -18,7 +18,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
     };
     let grid = Grid::fit(
         vec![
-            Slot::new("SENT", 9, 16),
+            Slot::new("SENT", 9, 10),
             Slot::new("STAGE", 10, 10),
             Slot::new("VERB", 12, 13).drop(1),
             Slot::new("TARGET", 18, 44),
@@ -34,7 +34,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
         let Some(receipt) = find(&recent, &view.state.journal, *intent, target) else { continue };
         let mut cells = grid.row(buffer, rows, line);
         let (text, muted) = (view.style(Role::Text), view.style(Role::Muted));
-        cells.put(0, &format::moment(receipt.sent, view.state.now, &view.state.look), muted);
+        cells.put(0, &format::day(receipt.sent, view.state.now, &view.state.look), muted);
         let stage = format!("{} {}", glyph::stage(receipt.stage), receipt.stage);
         cells.put(1, &stage, view.style(Role::stage(receipt.stage)));
         cells.put(2, &verb(receipt), text);

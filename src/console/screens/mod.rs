@@ -114,6 +114,12 @@ fn stand(buffer: &mut Buffer, area: Rect, line: u16, standing: Standing, view: &
     Pen::new(buffer, row, 0).put(symbol, view.style(role));
 }
 
+/// How many cells the longest name of an endpoint takes: 8 to 16.
+fn endpoint_cells(view: &View<'_>) -> u16 {
+    let names = view.fleet.endpoints().map(|row| super::format::width(&row.spec.name.shown()));
+    u16::try_from(names.max().unwrap_or(0)).unwrap_or(u16::MAX).clamp(8, 16)
+}
+
 /// Says `lines` where rows would be, each wrapped, one empty line above.
 fn say(buffer: &mut Buffer, area: Rect, lines: &[(String, Role)], view: &View<'_>) {
     let mut line = u16::from(area.height > 4);

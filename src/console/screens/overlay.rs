@@ -5,7 +5,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::{View, confirm, footer, journal};
-use crate::action::Key;
 use crate::console::format::{count, wrap};
 use crate::console::hints::{self, Hint};
 use crate::console::layout;
@@ -58,9 +57,13 @@ pub(super) fn keys(pen: &mut Pen<'_>, pairs: &[(&str, &str)], view: &View<'_>) {
     }
 }
 
-/// The keys of an action, as the help lists them.
-fn keys_text(keys: &[Key]) -> String {
-    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+/// The keys of an action; one that has none is called by its name.
+fn keys_text(hint: &Hint) -> String {
+    let mut keys = hint.keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if keys.is_empty() {
+        keys.push(format!(":{}", hint.action));
+    }
+    keys.join(" ")
 }
 
 fn help(buffer: &mut Buffer, screen: Rect, view: &View<'_>, top: usize) {
@@ -72,7 +75,7 @@ fn help(buffer: &mut Buffer, screen: Rect, view: &View<'_>, top: usize) {
     for (hint, line) in hints.iter().skip(first).take(lines).zip(0u16..) {
         let mut pen = Pen::new(buffer, inside, line);
         let (key, words) = roles(hint);
-        pen.field(&keys_text(&hint.keys), 16, view.style(key));
+        pen.field(&keys_text(hint), 16, view.style(key));
         pen.skip(1).put(hint.action.spec().title, view.style(words));
         if let Some(reason) = &hint.refusal {
             pen.skip(2).put(reason, view.style(Role::Disabled));
@@ -128,7 +131,7 @@ fn palette(
             16,
             view.style(if hint.refusal.is_some() { words } else { Role::Title }),
         );
-        pen.field(&keys_text(&hint.keys), 14, view.style(key));
+        pen.field(&keys_text(hint), 16, view.style(key));
         pen.put(hint.action.spec().title, view.style(words));
         if let Some(reason) = &hint.refusal {
             pen.skip(2).put(reason, view.style(Role::Disabled));

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Standing, View, in_view, say, stand, words};
+use super::{Standing, View, endpoint_cells, in_view, say, stand, words};
 use crate::console::format::{self, NONE};
 use crate::console::state::{RowKey, Screen};
 use crate::console::theme::Role;
@@ -35,10 +35,10 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
     let grid = Grid::fit(
         vec![
             Slot::new("STATE", 11, 11),
-            Slot::new("ENDPOINT", 8, 12).drop(1),
-            Slot::new("TASK", 16, 26),
+            Slot::new("ENDPOINT", 8, endpoint_cells(view)).drop(1),
+            Slot::new("TASK", 16, 30),
             Slot::new("CAUSE", 8, 9).drop(6),
-            Slot::new("STARTED", 9, 16).drop(3),
+            Slot::new("STARTED", 9, 10).drop(3),
             Slot::new("TOOK", 7, 7).drop(2).right(),
             Slot::new("EXIT", 4, 4).drop(4).right(),
             Slot::new("TRY", 3, 3).drop(7).right(),
@@ -96,7 +96,7 @@ pub(super) fn state_word(state: RunState) -> String {
 /// When it started, or what comes instead.
 pub(super) fn started(run: &Run, view: &View<'_>) -> String {
     let at = run.started.or(run.queued).or(run.slot).or(run.ended);
-    at.map_or_else(|| NONE.to_owned(), |at| format::moment(at, view.state.now, &view.state.look))
+    at.map_or_else(|| NONE.to_owned(), |at| format::day(at, view.state.now, &view.state.look))
 }
 
 /// How long it took, or has been running.

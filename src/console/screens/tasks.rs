@@ -4,14 +4,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Standing, View, say, stand, words};
+use super::{Standing, View, endpoint_cells, say, stand, words};
 use crate::action::{Action, Code};
 use crate::console::format::{self, NONE, width};
 use crate::console::layout;
 use crate::console::state::Column;
 use crate::console::theme::Role;
 use crate::console::widgets::{Grid, Pen, Row, Slot, glyph};
-use crate::fleet::{TaskRow, took_ms};
+use crate::fleet::{SortKey, TaskRow, took_ms};
 use crate::model::{Evidence, Receipt, Run, RunState, TaskState, Verb};
 
 pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_>) {
@@ -29,7 +29,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
     let columns: Vec<Column> =
         Column::ALL.into_iter().filter(|c| *c == Column::Task || !state.hidden.contains(c)).collect();
     let table = Table { view, grid: grid(&columns, rows.width, view), columns };
-    table.grid.titles(buffer, titles, view.style(Role::Heading));
+    table.titles(buffer, titles);
 
     let lines = usize::from(rows.height);
     let top = layout::window(state.tasks_top, state.tasks.cursor_index(), state.tasks.len(), lines);
@@ -43,16 +43,18 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
     }
 }
 
+/// Columns of this rank and above are only good to know.
+const OPTIONAL: u8 = 8;
+
 /// The columns in `room` cells. What an operator misses least goes first.
 fn grid(columns: &[Column], room: u16, view: &View<'_>) -> Grid {
-    let names = view.fleet.endpoints().map(|row| width(&row.spec.name.shown())).max();
-    let endpoint = u16::try_from(names.unwrap_or(0)).unwrap_or(u16::MAX).clamp(8, 16);
-    let slot = |column: &Column| {
+    let endpoint = endpoint_cells(view);
+    let slot = |column: &Column, task: u16| {
         let title = column.title();
         match column {
             Column::State => Slot::new(title, 10, 11),
             Column::Endpoint => Slot::new(title, 8, endpoint).drop(1),
-            Column::Task => Slot::new(title, 16, 48),
+            Column::Task => Slot::new(title, task, 48),
             Column::Schedule => Slot::new(title, 12, 16).drop(8),
             Column::Last => Slot::new(title, 7, 7).drop(2),
             Column::Took => Slot::new(title, 7, 7).drop(5).right(),
@@ -64,7 +66,27 @@ fn grid(columns: &[Column], room: u16, view: &View<'_>) -> Grid {
             Column::Machine => Slot::new(title, 8, 14).drop(11),
         }
     };
-    Grid::fit(columns.iter().map(slot).collect(), room)
+    let slots = |task: u16| columns.iter().map(|column| slot(column, task)).collect::<Vec<Slot>>();
+    // A name that can be read is worth more than what is only good to know.
+    let needed = slots(24).into_iter().filter(|slot| slot.drop < OPTIONAL);
+    let needed: u16 = needed.map(|slot| slot.gap + slot.least).sum();
+    Grid::fit(slots(if needed <= room { 24 } else { 16 }), room)
+}
+
+/// The column that shows what an order sorts by.
+const fn column_of(key: SortKey) -> Column {
+    match key {
+        SortKey::State => Column::State,
+        SortKey::Endpoint => Column::Endpoint,
+        SortKey::Name => Column::Task,
+        SortKey::Last => Column::Last,
+        SortKey::Took => Column::Took,
+        SortKey::Next => Column::Next,
+        SortKey::Priority => Column::Priority,
+        SortKey::Retries => Column::Try,
+        SortKey::Team => Column::Team,
+        SortKey::Machine => Column::Machine,
+    }
 }
 
 struct Table<'a> {
@@ -74,6 +96,17 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
+    /// The titles; that of the column in force as an order is marked.
+    fn titles(&self, buffer: &mut Buffer, area: Rect) {
+        self.grid.titles(buffer, area, self.view.style(Role::Heading));
+        let order = self.view.state.tasks.order();
+        let Some(i) = self.columns.iter().position(|column| *column == column_of(order.key)) else { return };
+        let title = self.columns[i].title();
+        let with_arrow = format!("{title} {}", if order.reversed { "↑" } else { "↓" });
+        let shown = if self.grid.width(i) >= width(&with_arrow) { &with_arrow } else { title };
+        self.grid.row(buffer, area, 0).put(i, shown, self.view.style(Role::Title));
+    }
+
     fn has(&self, column: Column) -> bool {
         self.columns.iter().position(|c| *c == column).is_some_and(|i| self.grid.width(i) > 0)
     }
@@ -183,6 +216,11 @@ impl StateWord {
             _ => glyph::evidence(row.evidence, unverified),
         };
         Self { glyph: glyph::task(state), word: state.word(), suffix, role }
+    }
+
+    /// Whether it is the word of `state` that is shown.
+    pub fn is(&self, state: TaskState) -> bool {
+        self.word == state.word()
     }
 
     pub fn text(&self) -> String {

@@ -1,10 +1,13 @@
 //! What is broken or empty, in words: what, since when, and what helps.
 
+use std::collections::BTreeMap;
+
 use super::View;
 use crate::console::format::{age, count, due, ordinal};
+use crate::console::theme::Role;
 use crate::document::nearest;
 use crate::fleet::{EndpointRow, Fleet};
-use crate::model::{Health, Kind, TaskState};
+use crate::model::{Clean, Health, Kind, TaskState};
 
 /// What is wrong with an endpoint as a whole, in a sentence; `None`: nothing.
 pub(super) fn trouble(row: &EndpointRow, view: &View<'_>) -> Option<String> {
@@ -54,8 +57,7 @@ pub(super) fn worst_trouble(view: &View<'_>) -> Option<String> {
 }
 
 /// Why there are no tasks at all, an endpoint a line.
-pub(super) fn no_tasks(view: &View<'_>) -> Vec<(String, crate::console::theme::Role)> {
-    use crate::console::theme::Role;
+pub(super) fn no_tasks(view: &View<'_>) -> Vec<(String, Role)> {
     let mut lines: Vec<(String, Role)> = Vec::new();
     for row in view.fleet.endpoints() {
         let name = &row.spec.name;
@@ -89,19 +91,26 @@ pub(super) fn no_match(filter: &str, fleet: &Fleet) -> String {
 }
 
 /// The value of a filter's field that is nearest to `wanted`, with how many tasks have it.
-fn nearest_value(field: &str, wanted: &str, fleet: &Fleet) -> Option<(String, usize)> {
-    let values: Vec<String> = match field {
-        "state" => fleet.tasks().map(|row| row.state.word().to_owned()).collect(),
-        "endpoint" => fleet.tasks().map(|row| row.key.endpoint.to_string()).collect(),
-        "team" => fleet.tasks().filter_map(|row| row.team()).map(ToString::to_string).collect(),
-        "machine" => fleet.tasks().filter_map(|row| row.machine()).map(ToString::to_string).collect(),
-        _ => return None,
+fn nearest_value(field: &str, wanted: &str, fleet: &Fleet) -> Option<(Clean, usize)> {
+    let mut values: BTreeMap<Clean, usize> = BTreeMap::new();
+    let mut count = |value: Option<&Clean>| {
+        if let Some(value) = value {
+            *values.entry(value.clone()).or_default() += 1;
+        }
     };
-    let known = TaskState::ALL.iter().any(|state| field == "state" && state.word() == wanted);
-    if known || values.iter().any(|value| value == wanted) {
+    match field {
+        "team" => fleet.tasks().for_each(|row| count(row.team())),
+        "machine" => fleet.tasks().for_each(|row| count(row.machine())),
+        "endpoint" => values.extend(fleet.endpoints().map(|row| (row.spec.name.shown(), row.tasks))),
+        "state" => {
+            let counts = fleet.counts();
+            values.extend(TaskState::ALL.iter().map(|&state| (state.word().into(), counts.of(state))));
+        }
+        _ => return None,
+    }
+    if values.contains_key(wanted) {
         return None;
     }
-    let near = nearest(wanted, values.iter().map(String::as_str))?.to_owned();
-    let tasks = values.iter().filter(|value| **value == near).count();
-    Some((near, tasks))
+    let near = nearest(wanted, values.keys().map(Clean::as_str))?;
+    values.get_key_value(near).map(|(near, &tasks)| (near.clone(), tasks))
 }

@@ -11,12 +11,14 @@ use super::headline;
 use crate::console::format::{self, count, percentile, width};
 use crate::console::state::{RowKey, Screen};
 use crate::console::theme::Role;
-use crate::console::widgets::{Grid, Pen, Slot, glyph};
-use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow};
+use crate::console::widgets::{Grid, Pen, Row, Slot, glyph};
+use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow, TaskRow};
 use crate::model::{AlertKind, Evidence, Health, Priority, RunState, TaskState};
 
 /// So many runs in progress are looked for.
 const RUNNING: usize = 64;
+/// From this width on alerts have their full words.
+const WIDE: u16 = 100;
 /// So many minutes with something due are shown.
 const NEXT: usize = 6;
 
@@ -105,25 +107,28 @@ impl Board {
             Pen::new(buffer, list, 0).skip(1).put(&text, view.style(role));
             return;
         };
-        let kinds = self.alerts.iter().map(|row| row.alert.kind.word().len()).max().unwrap_or(0);
-        let subjects = self.alerts.iter().map(|row| width(&subject(row, view))).max().unwrap_or(0);
+        let narrow = list.width < WIDE;
         let cells = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        let widest = |of: &dyn Fn(&AlertRow) -> usize| cells(self.alerts.iter().map(of).max().unwrap_or(0));
+        let kinds = widest(&|row| word(row, narrow).len());
+        let ages = widest(&|row| width(&format::age(view.state.now, row.alert.since)));
+        let subjects = widest(&|row| width(&subject(row, view)));
         let grid = Grid::fit(
             vec![
                 Slot::new("", 1, 1),
-                Slot::new("", 6, cells(kinds)),
-                Slot::new("", 16, cells(subjects).max(16)).gap(2),
-                Slot::new("", 6, 6).right(),
+                Slot::new("", kinds, kinds),
+                // The summary, which says what to do, has a good part of a narrow line.
+                Slot::new("", 16, subjects.min(list.width * 2 / 5).max(16)).gap(2),
+                Slot::new("", ages, ages).gap(2).right(),
                 Slot::new("", 8, 200).gap(2).drop(1),
             ],
-            // The subject leaves the summary a third of the line.
             list.width,
         );
         for (line, key, cursor) in in_view(listed, list.height) {
             let RowKey::Alert(endpoint, id) = key else { continue };
             let found = self.alerts.iter().find(|row| row.endpoint == *endpoint && row.alert.key() == *id);
             if let Some(found) = found {
-                alert(&mut grid.row(buffer, list, line), found, view);
+                alert(&mut grid.row(buffer, list, line), found, narrow, view);
             }
             stand(buffer, list, line, Standing { cursor, marked: false }, view);
         }
@@ -137,10 +142,10 @@ impl Board {
         };
         let list = headline(buffer, area, "QUEUES", (&note, Role::Muted), view);
         let names = self.queues.iter().map(|row| width(&queue_name(row))).max().unwrap_or(0).min(24);
-        let most = self.queues.iter().filter_map(|row| row.queue.by_priority);
-        let most = most.flatten().max().unwrap_or(0);
+        // The fact that tells most, "oldest 12m", keeps its place.
+        let depths = Depths::fit(&self.queues, usize::from(list.width).saturating_sub(names + 3 + 13));
         for (row, line) in self.queues.iter().zip(0..list.height) {
-            queue(&mut Pen::new(buffer, list, line), row, names, most, view);
+            queue(&mut Pen::new(buffer, list, line), row, names, &depths, view);
         }
     }
 
@@ -161,7 +166,7 @@ impl Board {
     pub fn next(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
         let shrunk = area.height < 2;
         let note = match self.next.first() {
-            None => "nothing is scheduled".to_owned(),
+            None => "nothing is known".to_owned(),
             Some(first) if shrunk => due_text(first, view),
             Some(_) => String::new(),
         };
@@ -191,7 +196,7 @@ fn due_text((at, name, tasks): &(DateTime<Utc>, String, usize), view: &View<'_>)
 fn next(view: &View<'_>) -> Vec<(DateTime<Utc>, String, usize)> {
     let now = view.state.now;
     let horizon = now + TimeDelta::days(1);
-    let mut minutes: BTreeMap<DateTime<Utc>, (&crate::fleet::TaskRow, usize)> = BTreeMap::new();
+    let mut minutes: BTreeMap<DateTime<Utc>, (&TaskRow, usize)> = BTreeMap::new();
     for row in view.fleet.tasks() {
         let paused = matches!(row.state, TaskState::Paused | TaskState::Archived);
         let Some(due) = row.next_due.filter(|due| *due > now && *due < horizon && !paused) else { continue };
@@ -206,7 +211,7 @@ fn next(view: &View<'_>) -> Vec<(DateTime<Utc>, String, usize)> {
             minutes.pop_last();
         }
     }
-    let named = |(at, (row, tasks)): (DateTime<Utc>, (&crate::fleet::TaskRow, usize))| {
+    let named = |(at, (row, tasks)): (DateTime<Utc>, (&TaskRow, usize))| {
         (at, format!("{}/{}", row.key.endpoint, row.task.name), tasks)
     };
     minutes.into_iter().map(named).collect()
@@ -219,6 +224,9 @@ fn quiet(view: &View<'_>) -> (String, Role) {
     let endpoints = view.fleet.endpoints().count();
     if endpoints == 0 {
         return ("no endpoint is configured".to_owned(), Role::Muted);
+    }
+    if view.fleet.endpoints().all(|row| row.health == Health::Connecting) {
+        return ("connecting …".to_owned(), Role::Muted);
     }
     if unread > 0 {
         let text =
@@ -264,66 +272,125 @@ const fn sign(kind: AlertKind) -> &'static str {
     }
 }
 
-fn alert(cells: &mut crate::console::widgets::Row<'_>, row: &AlertRow, view: &View<'_>) {
+/// The word of an alert's kind, shorter where it is narrow, and its evidence.
+fn word(row: &AlertRow, narrow: bool) -> String {
+    let word = match row.alert.kind {
+        AlertKind::RetriesExhausted if narrow => "retries",
+        AlertKind::QueueStalled if narrow => "stalled",
+        AlertKind::SchedulerSilent if narrow => "silent",
+        AlertKind::EndpointDown if narrow => "down",
+        AlertKind::ClockSkew if narrow => "skew",
+        kind => kind.word(),
+    };
+    // That an endpoint is down is known at first hand.
+    let told = row.alert.kind != AlertKind::EndpointDown;
+    let suffix = if told { glyph::evidence(row.evidence, false) } else { "" };
+    format!("{word}{suffix}")
+}
+
+fn alert(cells: &mut Row<'_>, row: &AlertRow, narrow: bool, view: &View<'_>) {
     let now = view.state.now;
     let alert = &row.alert;
     let taken = alert.acknowledged_by.is_some() || row.is_silenced(now);
     let role = if taken { Role::Muted } else { Role::severity(alert.severity) };
     let text = view.style(if taken { Role::Muted } else { Role::Text });
     cells.put(0, sign(alert.kind), view.style(role));
-    let unverified = if row.evidence == Evidence::Fresh { "" } else { glyph::evidence(row.evidence, false) };
-    cells.put(1, &format!("{}{unverified}", alert.kind), view.style(role));
+    cells.put(1, &word(row, narrow), view.style(role));
     cells.put(2, &subject(row, view), text);
     cells.put(3, &format::age(now, alert.since), text);
-    let mut summary = alert.summary.to_string();
-    if let Some(who) = &alert.acknowledged_by {
-        summary = format!("taken by {who} · {summary}");
+    cells.put(4, &summary(row, view), view.style(Role::Muted));
+}
+
+/// What an alert says, who has taken it, and what hides behind it.
+fn summary(row: &AlertRow, view: &View<'_>) -> String {
+    let alert = &row.alert;
+    let mut parts = Vec::new();
+    parts.extend(alert.acknowledged_by.as_ref().map(|who| format!("taken by {who}")));
+    let silenced = alert.silenced_until.filter(|until| *until > view.state.now);
+    parts.extend(silenced.map(|until| format!("silenced until {}", format::clock(until, &view.state.look))));
+    if !alert.summary.is_empty() {
+        parts.push(alert.summary.to_string());
     }
-    if let Some(until) = alert.silenced_until.filter(|until| *until > now) {
-        summary = format!("silenced until {} · {summary}", format::clock(until, &view.state.look));
+    if alert.kind == AlertKind::EndpointDown {
+        let counts = view.fleet.counts_of(&row.endpoint);
+        parts.extend((counts.unverified > 0).then(|| format!("{} late, unverified", counts.unverified)));
     }
-    cells.put(4, &summary, view.style(Role::Muted));
+    parts.join(" · ")
 }
 
 fn queue_name(row: &QueueRow) -> String {
     format!("{}/{}", row.endpoint, row.queue.name)
 }
 
-/// ` fleet/prod   1 ▇ 1   2 ▇▇▇ 3   3 ▇▇▇▇▇▇▇▇ 8   4 · 0   5 · 0  oldest 12m`
-fn queue(pen: &mut Pen<'_>, row: &QueueRow, names: usize, most: u64, view: &View<'_>) {
+/// How wide the depths of all queues are drawn: cells for bar and number, per priority.
+struct Depths {
+    most: u64,
+    bar: usize,
+    bars: [usize; Priority::COUNT],
+    digits: [usize; Priority::COUNT],
+}
+
+impl Depths {
+    /// The widest bars that leave every priority its place in `room` cells.
+    fn fit(queues: &[QueueRow], room: usize) -> Self {
+        let depths = || queues.iter().filter_map(|row| row.queue.by_priority);
+        let highest: [u64; Priority::COUNT] =
+            std::array::from_fn(|i| depths().map(|depths| depths[i]).max().unwrap_or(0));
+        let most = highest.into_iter().max().unwrap_or(0);
+        let digits = highest.map(|depth| width(&depth.to_string()));
+        let at = |bar: usize| Self { most, bar, bars: highest.map(|depth| scaled(depth, most, bar)), digits };
+        (0..=8)
+            .rev()
+            .map(at)
+            .find(|depths| depths.bar == 0 || depths.cells() <= room)
+            .unwrap_or_else(|| at(0))
+    }
+
+    /// Cells for `1 ▇▇▇ 3  ` of every priority.
+    fn cells(&self) -> usize {
+        let of = |i: usize| 2 + self.bars[i] + usize::from(self.bars[i] > 0) + self.digits[i] + 2;
+        (0..Priority::COUNT).map(of).sum()
+    }
+
+    fn draw(&self, pen: &mut Pen<'_>, depths: [u64; Priority::COUNT], view: &View<'_>) {
+        for priority in Priority::all() {
+            let i = priority.index();
+            let depth = depths[i];
+            let gap = usize::from(self.bars[i] > 0);
+            pen.put(&priority.to_string(), view.style(Role::Muted)).skip(1);
+            let number = if depth == 0 { "·".to_owned() } else { depth.to_string() };
+            let role = if depth == 0 { Role::Muted } else { Role::Text };
+            // The number follows its bar.
+            let filled = scaled(depth, self.most, self.bar);
+            pen.put(&glyph::FULL.repeat(filled), view.style(Role::Gauge)).skip(gap.min(filled));
+            let rest = self.bars[i] + gap - filled - gap.min(filled) + self.digits[i];
+            pen.field(&number, rest, view.style(role)).skip(2);
+        }
+    }
+}
+
+/// ` fleet/prod   1 ▇ 1   2 ▇▇▇ 3   3 ▇▇▇▇▇▇▇▇ 8   4 ·   5 ·   oldest 12m`
+fn queue(pen: &mut Pen<'_>, row: &QueueRow, names: usize, depths: &Depths, view: &View<'_>) {
     let (text, muted) = (view.style(Role::Text), view.style(Role::Muted));
     let queue = &row.queue;
     pen.skip(1).field(&queue_name(row), names, text).skip(2);
-    let mut facts = Vec::new();
-    facts.extend(queue.oldest_pending.map(|since| format!("oldest {}", format::age(view.state.now, since))));
-    facts.extend((queue.running > 0).then(|| format!("{} running", queue.running)));
-    facts.extend((queue.stale > 0).then(|| format!("{} stale", queue.stale)));
-    if row.evidence != Evidence::Fresh {
-        facts.push(row.evidence.to_string());
-    }
-    let facts = facts.join(" · ");
-    let Some(depths) = queue.by_priority else {
-        pen.put(&format!("{} waiting", queue.depth), text).skip(2).put(&facts, muted);
-        return;
-    };
-    let digits = width(&most.to_string());
-    let room = pen.left().saturating_sub(width(&facts) + 1) / Priority::COUNT;
-    // Glyph cells are what is left of "1 ▇▇▇ 3  " once level and number have theirs.
-    let bar = room.saturating_sub(digits + 5).min(8);
-    for priority in Priority::all() {
-        let depth = depths[priority.index()];
-        let style = if depth == 0 { muted } else { text };
-        pen.put(&priority.to_string(), muted).skip(1);
-        if bar > 0 {
-            let filled = scaled(depth, most, bar);
-            pen.put(&glyph::FULL.repeat(filled), view.style(Role::Gauge)).skip(usize::from(filled > 0));
-            pen.put(&if depth == 0 { "·".to_owned() } else { depth.to_string() }, style);
-            pen.skip(bar - filled + usize::from(filled == 0) + digits + 2 - width(&depth.to_string()));
-        } else {
-            pen.put(&if depth == 0 { "·".to_owned() } else { depth.to_string() }, style).skip(2);
+    match queue.by_priority {
+        Some(by_priority) => depths.draw(pen, by_priority, view),
+        None => {
+            pen.field(&format!("{} waiting", queue.depth), depths.cells().min(pen.left() / 2), text);
         }
     }
-    pen.put(&facts, muted);
+    let mut facts = Vec::new();
+    facts.extend((row.evidence != Evidence::Fresh).then(|| row.evidence.to_string()));
+    facts.extend(queue.oldest_pending.map(|since| format!("oldest {}", format::age(view.state.now, since))));
+    facts.extend((queue.stale > 0).then(|| format!("{} stale", queue.stale)));
+    facts.extend((queue.running > 0).then(|| format!("{} running", queue.running)));
+    for (index, fact) in facts.iter().enumerate() {
+        let fact = if index == 0 { fact.clone() } else { format!(" · {fact}") };
+        if !pen.put_whole(&fact, muted) {
+            break;
+        }
+    }
 }
 
 /// `value` of `most` in `cells`: at least one where there is something.
@@ -332,7 +399,7 @@ fn scaled(value: u64, most: u64, cells: usize) -> usize {
         return 0;
     }
     let share = u128::from(value) * cells as u128 / u128::from(most);
-    usize::try_from(share).unwrap_or(cells).clamp(1, cells)
+    usize::try_from(share).unwrap_or(cells).max(1).min(cells)
 }
 
 /// ` ► fleet/restart-webserver   12s of ~40s  ▇▇▇▇░░░░░░░░  prod-01  try 2`
@@ -362,10 +429,12 @@ fn run(pen: &mut Pen<'_>, row: &RunRow, names: usize, view: &View<'_>) {
         }
     }
     pen.skip(2);
-    if let Some(machine) = &row.run.machine {
-        pen.put(machine, muted).skip(2);
+    if let Some(machine) = &row.run.machine
+        && pen.put_whole(machine, muted)
+    {
+        pen.skip(2);
     }
     if row.run.attempt > 0 {
-        pen.put(&format!("try {}", row.run.attempt), muted);
+        pen.put_whole(&format!("try {}", row.run.attempt), muted);
     }
 }

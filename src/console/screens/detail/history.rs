@@ -32,7 +32,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
     let grid = Grid::fit(
         vec![
             Slot::new("STATE", 11, 11),
-            Slot::new("STARTED", 9, 16),
+            Slot::new("STARTED", 9, 10),
             Slot::new("TOOK", 7, 7).right(),
             Slot::new("EXIT", 4, 4).drop(2).right(),
             Slot::new("TRY", 3, 3).drop(4).right(),
@@ -70,6 +70,9 @@ fn durations(pen: &mut Pen<'_>, known: &[&Run], row: &TaskRow, view: &View<'_>) 
         pen.put(&bars, view.style(Role::Sparkline)).skip(2);
         pen.put("p50 ", muted).put(&format::duration(p50), text).skip(2);
         pen.put("p95 ", muted).put(&format::duration(p95), text).skip(3);
+    }
+    if known.is_empty() {
+        return;
     }
     let failed = known.iter().filter(|run| run.state.is_bad()).count();
     let tally = format!("{}, {failed} failed", count(known.len(), "run"));

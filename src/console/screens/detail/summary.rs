@@ -68,10 +68,14 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
 
 fn state(lines: &mut Summary<'_>, row: &TaskRow) {
     let shown = tasks::StateWord::of(row);
+    let told = shown.is(row.state);
     let mut text = vec![match row.since {
-        Some(since) => format!("{} since {}", shown.text(), lines.at(since)),
-        None => shown.text(),
+        Some(since) if told => format!("{} since {}", shown.text(), lines.at(since)),
+        _ => shown.text(),
     }];
+    if !told {
+        text.push(format!("{} when it was last read", row.state));
+    }
     if let Some(word) = row.task.remote_state.as_deref().filter(|word| *word != row.state.word()) {
         text.push(format!("its system says {word:?}"));
     }
@@ -238,7 +242,10 @@ fn actions(lines: &mut Summary<'_>, row: &TaskRow) {
         .map(|(verb, _)| key(*verb).map_or_else(|| verb.to_string(), |key| format!("{key} {verb}")))
         .collect();
     if !allowed.is_empty() {
-        lines.add("actions", &allowed.join("   "), Role::Text);
+        let packed = format::pack(allowed.iter().map(String::as_str), "   ", lines.room);
+        for (index, text) in packed.into_iter().enumerate() {
+            lines.lines.push((if index == 0 { "actions" } else { "" }, text, Role::Text));
+        }
     }
     // One line per reason, not per verb: many verbs are often refused for the same one.
     let mut reasons: Vec<(&Clean, Vec<&'static str>)> = Vec::new();

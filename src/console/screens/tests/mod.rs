@@ -2,9 +2,11 @@
 
 mod fixture;
 
+use std::fmt::Write as _;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
 use super::*;
@@ -65,7 +67,7 @@ fn styled(buffer: &Buffer) -> String {
                 };
                 let modifier: Vec<String> =
                     style.2.iter_names().map(|(name, _)| format!(" {}", name.to_lowercase())).collect();
-                out.push_str(&format!("{{{} {}{}}}", colour(style.0), colour(style.1), modifier.concat()));
+                write!(out, "{{{} {}{}}}", colour(style.0), colour(style.1), modifier.concat()).unwrap();
                 last = Some(style);
             }
             out.push_str(cell.symbol());
@@ -89,5 +91,349 @@ fn every_screen_of_a_live_fleet() {
     let fleet = live();
     for screen in Screen::ALL {
         at_all_sizes(screen.name(), &fleet, |size| state(&fleet, screen, size));
+    }
+}
+
+fn detail(fleet: &Fleet, size: (u16, u16), endpoint: &str, task: &str, tab: DetailTab) -> State {
+    let mut state = state(fleet, Screen::Tasks, size);
+    let key = key(endpoint, task);
+    state.tasks.select(&key);
+    state.detail = Some(Detail { tab, ..Detail::new(key) });
+    state
+}
+
+fn log(complete: bool) -> LogState {
+    let mut log = LogState::new(RunId::new("restart-webserver-now"));
+    log.lines
+        .extend((1..=60).map(|n| format!("step {n:02}: web-{:02} answers again", n % 7).as_str().into()));
+    log.complete = complete;
+    log.follow = !complete;
+    log
+}
+
+#[test]
+fn the_detail() {
+    let fleet = live();
+    let of = |endpoint: &'static str, task: &'static str, tab: DetailTab| {
+        let fleet = &fleet;
+        move |size| detail(fleet, size, endpoint, task, tab)
+    };
+    at_all_sizes("detail_summary", &fleet, of("fleet", "restart-webserver", DetailTab::Summary));
+    at_all_sizes("detail_summary_failing", &fleet, of("backups", "overdue-backup-check", DetailTab::Summary));
+    at_all_sizes("detail_summary_stale", &fleet, of("edge", "log-rotate", DetailTab::Summary));
+    at_all_sizes("detail_history", &fleet, of("fleet", "restart-webserver", DetailTab::History));
+    at_all_sizes("detail_history_empty", &fleet, of("local", "never-ran", DetailTab::History));
+    at_all_sizes("detail_log", &fleet, |size| {
+        let mut state = detail(&fleet, size, "fleet", "restart-webserver", DetailTab::Log);
+        state.detail.as_mut().unwrap().log = Some(log(false));
+        state
+    });
+    at_all_sizes("detail_log_dropped", &fleet, |size| {
+        let mut state = detail(&fleet, size, "fleet", "restart-webserver", DetailTab::Log);
+        let detail = state.detail.as_mut().unwrap();
+        detail.log = Some(LogState { dropped_bytes: 5 << 20, ..log(true) });
+        detail.top = 10;
+        state
+    });
+}
+
+fn with(fleet: &Fleet, size: (u16, u16), overlay: Overlay) -> State {
+    let mut state = state(fleet, Screen::Tasks, size);
+    state.overlay = Some(overlay);
+    state
+}
+
+fn input(text: &str) -> Input {
+    Input { text: text.to_owned(), cursor: text.chars().count() }
+}
+
+fn question(typed: Option<&str>) -> Confirm {
+    let target = |endpoint: &str, task: &str| Target::task(&key(endpoint, task), TaskState::Running);
+    let call = |task: &str| Some(format!("POST /api/v1/tasks/{task}/cancel").as_str().into());
+    let will = |endpoint: &str, tasks: &[String]| -> Vec<_> {
+        tasks.iter().map(|task| (target(endpoint, task), call(task))).collect()
+    };
+    let many: Vec<String> = (0..40).map(|n| format!("sync-{n:02}")).collect();
+    let groups = vec![
+        ConfirmGroup {
+            endpoint: name("fleet"),
+            will: will("fleet", &many),
+            skipped: vec![("already finished".into(), vec![target("fleet", "restart-webserver"); 9])],
+        },
+        ConfirmGroup {
+            endpoint: name("duty"),
+            will: will("duty", &["nightly-db-dump".to_owned()]),
+            skipped: vec![],
+        },
+        ConfirmGroup {
+            endpoint: name("backups"),
+            will: vec![],
+            skipped: vec![(
+                "duplistatus has no such action".into(),
+                vec![target("backups", "overdue-backup-check")],
+            )],
+        },
+    ];
+    let targets = groups.iter().flat_map(|group| &group.will).map(|(target, _)| target.clone()).collect();
+    Confirm {
+        draft: Draft { verb: Verb::Cancel, targets, arguments: Arguments::default() },
+        groups,
+        opened_by: Some(crate::action::Key::char('x')),
+        typed: typed.map(|typed| ("cancel 41".to_owned(), input(typed))),
+    }
+}
+
+#[test]
+fn every_overlay() {
+    let fleet = live();
+    let overlay = |what: &str, overlay: Overlay| {
+        at_all_sizes(what, &fleet, |size| with(&fleet, size, overlay.clone()));
+    };
+    overlay("overlay_help", Overlay::Help { top: 0 });
+    overlay("overlay_palette", Overlay::Palette { input: input(""), selected: 5 });
+    overlay("overlay_palette_typed", Overlay::Palette { input: input("re"), selected: 1 });
+    overlay("overlay_columns", Overlay::Columns { selected: 2 });
+    let one = vec![Target::task(&key("fleet", "restart-webserver"), TaskState::Running)];
+    overlay("overlay_priority", Overlay::Priority { targets: one });
+    overlay("overlay_confirm", Overlay::Confirm(Box::new(question(None))));
+    overlay("overlay_confirm_typed", Overlay::Confirm(Box::new(question(Some("canc")))));
+    let runs = vec!["local/disk-space, for 12s".into(), "local/self-backup, for 2m 3s".into()];
+    overlay("overlay_quit", Overlay::Quit { endpoint: name("local"), runs });
+    overlay("overlay_quit_idle", Overlay::Quit { endpoint: name("local"), runs: vec![] });
+}
+
+fn filtered(fleet: &Fleet, size: (u16, u16), filter: &str, editing: bool) -> State {
+    let mut state = state(fleet, Screen::Tasks, size);
+    state.filter.input = input(filter);
+    state.filter.editing = editing;
+    state.filter.error = state.tasks.set_filter(filter, fleet, state.now).err();
+    state.tasks.select_first();
+    state
+}
+
+#[test]
+fn empty_and_broken_in_words() {
+    for (what, fleet) in [
+        ("connecting", fixture::connecting()),
+        ("quiet", fixture::quiet()),
+        ("troubled", fixture::troubled()),
+    ] {
+        for screen in [Screen::Board, Screen::Tasks, Screen::Endpoints] {
+            let what = format!("{what}_{}", screen.name());
+            at_all_sizes(&what, &fleet, |size| state(&fleet, screen, size));
+        }
+    }
+    let nobody = Fleet::default();
+    at_all_sizes("unconfigured_tasks", &nobody, |size| state(&nobody, Screen::Tasks, size));
+    at_all_sizes("unconfigured_journal", &nobody, |size| state(&nobody, Screen::Journal, size));
+    let fleet = live();
+    at_all_sizes("filter_nothing", &fleet, |size| filtered(&fleet, size, "team:dtaa", false));
+    at_all_sizes("filter_editing", &fleet, |size| filtered(&fleet, size, "state:late,failing", true));
+    at_all_sizes("filter_wrong", &fleet, |size| filtered(&fleet, size, "state:lat", true));
+}
+
+#[test]
+fn marks_messages_and_read_only() {
+    let fleet = live();
+    at_all_sizes("marked", &fleet, |size| {
+        let mut state = state(&fleet, Screen::Tasks, size);
+        state.marks.extend([key("duty", "nightly-db-dump"), key("backups", "overdue-backup-check")]);
+        state.read_only = true;
+        state
+    });
+    at_all_sizes("message", &fleet, |size| {
+        let mut state = state(&fleet, Screen::Tasks, size);
+        let text = "✓ trigger backups/overdue-backup-check observed after 24s".into();
+        state.message = Some(Message { text, severity: Severity::Info, until: None });
+        state.hidden.extend([Column::Last, Column::Took, Column::Task]);
+        state
+    });
+}
+
+#[test]
+fn themes_as_they_are_painted() {
+    let fleet = live();
+    let mut state = state(&fleet, Screen::Tasks, (80, 24));
+    state.marks.insert(key("duty", "nightly-db-dump"));
+    for name in Theme::BUILT_IN {
+        let theme = Theme::load(name, |_| None).unwrap().paint(Level::True);
+        insta::assert_snapshot!(format!("styled_{name}"), styled(&frame(&state, &fleet, &theme)));
+    }
+    insta::assert_snapshot!("styled_monochrome", styled(&frame(&state, &fleet, &painted(Level::None))));
+    insta::assert_snapshot!("styled_sixteen", styled(&frame(&state, &fleet, &painted(Level::Sixteen))));
+}
+
+/// Every state of the console that the tests know, at one size.
+fn everything(fleet: &Fleet, size: (u16, u16)) -> Vec<State> {
+    let mut states: Vec<State> = Screen::ALL.into_iter().map(|screen| state(fleet, screen, size)).collect();
+    for tab in DetailTab::ALL {
+        let mut state = detail(fleet, size, "fleet", "restart-webserver", tab);
+        state.detail.as_mut().unwrap().log = Some(log(false));
+        states.push(state);
+    }
+    let runs = vec!["local/disk-space, for 12s".into()];
+    let one = vec![Target::task(&key("fleet", "restart-webserver"), TaskState::Running)];
+    for overlay in [
+        Overlay::Help { top: 3 },
+        Overlay::Palette { input: input("übersicht-日本"), selected: 0 },
+        Overlay::Columns { selected: 11 },
+        Overlay::Priority { targets: one },
+        Overlay::Confirm(Box::new(question(None))),
+        Overlay::Confirm(Box::new(question(Some("cancel 41")))),
+        Overlay::Quit { endpoint: name("local"), runs },
+    ] {
+        states.push(with(fleet, size, overlay));
+    }
+    states.push(filtered(fleet, size, "übersicht-日本-レポート state:lat", true));
+    states
+}
+
+#[test]
+fn no_size_is_too_small() {
+    let theme = painted(Level::True);
+    let fleets = [live(), fixture::troubled(), fixture::connecting(), Fleet::default()];
+    for (index, fleet) in fleets.iter().enumerate() {
+        // Every small size with the full fleet; beyond, where something may change places.
+        let widths = (1..=12).chain((13..=70).step_by(6)).step_by(if index == 0 { 1 } else { 4 });
+        for mut state in everything(fleet, (80, 24)) {
+            for (width, height) in widths.clone().flat_map(|w| (1..=25).map(move |h| (w, h))) {
+                (state.width, state.height) = (width, height);
+                state.look.ascii = height % 2 == 0;
+                frame(&state, fleet, &theme);
+            }
+        }
+    }
+}
+
+#[test]
+fn ascii_is_ascii_in_every_cell() {
+    let fleet = live();
+    for size in SIZES {
+        for mut state in everything(&fleet, size) {
+            state.look.ascii = true;
+            let drawn = frame(&state, &fleet, &painted(Level::True));
+            let odd: Vec<&str> = drawn.content.iter().map(Cell::symbol).filter(|s| !s.is_ascii()).collect();
+            assert!(odd.is_empty(), "{odd:?}");
+            assert!(drawn.content.iter().all(|cell| cell.symbol().len() == 1));
+        }
+    }
+    let mut board = state(&fleet, Screen::Board, (80, 24));
+    board.look.ascii = true;
+    insta::assert_snapshot!("ascii_board", text(&frame(&board, &fleet, &painted(Level::True))));
+    let mut tasks = state(&fleet, Screen::Tasks, (80, 24));
+    tasks.look.ascii = true;
+    insta::assert_snapshot!("ascii_tasks", text(&frame(&tasks, &fleet, &painted(Level::True))));
+}
+
+#[test]
+fn without_colours_nothing_is_coloured_and_the_cursor_is_reversed() {
+    let fleet = live();
+    let theme = painted(Level::None);
+    for state in everything(&fleet, (80, 24)) {
+        let drawn = frame(&state, &fleet, &theme);
+        assert!(drawn.content.iter().all(|cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset)));
+    }
+    let drawn = frame(&state(&fleet, Screen::Tasks, (80, 24)), &fleet, &theme);
+    let reversed = |y: u16| (0..80).all(|x| drawn[(x, y)].modifier.contains(Modifier::REVERSED));
+    assert!(reversed(2) && !reversed(3));
+}
+
+#[test]
+fn the_header_gives_up_what_matters_least() {
+    let fleet = live();
+    let theme = painted(Level::True);
+    let header = |fleet: &Fleet, width: u16, read_only: bool| {
+        let mut state = state(fleet, Screen::Tasks, (width, 24));
+        state.read_only = read_only;
+        text(&frame(&state, fleet, &theme)).lines().next().unwrap_or_default().to_owned()
+    };
+    let quiet = fixture::quiet();
+    let mut table = String::new();
+    for (fleet, read_only) in [(&fleet, false), (&quiet, true)] {
+        for width in [120, 86, 80, 76, 70, 60, 50, 40, 30, 20] {
+            writeln!(table, "{width:>4}|{}", header(fleet, width, read_only)).unwrap();
+        }
+    }
+    insta::assert_snapshot!("header", table);
+
+    for width in 20..=140 {
+        let line = header(&quiet, width, false);
+        let (clock, zeros, words) = (line.contains("09:41"), line.contains('0'), line.contains("failing"));
+        // The clock goes first, then zeros; what is left is never cut.
+        assert!(!clock || (zeros && words), "{width}: {line}");
+        assert!(!line.contains('…') && line.contains("1/1"), "{width}: {line}");
+    }
+}
+
+#[test]
+fn a_dead_endpoint_turns_the_fraction_loud() {
+    let theme = painted(Level::True);
+    for (fleet, role) in [
+        (fixture::quiet(), Role::StateHealthy),
+        (live(), Role::Error),
+        (fixture::troubled(), Role::Error),
+        (fixture::connecting(), Role::Muted),
+    ] {
+        let drawn = frame(&state(&fleet, Screen::Tasks, (120, 10)), &fleet, &theme);
+        let at = (0..118).find(|&x| drawn[(x, 0)].symbol() == "/").unwrap();
+        assert_eq!(Some(drawn[(at, 0)].fg), theme.style(role).fg);
+    }
+}
+
+#[test]
+fn a_stale_row_never_looks_green() {
+    let fleet = live();
+    let theme = painted(Level::True);
+    let green = theme.style(Role::StateHealthy).fg;
+    for size in SIZES {
+        let drawn = frame(&state(&fleet, Screen::Tasks, size), &fleet, &theme);
+        let lines = text(&drawn);
+        for (line, y) in lines.lines().zip(0u16..).filter(|(line, _)| line.contains(" edge ")) {
+            let any = (0..size.0).any(|x| Some(drawn[(x, y)].fg) == green);
+            assert!(!any || y == 0, "{line}");
+        }
+    }
+}
+
+#[test]
+fn rows_and_names_have_their_room() {
+    let fleet = live();
+    let theme = painted(Level::True);
+    let rows = |drawn: &Buffer| {
+        let words =
+            ["healthy", "failing", "late", "absent", "running", "queued", "due", "paused", "archived"];
+        let lines = text(drawn);
+        lines
+            .lines()
+            .skip(2)
+            .filter(|line| words.iter().any(|word| line.contains(&format!(" {word}"))))
+            .count()
+    };
+    assert!(rows(&frame(&state(&fleet, Screen::Tasks, (80, 24)), &fleet, &theme)) >= 19);
+    for width in 60..=200 {
+        let drawn = text(&frame(&state(&fleet, Screen::Tasks, (width, 15)), &fleet, &theme));
+        let name = "sync-repository-eu-central-with-a-long-name";
+        let line = drawn.lines().find(|line| line.contains("sync-repo")).unwrap();
+        let shown = name.chars().zip(line[line.find("sync-repo").unwrap()..].chars());
+        let cells = shown.take_while(|(a, b)| a == b).count();
+        assert!(cells >= 15, "{width}: {line}");
+        assert!(line.contains("waits 12m"), "{width}: {line}");
+    }
+}
+
+#[test]
+fn the_cursor_is_drawn_wherever_the_window_is() {
+    let fleet = live();
+    let theme = painted(Level::True);
+    for (top, index) in [(0, 0), (0, 29), (29, 0), (12, 14), (99, 3)] {
+        let mut state = state(&fleet, Screen::Tasks, (80, 12));
+        state.tasks_top = top;
+        state.tasks.select_index(index);
+        let name = fleet.task(state.tasks.cursor().unwrap()).unwrap().task.name.clone();
+        let drawn = text(&frame(&state, &fleet, &theme));
+        let line = drawn.lines().find(|line| line.starts_with(glyph::CURSOR)).unwrap();
+        assert!(line.contains(&name.as_str()[..10]), "{line}");
+        // The window never ends before the rows do.
+        assert_eq!(drawn.lines().skip(2).take(8).filter(|line| line.is_empty()).count(), 0);
     }
 }
