@@ -30,8 +30,10 @@ use crate::model::{Clean, Intent, IntentId};
 use crate::runtime::Update;
 use crate::runtime::journal::{self, JournalEntry};
 
-/// The least time between two frames.
+/// The least time between two frames while keys are pressed.
 const FRAME: Duration = Duration::from_millis(16);
+/// The least time between two frames while only news come.
+const CALM_FRAME: Duration = Duration::from_millis(33);
 /// So much is taken in before a frame that is due is drawn all the same.
 const MOST_AT_ONCE: usize = 512;
 /// So much of the journal is read.
@@ -70,6 +72,8 @@ pub(super) struct Shell<W, A, H> {
     /// Where copies are kept, and the journal is.
     files: Option<(PathBuf, PathBuf)>,
     drawn: Option<Instant>,
+    /// A key has been pressed since the last frame.
+    pressed: bool,
     outcome: Option<Outcome>,
     /// The stop signal that we have sent to our own job comes back to us.
     echo: bool,
@@ -92,6 +96,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
             agent: None,
             files: None,
             drawn: None,
+            pressed: false,
             outcome: None,
             echo: false,
             by_signal: false,
@@ -247,6 +252,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
         match sent {
             Some(Ok(sent)) => {
                 if let Some(event) = input::event(sent) {
+                    self.pressed = true;
                     self.by_signal &= !matches!(event, Event::Key(_));
                     self.happen(event);
                 }
@@ -309,6 +315,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
         let view = View { state: &self.state, fleet: &self.fleet, theme: &self.theme };
         let written = self.surface.draw(|frame| screens::draw(frame, &view))?;
         self.state.dirty = false;
+        self.pressed = false;
         self.drawn = Some(time::instant());
         Ok(written)
     }
@@ -317,7 +324,8 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
     fn wake(&self) -> Option<Instant> {
         let now = time::instant();
         if self.state.dirty {
-            return Some(self.drawn.map_or(now, |drawn| drawn + FRAME));
+            let pause = if self.pressed { FRAME } else { CALM_FRAME };
+            return Some(self.drawn.map_or(now, |drawn| drawn + pause));
         }
         let at = next_tick(&self.state, &self.fleet)?;
         Some(now + time::until((self.clock)(), at))

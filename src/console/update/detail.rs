@@ -269,17 +269,22 @@ pub(super) fn settle(state: &mut State, fleet: &Fleet, delta: &Delta) -> Vec<Eff
         message::say(state, Severity::Warning, format!("{key} is gone"));
         return Vec::new();
     }
-    let ended = last_end(fleet, &detail.key);
-    let mut effects = Vec::new();
-    if ended != detail.seen_end && !detail.runs_loading {
-        detail.seen_end = ended;
-        effects.push(fetch_runs(detail));
-    }
+    let mut effects: Vec<Effect> = fetch_ended(detail, fleet).into_iter().collect();
     if detail.tab == DetailTab::Log && detail.log.is_none() {
         effects.extend(read_log(state, fleet));
     }
     keep_run_in_view(state, fleet);
     effects
+}
+
+/// Fetches the history again if a run has ended since; not while it is on its way.
+fn fetch_ended(detail: &mut Detail, fleet: &Fleet) -> Option<Effect> {
+    let ended = last_end(fleet, &detail.key);
+    if ended == detail.seen_end || detail.runs_loading {
+        return None;
+    }
+    detail.seen_end = ended;
+    Some(fetch_runs(detail))
 }
 
 /// The history has come.
@@ -297,13 +302,12 @@ pub(super) fn runs_came(
     detail.runs_loading = false;
     detail.runs_error = error;
     state.dirty = true;
-    if shown_log(state).is_none() && state.detail.as_ref().is_some_and(|d| d.tab == DetailTab::Log) {
-        let effects = read_log(state, fleet);
-        keep_run_in_view(state, fleet);
-        return effects;
+    let mut effects: Vec<Effect> = fetch_ended(detail, fleet).into_iter().collect();
+    if detail.tab == DetailTab::Log && detail.log.is_none() {
+        effects.extend(read_log(state, fleet));
     }
     keep_run_in_view(state, fleet);
-    Vec::new()
+    effects
 }
 
 /// A piece of a log has come. One that is not what is waited for is dropped.
@@ -325,17 +329,19 @@ pub(super) fn log_came(
     }
     log.loading = false;
     log.asked = Some(now);
-    let mut more = false;
+    let (mut more, mut news) = (false, true);
     match result {
         Err(reason) => log.error = Some(reason),
         Ok(piece) => {
             more = piece.text.len() >= LARGE_PIECE;
+            // Nothing new of a run that goes on, as before: no frame for that.
+            news = offset == 0 || !piece.text.is_empty() || piece.complete || log.error.is_some();
             log.take(&piece);
         }
     }
     let shown = detail.tab == DetailTab::Log;
     let effects = if more && shown { ask(detail, now).into_iter().collect() } else { Vec::new() };
-    if shown {
+    if shown && news {
         state.dirty = true;
         keep_run_in_view(state, fleet);
     }

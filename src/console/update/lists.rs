@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Delta, Fleet};
 use crate::model::{EndpointName, Receipt, TaskKey};
 
 use super::super::layout;
@@ -46,6 +46,19 @@ impl Rows {
             self.top = index.saturating_sub(line);
         }
         self.select(index, page);
+    }
+}
+
+/// Brings the list of the current screen up to date, if `delta` touches it.
+pub(super) fn follow(state: &mut State, fleet: &Fleet, delta: &Delta) {
+    let touched = match state.screen {
+        Screen::Tasks | Screen::Journal => true,
+        Screen::Board => delta.alerts || !delta.endpoints.is_empty(),
+        Screen::Runs => delta.runs || !delta.endpoints.is_empty() || !delta.gone.is_empty(),
+        Screen::Endpoints => !delta.endpoints.is_empty(),
+    };
+    if touched {
+        refresh(state, fleet);
     }
 }
 

@@ -235,7 +235,7 @@ fn settle(state: &mut State, fleet: &Fleet, delta: &Delta, heard: Option<Endpoin
         for key in &delta.gone {
             state.marks.remove(key);
         }
-        lists::refresh(state, fleet);
+        lists::follow(state, fleet, delta);
         effects.extend(detail::settle(state, fleet, delta));
         for receipt in &delta.receipts {
             message::receipt(state, receipt);

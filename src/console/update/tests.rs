@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
@@ -227,6 +228,35 @@ fn a_list_that_grows_at_its_top_keeps_the_cursor_on_its_line() {
     rows.replace((0..40).map(key).collect(), 10);
     assert_eq!(rows.cursor, Some(key(25)));
     assert_eq!(rows.position().unwrap() - rows.top, line);
+}
+
+proptest! {
+    #[test]
+    fn a_list_keeps_its_cursor_through_any_churn(
+        orders in proptest::collection::vec(proptest::collection::vec(0..30_u8, 0..30), 1..12),
+        picks in proptest::collection::vec(0..30_usize, 12),
+        page in 1..12_usize,
+    ) {
+        let mut rows = crate::console::state::Rows::default();
+        for (order, pick) in orders.into_iter().zip(picks) {
+            let mut seen = std::collections::BTreeSet::new();
+            let keys: Vec<_> = order
+                .into_iter()
+                .filter(|n| seen.insert(*n))
+                .map(|n| RowKey::Endpoint(n.to_string().as_str().into()))
+                .collect();
+            let before = rows.cursor.clone();
+            rows.replace(keys.clone(), page);
+            if before.as_ref().is_some_and(|before| keys.contains(before)) {
+                prop_assert_eq!(&rows.cursor, &before, "pinned");
+            }
+            prop_assert_eq!(rows.cursor.is_some(), !keys.is_empty());
+            rows.select(pick, page);
+            if let Some(position) = rows.position() {
+                prop_assert!((rows.top..rows.top + page).contains(&position), "in view");
+            }
+        }
+    }
 }
 
 // --- every action everywhere ------------------------------------------------
@@ -767,6 +797,10 @@ fn a_log_is_followed_piece_by_piece_with_one_in_flight() {
     assert_eq!(lines(&desk), ["first", "second"], "a line that was cut is joined");
     desk.event(log(9, "ond\n", false));
     assert_eq!(lines(&desk), ["first", "second"], "twice is once");
+    assert_eq!(desk.pass(TimeDelta::milliseconds(500)), [ask(13)]);
+    desk.state.dirty = false;
+    desk.event(log(13, "", false));
+    assert!(!desk.state.dirty, "nothing new is no frame");
     assert_eq!(desk.pass(TimeDelta::milliseconds(500)), [ask(13)]);
     desk.event(log(13, "end\n", true));
     assert_eq!(desk.pass(TimeDelta::seconds(5)), [], "nothing follows");

@@ -26,8 +26,8 @@ pub(super) fn headline(pen: &mut Pen<'_>, detail: &Detail, row: &TaskRow, view: 
     let follow = if log.follow { "following" } else { "f follows" };
     let end = match (log.complete, log.loading) {
         (true, _) => "complete",
-        (false, true) => "reading …",
-        (false, false) => follow,
+        (false, true) if log.lines.is_empty() => "reading …",
+        (false, _) => follow,
     };
     pen.put(" · ", view.style(Role::Muted))
         .put(end, view.style(if log.follow && !log.complete { Role::Pending } else { Role::Muted }));
