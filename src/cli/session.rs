@@ -151,6 +151,7 @@ impl Session {
             }
             Update::Polled { endpoint, snapshot } => {
                 let observed = self.fleet.apply(&endpoint, *snapshot, at).receipts;
+                self.runtime.handle.record(observed.clone());
                 if let Some(receipt) = observed.into_iter().next_back() {
                     return Step::Receipt(receipt);
                 }

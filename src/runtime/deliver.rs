@@ -186,12 +186,17 @@ async fn deliver(shared: &Arc<Shared>, intent: &Intent, target: Target, endpoint
     }
 }
 
-/// Tells and records receipts. That they can't be recorded is told too, once.
+/// Tells and records receipts.
 async fn note(shared: &Shared, receipts: Vec<Receipt>) {
-    let entries: Vec<JournalEntry> = receipts.iter().cloned().map(JournalEntry::Receipt).collect();
-    for receipt in receipts {
-        shared.outbox.receipt(receipt);
+    for receipt in &receipts {
+        shared.outbox.receipt(receipt.clone());
     }
+    record_receipts(shared, receipts).await;
+}
+
+/// Records receipts. That they can't be recorded is told.
+pub async fn record_receipts(shared: &Shared, receipts: Vec<Receipt>) {
+    let entries: Vec<JournalEntry> = receipts.into_iter().map(JournalEntry::Receipt).collect();
     if let Err(reason) = shared.journal.write(&entries).await {
         shared.outbox.other(Update::Unrecorded(reason));
     }

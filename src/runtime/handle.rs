@@ -22,7 +22,9 @@ use super::{LocalPolicy, Places, Setup, StartError, Update, shell};
 use crate::backend::{
     self, Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery,
 };
-use crate::model::{Capabilities, Clean, EndpointName, EndpointSpec, Intent, Kind, Run, RunId, Target};
+use crate::model::{
+    Capabilities, Clean, EndpointName, EndpointSpec, Intent, Kind, Receipt, Run, RunId, Target,
+};
 
 /// How many calls that change something one endpoint has at once.
 pub(super) const CALLS: usize = 4;
@@ -244,6 +246,16 @@ impl Handle {
             Err(mpsc::error::TrySendError::Closed(intent)) => (intent, "vigie is about to end"),
         };
         deliver::refuse(&self.shared, &refused.0, &refused.1.into());
+    }
+
+    /// Writes receipts to the journal that only a later poll has brought about
+    /// (`observed`, see [`crate::fleet::Delta::receipts`]); those that come as
+    /// updates are there already.
+    pub fn record(&self, receipts: Vec<Receipt>) {
+        if !receipts.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            self.shared.spawn(async move { deliver::record_receipts(&shared, receipts).await });
+        }
     }
 
     /// Polls at once: one endpoint, or all. What an endpoint asked us to wait is waited for.

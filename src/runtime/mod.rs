@@ -35,7 +35,7 @@ use crate::fleet::Failure;
 use crate::model::{Capabilities, Clean, EndpointName, EndpointSpec, Receipt, Run, RunId, Snapshot};
 
 pub use handle::{Handle, Runtime, Updates};
-pub use shell::{now, panic_is_contained};
+pub use shell::now;
 
 /// Where the runtime keeps and finds its files.
 #[derive(Debug, Clone)]

@@ -15,6 +15,14 @@ fn journalled(world: &World) -> Vec<journal::JournalEntry> {
     journal::tail(&places(world.folder.path()).journal(), 1_000).unwrap()
 }
 
+/// The newest receipt of a journal.
+fn newest_receipt(entries: &[journal::JournalEntry]) -> Receipt {
+    match entries.last() {
+        Some(journal::JournalEntry::Receipt(receipt)) => receipt.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The journal once it holds so many lines.
 async fn journal_of(world: &World, lines: usize) -> Vec<journal::JournalEntry> {
     loop {
@@ -63,6 +71,11 @@ async fn what_becomes_of_a_call_is_told_and_recorded() {
         assert_eq!(entries[0], journal::JournalEntry::Intent(sent.clone()));
         assert_eq!(entries[lines - 1], journal::JournalEntry::Receipt(receipt), "{stage}");
         assert_eq!(fake.called.lock().unwrap().len(), 1, "never sent again by itself");
+        // What a later poll shows is recorded when the fleet says so.
+        let later = Receipt { stage: Stage::Observed, message: None, ..newest_receipt(&entries) };
+        world.runtime.handle.record(vec![later.clone()]);
+        let entries = journal_of(&world, lines + 1).await;
+        assert_eq!(entries.last(), Some(&journal::JournalEntry::Receipt(later)));
         assert_eq!(fake.called.lock().unwrap()[0].1.intent, sent.id);
     }
 }
