@@ -2,8 +2,9 @@
 //! over HTTP and `SQLite`.
 //!
 //! Owns `serve`, and below it `domain/` (pure: tasks, runs, queue, lateness →
-//! changes), `db/` (one writer thread that groups commits; migrations), `exec/`
-//! (process groups, captured output) and `api/` (the duplistatus surface and
+//! changes), `engine/` (the one owner of the state), `db/` (one writer thread that
+//! groups commits; migrations), `exec/` (process groups, captured output),
+//! `builtin/` (the tasks that are always there), `tasks_file/` (`tasks.toml`) and `api/` (the duplistatus surface and
 //! `/api/v1`). What it says it has, it has on disk. Never imports `backend`:
 //! the two meet in `wire`. May import: `model`, `schedule`, `wire`, `vault`, `document`.
 

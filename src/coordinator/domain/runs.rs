@@ -285,7 +285,7 @@ impl Domain {
                 Some(message) => Clean::from(format!("run {state}: {message}")),
                 None => Clean::from(format!("run {state}")),
             });
-            if run.started.is_some() {
+            if run.started.is_some() || bad.is_some() {
                 let policy = entry.definition.policy;
                 entry.record.count(bad, &policy, now);
             }

@@ -391,16 +391,19 @@ impl Actor {
             Effect::Start { run, work: Work::Command(command), attempt, task, kill_grace } => {
                 self.executor.start(Attempt { run, task, command, number: attempt, kill_grace });
             }
-            Effect::Start { run, work: Work::BuiltIn(which), .. } => {
+            Effect::Start { run, task, work: Work::BuiltIn(which), .. } => {
                 let (context, logs, events) =
                     (self.context.clone(), self.logs.clone(), self.events_in.clone());
                 shell::spawn(async move {
-                    let outcome = match logs.append(&run) {
+                    let outcome = match logs.append(&task, &run) {
                         Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,
                         Err(error) => bad(&format!("its log can't be written: {error}")),
                     };
                     drop(context);
                     let _ = events.send(Event::Ended(run, outcome)).await;
+                    if let Err(error) = logs.prune(&task) {
+                        tracing::warn!(%task, %error, "old logs can't be deleted");
+                    }
                 });
             }
             Effect::Start { run, work: Work::Watched, .. } => {

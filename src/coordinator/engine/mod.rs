@@ -313,9 +313,11 @@ impl Engine {
     /// There is no such run, or its log can't be read.
     pub async fn log(&self, run: &RunId, offset: u64, limit: usize) -> Result<LogPiece, Refusal> {
         // Whether it has ended is asked first: what it wrote until then is all there.
-        let ended = self.run(run).await?.state.is_ended();
+        let known = self.run(run).await?;
+        let ended = known.state.is_ended();
         let (logs, id) = (self.logs.clone(), run.clone());
-        let read = shell::blocking(move || logs.read(&id, offset, limit)).await.ok_or_else(closed)?;
+        let read =
+            shell::blocking(move || logs.read(&known.task, &id, offset, limit)).await.ok_or_else(closed)?;
         let mut piece =
             read.map_err(|error| Refusal::Storage(format!("the log can't be read: {error}").into()))?;
         piece.complete = ended && piece.bytes.len() < limit;

@@ -1,6 +1,7 @@
 //! The log of a run: bounded on disk, head and tail kept, what falls out
 //! between them counted.
 //!
+//! Each task has a folder, and keeps the logs of its newest thousand runs.
 //! `<run>.log` holds the first bytes. Beyond them two segments take turns,
 //! `<run>.log.0` and `<run>.log.1`: when one is full the other, older one goes.
 //! Each begins with the place (8 bytes, big-endian) that its first byte has in
@@ -12,7 +13,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::coordinator::engine::LogPiece;
-use crate::model::RunId;
+use crate::model::{RunId, TaskId};
 
 /// Bytes kept from the beginning.
 pub(crate) const HEAD: u64 = 512 * 1024;
@@ -20,6 +21,8 @@ pub(crate) const HEAD: u64 = 512 * 1024;
 pub(crate) const SEGMENT: u64 = 256 * 1024;
 /// The place that a segment begins with.
 const HEADER: u64 = 8;
+/// Logs that a task keeps.
+const KEPT: usize = 1_000;
 /// The longest last line that is remembered.
 const LAST_LINE: usize = 400;
 
@@ -36,22 +39,46 @@ impl Logs {
         Self { folder }
     }
 
-    fn head(&self, run: &RunId) -> PathBuf {
-        // Ids are our own UUIDs; whatever else came here would not leave the folder.
-        let name: String = run
-            .as_raw()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+    /// The folder of a task's logs. Ids are checked where they are read;
+    /// whatever else came here would not leave the folder.
+    fn of(&self, task: &TaskId) -> PathBuf {
+        self.folder.join(format!("task-{}", safe(task.as_raw())))
+    }
+
+    fn head(&self, task: &TaskId, run: &RunId) -> PathBuf {
+        self.of(task).join(format!("{}.log", safe(run.as_raw())))
+    }
+
+    /// Deletes all but a task's newest logs; gives how many. Run ids begin with
+    /// their time, so names are in order.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn prune(&self, task: &TaskId) -> io::Result<usize> {
+        let mut heads: Vec<PathBuf> = std::fs::read_dir(self.of(task))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
             .collect();
-        self.folder.join(format!("{name}.log"))
+        let old = heads.len().saturating_sub(KEPT);
+        if old > 0 {
+            heads.sort();
+        }
+        for head in heads.iter().take(old) {
+            for segment in [0, 1] {
+                let _ = std::fs::remove_file(segment_path(head, segment));
+            }
+            std::fs::remove_file(head)?;
+        }
+        Ok(old)
     }
 
     /// Opens the log of a run for more.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn append(&self, run: &RunId) -> io::Result<LogWriter> {
-        let path = self.head(run);
+    pub fn append(&self, task: &TaskId, run: &RunId) -> io::Result<LogWriter> {
+        let path = self.head(task, run);
+        std::fs::create_dir_all(self.of(task))?;
         let head = OpenOptions::new().create(true).append(true).open(&path)?;
         let head_len = head.metadata()?.len();
         let mut writer = LogWriter { path, head, head_len, tail: None, last: Vec::new(), line: Vec::new() };
@@ -68,8 +95,8 @@ impl Logs {
     ///
     /// # Errors
     /// What the file system says; a log that was never begun is empty.
-    pub fn read(&self, run: &RunId, offset: u64, limit: usize) -> io::Result<LogPiece> {
-        let path = self.head(run);
+    pub fn read(&self, task: &TaskId, run: &RunId, offset: u64, limit: usize) -> io::Result<LogPiece> {
+        let path = self.head(task, run);
         let mut piece =
             LogPiece { bytes: Vec::new(), next_offset: offset, dropped_bytes: 0, complete: false };
         let mut head = match File::open(&path) {
@@ -94,6 +121,10 @@ impl Logs {
         }
         Ok(piece)
     }
+}
+
+fn safe(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
 /// Appends what `file` has from the piece's place on: `len` bytes from place
@@ -246,11 +277,15 @@ impl LogWriter {
 mod tests {
     use super::*;
 
+    fn task() -> TaskId {
+        TaskId::new("a")
+    }
+
     fn all(logs: &Logs, run: &RunId, step: usize) -> (Vec<u8>, LogPiece) {
         let mut bytes = Vec::new();
         let mut offset = 0;
         loop {
-            let piece = logs.read(run, offset, step).unwrap();
+            let piece = logs.read(&task(), run, offset, step).unwrap();
             if piece.next_offset == offset {
                 return (bytes, piece);
             }
@@ -266,13 +301,13 @@ mod tests {
         let run = RunId::new("r");
         let line = |i: u64| format!("line {i:>10}\n");
         let total: u64 = 200_000;
-        let mut writer = logs.append(&run).unwrap();
+        let mut writer = logs.append(&task(), &run).unwrap();
         for i in 0..total / 2 {
             writer.write(line(i).as_bytes()).unwrap();
         }
         // Another attempt goes on where the one before ended.
         drop(writer);
-        let mut writer = logs.append(&run).unwrap();
+        let mut writer = logs.append(&task(), &run).unwrap();
         for i in total / 2..total {
             writer.write(line(i).as_bytes()).unwrap();
         }
@@ -284,9 +319,23 @@ mod tests {
         assert!(text.contains(&format!("\n[{} bytes dropped]\n", piece.dropped_bytes)));
         assert!(kept > HEAD + SEGMENT && kept <= HEAD + 2 * SEGMENT);
         let on_disk: u64 =
-            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+            std::fs::read_dir(logs.of(&task())).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
         assert!(on_disk <= HEAD + 2 * (SEGMENT + HEADER), "{on_disk}");
         assert_eq!(writer.last_line().unwrap(), line(total - 1).trim());
+    }
+
+    #[test]
+    fn a_task_keeps_its_newest_logs() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        for i in 0..KEPT + 3 {
+            let run = RunId::new(&format!("{i:05}"));
+            logs.append(&task(), &run).unwrap().line("x").unwrap();
+        }
+        assert_eq!(logs.prune(&task()).unwrap(), 3);
+        assert_eq!(logs.prune(&task()).unwrap(), 0);
+        assert!(logs.read(&task(), &RunId::new("00002"), 0, 9).unwrap().bytes.is_empty());
+        assert_eq!(logs.read(&task(), &RunId::new("00003"), 0, 9).unwrap().bytes, b"x\n");
     }
 
     #[test]
@@ -294,16 +343,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let logs = Logs::new(folder.path().to_owned());
         let run = RunId::new("r");
-        assert_eq!(logs.read(&run, 0, 100).unwrap().bytes, b"");
-        let mut writer = logs.append(&run).unwrap();
+        assert_eq!(logs.read(&task(), &run, 0, 100).unwrap().bytes, b"");
+        let mut writer = logs.append(&task(), &run).unwrap();
         writer.write(b"one\ntw").unwrap();
-        let piece = logs.read(&run, 0, 100).unwrap();
+        let piece = logs.read(&task(), &run, 0, 100).unwrap();
         assert_eq!((piece.bytes.as_slice(), piece.next_offset), (b"one\ntw".as_slice(), 6));
         assert_eq!(writer.last_line().as_deref(), Some("tw"));
         writer.write(b"o\n\n").unwrap();
-        assert_eq!(logs.read(&run, 6, 100).unwrap().bytes, b"o\n\n");
-        assert_eq!(logs.read(&run, 2, 3).unwrap().bytes, b"e\nt");
-        assert_eq!(logs.read(&run, 99, 3).unwrap().next_offset, 99);
+        assert_eq!(logs.read(&task(), &run, 6, 100).unwrap().bytes, b"o\n\n");
+        assert_eq!(logs.read(&task(), &run, 2, 3).unwrap().bytes, b"e\nt");
+        assert_eq!(logs.read(&task(), &run, 99, 3).unwrap().next_offset, 99);
         assert_eq!(writer.last_line().as_deref(), Some("two"));
     }
 }

@@ -79,10 +79,13 @@ impl Executor {
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.run.clone(), stop.clone());
         let this = self.clone();
         shell::spawn(async move {
-            let run = attempt.run.clone();
+            let (run, task) = (attempt.run.clone(), attempt.task.clone());
             let outcome = this.carry_out(attempt, &stop).await;
             this.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
             let _ = this.events.send(Event::Ended(run, outcome)).await;
+            if let Err(error) = this.logs.prune(&task) {
+                tracing::warn!(%task, %error, "old logs can't be deleted");
+            }
         });
     }
 
@@ -94,7 +97,7 @@ impl Executor {
     }
 
     async fn carry_out(&self, attempt: Attempt, stop: &CancellationToken) -> Outcome {
-        let mut log = match self.logs.append(&attempt.run) {
+        let mut log = match self.logs.append(&attempt.task, &attempt.run) {
             Ok(log) => log,
             Err(error) => return bad(format!("its log can't be written: {error}")),
         };

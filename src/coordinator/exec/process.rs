@@ -22,9 +22,25 @@ pub(super) fn signal(pid: u32, signal: Signal) {
     }
 }
 
-/// Whether any process of the group is left.
+/// Whether any process of the group is left that can still do something.
 pub(super) fn is_alive(pid: u32) -> bool {
-    group(pid).is_some_and(|group| test_kill_process_group(group).is_ok())
+    group(pid).is_some_and(|group| test_kill_process_group(group).is_ok()) && !only_zombies(pid)
+}
+
+/// Whether what is left of a group has ended and only waits for its parent.
+/// Where process 1 adopts orphans and never looks at them, as in many
+/// containers, that would be for ever. Elsewhere than on Linux: no telling.
+fn only_zombies(pid: u32) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    let mut members = processes.filter_map(|entry| {
+        let id = entry.ok()?.file_name().to_str()?.parse::<u32>().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let mut fields = after_name.split_whitespace();
+        let (state, group) = (fields.next()?.to_owned(), fields.nth(1)?.parse::<u32>().ok()?);
+        (group == pid).then_some(state)
+    });
+    members.all(|state| state == "Z" || state == "X")
 }
 
 /// Returns once nothing of the group is left; never, if it stays.

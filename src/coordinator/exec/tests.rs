@@ -29,7 +29,7 @@ fn shell_attempt(script: &str, kill_grace: Duration) -> Attempt {
 
 impl Bench {
     fn text(&self) -> String {
-        let piece = self.executor.logs.read(&RunId::new("run-1"), 0, 1 << 22).unwrap();
+        let piece = self.executor.logs.read(&TaskId::new("task"), &RunId::new("run-1"), 0, 1 << 22).unwrap();
         String::from_utf8_lossy(&piece.bytes).into_owned()
     }
 
@@ -89,7 +89,7 @@ async fn much_output_is_bounded() {
     let script = "i=0; while [ $i -lt 40 ]; do printf '%65536s' x; i=$((i+1)); done; echo end";
     bench.executor.start(shell_attempt(script, Duration::from_secs(10)));
     assert!(bench.ended().await.good);
-    let piece = bench.executor.logs.read(&RunId::new("run-1"), 0, usize::MAX).unwrap();
+    let piece = bench.executor.logs.read(&TaskId::new("task"), &RunId::new("run-1"), 0, usize::MAX).unwrap();
     assert_eq!(piece.next_offset, 40 * 65_536 + 4);
     assert!(piece.dropped_bytes >= 40 * 65_536 - 1024 * 1024);
     assert!(piece.bytes.len() <= 1024 * 1024 + 100 && piece.bytes.ends_with(b"end\n"));
