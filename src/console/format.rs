@@ -95,12 +95,6 @@ pub fn clock(at: DateTime<Utc>, look: &Look) -> String {
     zoned(at, look).format("%H:%M").to_string()
 }
 
-/// The clock of the header, and times with seconds: `09:41:07`.
-#[must_use]
-pub fn clock_seconds(at: DateTime<Utc>, look: &Look) -> String {
-    zoned(at, look).format("%H:%M:%S").to_string()
-}
-
 /// A time near now: `09:41` today, `Thu 09:41` within a week, else `2026-01-20 09:41`.
 #[must_use]
 pub fn moment(at: DateTime<Utc>, now: DateTime<Utc>, look: &Look) -> String {
@@ -319,7 +313,7 @@ mod tests {
     fn times_in_the_zone_that_is_shown() {
         assert_eq!(clock(now(), &look(true, 3_600)), "09:41");
         assert_eq!(clock(now(), &look(false, 3_600)), "10:41");
-        assert_eq!(clock_seconds(now(), &look(false, -5_400)), "08:11:07");
+        assert_eq!(clock(now(), &look(false, -5_400)), "08:11");
         let paris = look(false, 3_600);
         for (hours, text) in [(0, "10:41"), (13, "23:41"), (14, "Wed 00:41"), (-24, "Mon 10:41")] {
             assert_eq!(moment(now() + TimeDelta::hours(hours), now(), &paris), text);

@@ -86,12 +86,6 @@ impl<'b> Pen<'b> {
         self.skip(left.saturating_sub(width(text))).put(text, style)
     }
 
-    /// Goes to `column`, counted from the left of the screen, if that is not behind.
-    pub fn to(&mut self, column: u16) -> &mut Self {
-        self.x = self.end.min(self.x.max(column));
-        self
-    }
-
     /// Where it stands.
     #[must_use]
     pub const fn column(&self) -> u16 {

@@ -70,13 +70,15 @@ fn health(row: &EndpointRow, view: &View<'_>) -> String {
     }
 }
 
+/// A minute in which something is due: one task's name, and how many there are.
+type Slotted = (DateTime<Utc>, String, usize);
+
 /// What the board shows, gathered once per frame.
 pub(super) struct Board {
     alerts: Vec<AlertRow>,
     queues: Vec<QueueRow>,
     running: Vec<RunRow>,
-    /// By minute: one task's name, and how many there are.
-    next: Vec<(DateTime<Utc>, String, usize)>,
+    next: Vec<Slotted>,
 }
 
 impl Board {
@@ -103,23 +105,21 @@ impl Board {
         let note = if keys > fits { format!("{fits} of {keys}") } else { String::new() };
         let list = headline(buffer, area, "ALERTS", (&note, Role::Muted), view);
         let Some(listed) = listed.filter(|rows| !rows.keys.is_empty()) else {
-            let (text, role) = quiet(view);
+            let (text, role) = quiet(self.next.first(), view);
             Pen::new(buffer, list, 0).skip(1).put(&text, view.style(role));
             return;
         };
         let narrow = list.width < WIDE;
-        let cells = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        let widest = |of: &dyn Fn(&AlertRow) -> usize| cells(self.alerts.iter().map(of).max().unwrap_or(0));
-        let kinds = widest(&|row| word(row, narrow).len());
-        let ages = widest(&|row| width(&format::age(view.state.now, row.alert.since)));
-        let subjects = widest(&|row| width(&subject(row, view)));
+        let kinds = self.alerts.iter().map(|row| word(row.alert.kind, narrow).len()).max().unwrap_or(0);
+        // One more for the evidence.
+        let kinds = u16::try_from(kinds + 1).unwrap_or(u16::MAX);
         let grid = Grid::fit(
             vec![
                 Slot::new("", 1, 1),
                 Slot::new("", kinds, kinds),
                 // The summary, which says what to do, has a good part of a narrow line.
-                Slot::new("", 16, subjects.min(list.width * 2 / 5).max(16)).gap(2),
-                Slot::new("", ages, ages).gap(2).right(),
+                Slot::new("", 16, (list.width * 3 / 8).clamp(16, 48)).gap(1),
+                Slot::new("", 6, 6).right(),
                 Slot::new("", 8, 200).gap(2).drop(1),
             ],
             list.width,
@@ -141,7 +141,14 @@ impl Board {
             _ => format!("{waiting} waiting"),
         };
         let list = headline(buffer, area, "QUEUES", (&note, Role::Muted), view);
-        let names = self.queues.iter().map(|row| width(&queue_name(row))).max().unwrap_or(0).min(24);
+        let names = self
+            .queues
+            .iter()
+            .take(usize::from(list.height))
+            .map(|row| width(&queue_name(row)))
+            .max()
+            .unwrap_or(0)
+            .min(24);
         // The fact that tells most, "oldest 12m", keeps its place.
         let depths = Depths::fit(&self.queues, usize::from(list.width).saturating_sub(names + 3 + 13));
         for (row, line) in self.queues.iter().zip(0..list.height) {
@@ -156,7 +163,11 @@ impl Board {
             _ => String::new(),
         };
         let list = headline(buffer, area, "RUNNING", (&note, Role::Muted), view);
-        let names = self.running.iter().map(|row| width(&format!("{}/{}", row.endpoint, row.task_name)));
+        let names = self
+            .running
+            .iter()
+            .take(usize::from(list.height))
+            .map(|row| width(&format!("{}/{}", row.endpoint, row.task_name)));
         let names = names.max().unwrap_or(0).min(usize::from(list.width) / 2);
         for (row, line) in self.running.iter().zip(0..list.height) {
             run(&mut Pen::new(buffer, list, line), row, names, view);
@@ -187,13 +198,13 @@ impl Board {
 }
 
 /// `09:45 backups/overdue-backup-check`, or `10:00 (14 tasks)`.
-fn due_text((at, name, tasks): &(DateTime<Utc>, String, usize), view: &View<'_>) -> String {
+fn due_text((at, name, tasks): &Slotted, view: &View<'_>) -> String {
     let time = format::clock(*at, &view.state.look);
     if *tasks == 1 { format!("{time} {name}") } else { format!("{time} ({})", count(*tasks, "task")) }
 }
 
 /// The earliest minutes in which something is due, within a day.
-fn next(view: &View<'_>) -> Vec<(DateTime<Utc>, String, usize)> {
+fn next(view: &View<'_>) -> Vec<Slotted> {
     let now = view.state.now;
     let horizon = now + TimeDelta::days(1);
     let mut minutes: BTreeMap<DateTime<Utc>, (&TaskRow, usize)> = BTreeMap::new();
@@ -218,7 +229,7 @@ fn next(view: &View<'_>) -> Vec<(DateTime<Utc>, String, usize)> {
 }
 
 /// What the board says where no alert is open: only what is known counts as well.
-fn quiet(view: &View<'_>) -> (String, Role) {
+fn quiet(first: Option<&Slotted>, view: &View<'_>) -> (String, Role) {
     let counts = view.fleet.counts();
     let unread = view.fleet.endpoints().filter(|row| row.evidence != Evidence::Fresh).count();
     let endpoints = view.fleet.endpoints().count();
@@ -239,7 +250,7 @@ fn quiet(view: &View<'_>) -> (String, Role) {
     } else {
         format!("nothing is wrong: {healthy} of {} healthy", count(counts.tasks, "task"))
     };
-    if let Some(first) = next(view).first() {
+    if let Some(first) = first {
         text = format!("{text}, next {}", due_text(first, view));
     }
     (text, Role::Notice)
@@ -272,20 +283,16 @@ const fn sign(kind: AlertKind) -> &'static str {
     }
 }
 
-/// The word of an alert's kind, shorter where it is narrow, and its evidence.
-fn word(row: &AlertRow, narrow: bool) -> String {
-    let word = match row.alert.kind {
+/// The word of an alert's kind, shorter where it is narrow.
+const fn word(kind: AlertKind, narrow: bool) -> &'static str {
+    match kind {
         AlertKind::RetriesExhausted if narrow => "retries",
         AlertKind::QueueStalled if narrow => "stalled",
         AlertKind::SchedulerSilent if narrow => "silent",
         AlertKind::EndpointDown if narrow => "down",
         AlertKind::ClockSkew if narrow => "skew",
         kind => kind.word(),
-    };
-    // That an endpoint is down is known at first hand.
-    let told = row.alert.kind != AlertKind::EndpointDown;
-    let suffix = if told { glyph::evidence(row.evidence, false) } else { "" };
-    format!("{word}{suffix}")
+    }
 }
 
 fn alert(cells: &mut Row<'_>, row: &AlertRow, narrow: bool, view: &View<'_>) {
@@ -295,7 +302,10 @@ fn alert(cells: &mut Row<'_>, row: &AlertRow, narrow: bool, view: &View<'_>) {
     let role = if taken { Role::Muted } else { Role::severity(alert.severity) };
     let text = view.style(if taken { Role::Muted } else { Role::Text });
     cells.put(0, sign(alert.kind), view.style(role));
-    cells.put(1, &word(row, narrow), view.style(role));
+    // That an endpoint is down is known at first hand.
+    let told = alert.kind != AlertKind::EndpointDown;
+    let suffix = if told { glyph::evidence(row.evidence, false) } else { "" };
+    cells.put(1, &format!("{}{suffix}", word(alert.kind, narrow)), view.style(role));
     cells.put(2, &subject(row, view), text);
     cells.put(3, &format::age(now, alert.since), text);
     cells.put(4, &summary(row, view), view.style(Role::Muted));
