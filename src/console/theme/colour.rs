@@ -91,9 +91,31 @@ impl Colour {
             (_, Self::Ansi(index)) => Some(ANSI[usize::from(index % 16)].2),
             (Level::True, Self::Rgb(red, green, blue)) => Some(Color::Rgb(red, green, blue)),
             (Level::True | Level::Indexed, Self::Indexed(index)) => Some(Color::Indexed(index)),
-            (Level::Indexed, Self::Rgb(..)) => nearest(self, 16..=255, Self::Indexed).map(Color::Indexed),
-            (Level::Sixteen, _) => nearest(self, 0..=15, Self::Ansi).map(|index| ANSI[usize::from(index)].2),
+            (Level::Indexed, Self::Rgb(..)) => nearest(self).map(Color::Indexed),
+            (Level::Sixteen, _) => Some(ANSI[usize::from(self.sixteenth())].2),
         }
+    }
+
+    /// The one of the sixteen that means the same. By hue, not by distance:
+    /// by that a soft red and a soft green would both be grey.
+    fn sixteenth(self) -> u8 {
+        let (red, green, blue) = match self {
+            Self::Ansi(index) | Self::Indexed(index @ 0..16) => return index % 16,
+            other => other.rgb(Self::Default),
+        };
+        let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
+        let chroma = most - least;
+        if chroma < 32 {
+            return match most {
+                0..64 => 0,
+                64..150 => 8,
+                150..240 => 7,
+                240.. => 15,
+            };
+        }
+        let strong = |channel: u8| u8::from(channel - least >= chroma / 2);
+        let hue = strong(red) | strong(green) << 1 | strong(blue) << 2;
+        if self.luminance(Self::Default) > 0.25 { hue + 8 } else { hue }
     }
 
     /// The relative luminance by WCAG 2.
@@ -108,15 +130,11 @@ impl Colour {
     }
 }
 
-/// The index among `candidates` whose colour is nearest.
-fn nearest(
-    colour: Colour,
-    candidates: std::ops::RangeInclusive<u8>,
-    make: impl Fn(u8) -> Colour,
-) -> Option<u8> {
+/// The nearest of the 256-colour palette, without the sixteen that differ from terminal to terminal.
+fn nearest(colour: Colour) -> Option<u8> {
     let (red, green, blue) = colour.rgb(Colour::Default);
-    candidates.min_by_key(|&index| {
-        let (r, g, b) = make(index).rgb(Colour::Default);
+    (16..=255).min_by_key(|&index| {
+        let (r, g, b) = Colour::Indexed(index).rgb(Colour::Default);
         let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
         // Weighted as the eye does, roughly.
         2 * square(red, r) + 4 * square(green, g) + 3 * square(blue, b)

@@ -126,7 +126,19 @@ fn levels_of_colour() {
     assert_eq!(Colour::Rgb(255, 95, 95).at(Level::Indexed), Some(Color::Indexed(203)));
     assert_eq!(Colour::Rgb(255, 95, 95).at(Level::True), Some(Color::Rgb(255, 95, 95)));
     assert_eq!(Colour::Default.at(Level::Sixteen), Some(Color::Reset));
-    assert_eq!(Colour::Rgb(250, 0, 10).at(Level::Sixteen), Some(Color::LightRed));
+    for (colour, sixteenth) in [
+        (Colour::Rgb(250, 0, 10), Color::Red),
+        (Colour::Rgb(255, 95, 95), Color::LightRed),
+        (Colour::Rgb(255, 175, 95), Color::LightYellow),
+        (Colour::Rgb(135, 215, 135), Color::LightGreen),
+        (Colour::Indexed(94), Color::Yellow),
+        (Colour::Indexed(22), Color::Green),
+        (Colour::Indexed(3), Color::Yellow),
+        (Colour::Rgb(158, 158, 158), Color::Gray),
+        (Colour::Rgb(20, 20, 24), Color::Black),
+    ] {
+        assert_eq!(colour.at(Level::Sixteen), Some(sixteenth), "{colour:?}");
+    }
 }
 
 #[test]
@@ -137,6 +149,22 @@ fn the_cursor_is_seen_at_every_level() {
             let cursor = theme.paint(level).style(Role::Cursor);
             let reversed = cursor.add_modifier.contains(Modifier::REVERSED);
             assert!(reversed || cursor.bg.is_some_and(|bg| Some(bg) != theme.background.at(level)));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_and_what_is_well_differ_at_every_level_of_colour() {
+    for name in Theme::BUILT_IN {
+        let theme = Theme::load(name, none).unwrap();
+        for level in [Level::Sixteen, Level::Indexed, Level::True] {
+            let painted = theme.paint(level);
+            let fg = |role| painted.style(role).fg;
+            let well = [Role::StateHealthy, Role::Text, Role::Muted, Role::EvidenceStale].map(fg);
+            for role in [Role::StateFailing, Role::StateLate, Role::StateAbsent, Role::Error] {
+                assert!(!well.contains(&fg(role)), "{name} {level:?} {}", role.word());
+            }
+            assert_ne!(fg(Role::StateHealthy), fg(Role::EvidenceStale), "{name} {level:?}");
         }
     }
 }
