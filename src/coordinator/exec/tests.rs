@@ -104,7 +104,9 @@ async fn a_stopped_command_may_tidy_up() {
     bench.says("ready").await;
     bench.executor.stop(&RunId::new("run-1"));
     assert_eq!(bench.ended().await.exit_code, Some(5));
-    assert_eq!(bench.text(), "ready\ntidied\n");
+    // The shell may say in between that its `sleep` was terminated.
+    let text = bench.text();
+    assert!(text.starts_with("ready\n") && text.ends_with("tidied\n"), "{text}");
 }
 
 #[tokio::test]
