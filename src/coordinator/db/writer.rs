@@ -85,7 +85,7 @@ fn write_all(mut connection: Connection, waiting: &Receiver<Job>) {
         commit(&mut connection, group);
     }
     // The last to leave folds the log into the database.
-    let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+    let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
 
 /// Commits a group as one transaction; if that fails, each job alone, so that

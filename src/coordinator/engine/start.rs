@@ -89,7 +89,9 @@ async fn task_file(path: &Path, known: Option<&str>) -> (TaskFile, Option<String
         },
         Err(problem) => vec![problem],
     };
-    tracing::warn!(file = %path.display(), problems = problems.len(), "the task file is not taken");
+    for problem in &problems {
+        tracing::warn!(%problem, "the task file is not taken");
+    }
     let before = known.and_then(|text| tasks_file::parse(text).ok()).unwrap_or_default();
     (before, None, problems)
 }

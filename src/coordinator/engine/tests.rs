@@ -372,3 +372,28 @@ async fn many_calls_at_once_are_all_on_disk_when_they_are_answered() {
     assert_eq!((queue.depth, queue.running), (48, 1));
     engine.shutdown().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_written_is_said_and_nothing_starts_until_it_can() {
+    let bench = Bench::new();
+    let out = bench.file("out");
+    bench.write(&format!("[[task]]\nid = \"a\"\nshell = \"echo x > {}\"\n", out.display()));
+    let engine = bench.start(real()).await;
+    let path = bench.options().data.join(crate::coordinator::db::FILE);
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("ALTER TABLE audit RENAME TO elsewhere").unwrap();
+    let id = TaskId::new("a");
+    let refusal = engine.trigger(&id, None, me()).await.unwrap_err();
+    assert!(matches!(&refusal, Refusal::Storage(why) if why.contains("audit")), "{refusal:?}");
+    assert!(matches!(engine.trigger(&id, None, me()).await, Err(Refusal::Storage(_))));
+    // Nothing of it is to be seen, on disk, on the screen or in the world.
+    assert!(
+        runs(&engine, "a").await.is_empty() && task(&engine, "a").active_runs.is_empty() && !out.exists()
+    );
+    other.execute_batch("ALTER TABLE elsewhere RENAME TO audit").unwrap();
+    let ran = |view: &View| view.tasks.iter().any(|task| task.id.as_raw() == "a" && task.last_run.is_some());
+    until(&engine, ran).await;
+    assert!(out.exists());
+    assert_eq!(runs(&engine, "a").await.len(), 1);
+    engine.shutdown().await;
+}
