@@ -5,7 +5,8 @@
 //! over 3 over 0.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -222,10 +223,10 @@ fn permit(
         if strictest == Guard::Typed { format!("{verb} {}", intent.targets.len()) } else { "y".to_owned() };
     let mut question = String::new();
     for (target, call) in intent.targets.iter().zip(calls) {
-        question.push_str(&format!("  {verb} {target}   ({call})\n"));
+        let _ = writeln!(question, "  {verb} {target}   ({call})");
     }
-    question.push_str(&format!("Type {expected} to go on; anything else leaves everything as it is: "));
-    let _ = std::io::stderr().write_all(question.as_bytes());
+    let _ = write!(question, "Type {expected} to go on; anything else leaves everything as it is: ");
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), question.as_bytes());
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     if read.is_ok() && answer.trim() == expected { Ok(()) } else { Err(Failure::refused("nothing was sent")) }

@@ -7,6 +7,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::model::{Priority, parse_duration};
 
+const CONFIG_HELP: &str =
+    "The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]";
+const LISTEN_HELP: &str = "Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]";
+const DATA_HELP: &str = "The data directory [default: $XDG_DATA_HOME/vigie]";
+
 /// The look-out for scheduled and queued work.
 ///
 /// Without a command: the console. Without a configuration it watches the
@@ -25,8 +30,8 @@ pub struct Args {
 /// Options of every command.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Global {
-    /// The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP)]
     pub config: Option<PathBuf>,
     /// Send nothing, whatever is pressed or asked
     #[arg(long, global = true)]
@@ -178,14 +183,14 @@ pub struct ReloadOptions {
 /// Options of `serve`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct ServeOptions {
-    /// Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]
-    #[arg(long, value_name = "ADDR")]
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", help = LISTEN_HELP)]
     pub listen: Option<String>,
     /// The tasks [default: tasks.toml beside the configuration]
     #[arg(long, value_name = "FILE")]
     pub tasks: Option<PathBuf>,
-    /// The data directory [default: $XDG_DATA_HOME/vigie]
-    #[arg(long, value_name = "DIR")]
+    /// The data directory
+    #[arg(long, value_name = "DIR", help = DATA_HELP)]
     pub data: Option<PathBuf>,
     /// Check the tasks and end
     #[arg(long)]

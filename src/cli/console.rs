@@ -1,10 +1,17 @@
 //! `vigie` without a command: the console; or, where standard output is no
 //! terminal, the status table, and a word that it is.
 
+use std::convert::Infallible;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use tokio::sync::mpsc;
+
+use crate::config::{ConfigWatch, Overrides, Paths, Settings};
+use crate::console::shell::{self, Start};
 use crate::console::theme::{Theme, prefers_light};
+use crate::model::Clean;
+use crate::runtime::LocalPolicy;
 
 use super::args::{Global, ReadOptions};
 use super::{Exit, Failure, read, session};
@@ -28,10 +35,45 @@ pub fn theme(name: &str, folder: &Path) -> Result<Theme, String> {
 ///
 /// # Errors
 /// Usage, configuration, or a theme that can't be had.
-pub async fn run(global: Global) -> Result<Exit, Failure> {
+pub async fn run(global: &Global) -> Result<Exit, Failure> {
     if !std::io::stdout().is_terminal() {
         super::complain("standard output is not a terminal, so this is vigie status");
-        return read::status(&global, &ReadOptions::default()).await;
+        return read::status(global, &ReadOptions::default()).await;
     }
-    Err(Failure::usage("not here yet"))
+    let (paths, settings) = session::configuration(global)?;
+    let overrides = session::overrides(global)?;
+    let (sender, changes) = mpsc::channel(1);
+    let start = Start {
+        settings,
+        themes: paths.themes.clone(),
+        places: session::places(&paths),
+        local: LocalPolicy::Child,
+        changes,
+    };
+    let outcome = tokio::select! {
+        outcome = shell::run(start) => outcome,
+        never = watch(&paths, &overrides, sender) => match never {},
+    };
+    outcome.map(|outcome| Exit(outcome.exit_code())).map_err(|error| Failure::usage(format!("{error:#}")))
+}
+
+/// Reads the configuration again whenever its file changes.
+async fn watch(
+    paths: &Paths,
+    overrides: &Overrides,
+    changes: mpsc::Sender<Result<Box<Settings>, Clean>>,
+) -> Infallible {
+    match ConfigWatch::new(vec![paths.config.clone()]) {
+        Ok(mut watch) => loop {
+            watch.changed().await;
+            let read = Settings::load(paths, overrides).map(Box::new);
+            // A console that has ended is not told.
+            let _ = changes.send(read.map_err(|error| Clean::from(error.to_string()))).await;
+        },
+        Err(error) => {
+            let told = format!("the configuration is not watched: {error}");
+            let _ = changes.send(Err(Clean::from(told))).await;
+            std::future::pending().await
+        }
+    }
 }

@@ -67,6 +67,8 @@ impl Failure {
 /// Reads the arguments and runs what they ask for.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Installed first, so that the console's own panic hook can give the terminal back before the report.
+    let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
     let raw: Vec<OsString> = std::env::args_os().collect();
     let args = match Args::try_parse_from(&raw) {
         Ok(args) => args,
@@ -109,7 +111,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
 async fn dispatch(args: Args) -> Result<Exit, Failure> {
     let Args { global, command } = args;
     match command {
-        None => console::run(global).await,
+        None => console::run(&global).await,
         Some(Command::Status(options)) => read::status(&global, &options).await,
         Some(Command::Tasks(options)) => read::list(&global, read::What::Tasks, &options).await,
         Some(Command::Runs(options)) => read::list(&global, read::What::Runs, &options).await,

@@ -3,7 +3,7 @@
 //! 3 unknown (an endpoint could not be read). The others end with 0, or with 3
 //! where an endpoint could not be read, and say so on standard error.
 
-use std::io::IsTerminal as _;
+use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -245,7 +245,7 @@ fn status_text(fleet: &Fleet, filter: &Filter, worst: Worst, now: DateTime<Utc>)
     );
     for row in fleet.endpoints().filter(|row| !matches!(row.health, Health::Up)) {
         let reason = row.degraded.clone().unwrap_or_else(|| why(row));
-        text.push_str(&format!("  {} {}: {reason}\n", row.spec.name, row.health));
+        let _ = writeln!(text, "  {} {}: {reason}", row.spec.name, row.health);
     }
     let open = alert_rows(fleet, filter, now);
     if !open.is_empty() {

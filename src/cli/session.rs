@@ -1,7 +1,6 @@
 //! What every command shares: reading the configuration, and a fleet that
 //! follows the endpoints for as long as the command runs.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -65,11 +64,10 @@ pub fn configuration(global: &Global) -> Result<(Paths, Settings), Failure> {
     Ok((paths, settings))
 }
 
-/// What the fleet loop is to do for these paths and settings.
+/// Where the fleet loop keeps and finds its files.
 #[must_use]
-pub fn setup(paths: &Paths, endpoints: Vec<EndpointSpec>, read_only: bool, local: LocalPolicy) -> Setup {
-    let places = Places { data: paths.data.clone(), state: paths.state.clone(), tasks: paths.tasks.clone() };
-    Setup { endpoints, read_only, places, local }
+pub fn places(paths: &Paths) -> Places {
+    Places { data: paths.data.clone(), state: paths.state.clone(), tasks: paths.tasks.clone() }
 }
 
 /// The endpoints that are asked for by name; all, if none is.
@@ -131,8 +129,13 @@ impl Session {
         let started = now();
         let mut fleet = Fleet::default();
         fleet.configure(&specs, started);
-        let runtime = Runtime::start(setup(paths, specs.clone(), read_only, LocalPolicy::AnswerOnly))
-            .map_err(|error| Failure::usage(error.to_string()))?;
+        let runtime = Runtime::start(Setup {
+            endpoints: specs.clone(),
+            read_only,
+            places: places(paths),
+            local: LocalPolicy::AnswerOnly,
+        })
+        .map_err(|error| Failure::usage(error.to_string()))?;
         Ok(Self { runtime, fleet, specs, notes: Vec::new(), unrecorded: None, started })
     }
 
@@ -210,13 +213,4 @@ impl Session {
 
 const fn is_local(spec: &EndpointSpec) -> bool {
     matches!(spec.kind, Kind::Vigie) && spec.url.is_none()
-}
-
-/// A path for people: the home directory as `~`.
-#[must_use]
-pub fn shown(path: &std::path::Path, home: Option<&PathBuf>) -> String {
-    match home.and_then(|home| path.strip_prefix(home).ok()) {
-        Some(below) => format!("~/{}", below.display()),
-        None => path.display().to_string(),
-    }
 }
