@@ -1,8 +1,8 @@
 //! From a fresh home to triage: what a stranger meets.
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::term::{Home, Term};
+use crate::term::{Home, Term, binary, free_port};
 
 const BUILT_IN: [&str; 4] = ["audit-log-cleanup", "disk-space", "overdue-check", "self-backup"];
 
@@ -71,19 +71,51 @@ fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
 }
 
 #[test]
-fn a_killed_coordinator_is_stale_at_once_and_recovers() {
+fn a_killed_coordinator_is_replaced() {
     let home = Home::new();
-    let mut term = Term::vigie(&home, &["--screen", "tasks"], 100, 24);
+    let mut term = Term::vigie(&home, &[], 100, 24);
     term.wait_line(&["healthy", "disk-space"]);
     let killed = home.coordinator().unwrap();
     kill_process(killed, Signal::KILL).unwrap();
-    term.wait_line(&["healthy~", "disk-space"]);
-    term.wait("fresh rows again", |screen| {
-        let text = screen.contents();
-        text.contains("disk-space") && !text.contains("healthy~")
-    });
+    term.wait_for("started another");
+    term.wait_line(&["healthy ", "disk-space", "fresh"]);
     assert_ne!(home.coordinator(), Some(killed));
     term.quit_last();
+}
+
+/// `vigie serve` on `port` of this machine.
+fn serve(home: &Home, port: u16) -> std::process::Child {
+    let mut command = std::process::Command::new(binary());
+    command.args(["serve", "--listen", &port.to_string()]).env_clear().envs(home.environment());
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_killed_endpoint_is_stale_at_once_and_its_recovery_is_seen() {
+    let home = Home::new();
+    let port = free_port();
+    let mut coordinator = serve(&home, port);
+    let token = r#"token = { command = ["sh", "-c", "sed 's/.*token\\": *\\"//; s/\\".*//' ~/.local/share/vigie/coordinator.json"] }"#;
+    home.write(
+        &home.config(),
+        &format!(
+            "[[endpoint]]\nname = \"ops\"\nkind = \"vigie\"\nurl = \"http://127.0.0.1:{port}\"\n[endpoint.auth]\n{token}\n"
+        ),
+    );
+    let mut term = Term::vigie(&home, &[], 100, 24);
+    term.wait_line(&["healthy ", "ops", "disk-space", "fresh"]);
+    coordinator.kill().unwrap();
+    coordinator.wait().unwrap();
+    term.wait_line(&["healthy~", "ops", "disk-space"]);
+    term.wait_for("0/1 endpoint up");
+    let mut coordinator = serve(&home, port);
+    // The token is another now: it is read again from its source.
+    term.wait_line(&["healthy ", "ops", "disk-space", "fresh"]);
+    term.keys("q");
+    assert_eq!(term.end(), 0, "nothing stops with this console, so it does not ask");
+    kill_process(Pid::from_child(&coordinator), Signal::TERM).unwrap();
+    assert_eq!(coordinator.wait().unwrap().code(), Some(0));
+    home.wait_until_quiet();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::term::{Home, binary};
+use crate::term::{Home, binary, free_port};
 
 fn vigie(home: &Home, args: &[&str]) -> Output {
     Command::new(binary())
@@ -39,11 +39,6 @@ fn json(output: &Output) -> Value {
 /// The names of an object's members, in order.
 fn members(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
-}
-
-/// A port on which nothing listens.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -18,6 +18,11 @@ pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_vigie")
 }
 
+/// A port on which nothing listens.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// An empty home, and the environment that makes it one.
 pub struct Home {
     folder: TempDir,

@@ -13,7 +13,7 @@ use super::message;
 use super::navigate::Motion;
 
 /// So many runs are fetched for the history.
-const RUNS_FETCHED: usize = 200;
+pub(super) const RUNS_FETCHED: usize = 200;
 /// Lines above the runs in the history.
 const HISTORY_HEAD: usize = 2;
 /// No summary has more lines.

@@ -17,6 +17,13 @@ pub(super) fn key(state: &mut State, fleet: &Fleet, key: Key) -> Vec<Effect> {
         return interrupt(state);
     }
     state.memory.interrupted = false;
+    if key.alt && state.keymap.actions(key).is_empty() {
+        // Esc and a key that follow each other at once look like the key with
+        // alt to a terminal program: a quick operator means the two.
+        let mut effects = self::key(state, fleet, Key::plain(Code::Esc));
+        effects.extend(self::key(state, fleet, Key { alt: false, ..key }));
+        return effects;
+    }
     if let Some(overlay) = state.overlay.take() {
         return overlay::key(state, fleet, overlay, key);
     }

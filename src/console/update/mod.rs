@@ -181,15 +181,15 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
         Action::Log => return open_log(state, fleet),
         Action::Follow => return detail::follow(state, fleet),
         Action::Copy => return act::copied(state).map(Effect::Copy).into_iter().collect(),
-        Action::Board => navigate::show(state, fleet, Screen::Board),
-        Action::Tasks => navigate::show(state, fleet, Screen::Tasks),
-        Action::Runs => navigate::show(state, fleet, Screen::Runs),
-        Action::Endpoints => navigate::show(state, fleet, Screen::Endpoints),
-        Action::Journal => navigate::show(state, fleet, Screen::Journal),
-        Action::NextScreen => navigate::show(state, fleet, navigate::neighbour(state.screen, 1)),
+        Action::Board => return navigate::show(state, fleet, Screen::Board),
+        Action::Tasks => return navigate::show(state, fleet, Screen::Tasks),
+        Action::Runs => return navigate::show(state, fleet, Screen::Runs),
+        Action::Endpoints => return navigate::show(state, fleet, Screen::Endpoints),
+        Action::Journal => return navigate::show(state, fleet, Screen::Journal),
+        Action::NextScreen => return navigate::show(state, fleet, navigate::neighbour(state.screen, 1)),
         Action::PreviousScreen => {
             let steps = Screen::ALL.len() - 1;
-            navigate::show(state, fleet, navigate::neighbour(state.screen, steps));
+            return navigate::show(state, fleet, navigate::neighbour(state.screen, steps));
         }
         Action::Refresh => return overlay::refresh(state),
         Action::Zone => {

@@ -1,7 +1,7 @@
 //! Moving: the cursor, the screens, marks, filter, order.
 
 use crate::fleet::Fleet;
-use crate::model::Severity;
+use crate::model::{Health, Severity};
 
 use super::super::effect::Effect;
 use super::super::state::{Overlay, RowKey, Screen, State};
@@ -65,13 +65,25 @@ pub(super) fn go_list(state: &mut State, motion: Motion) {
     }
 }
 
-/// Shows a screen; what was open over the last one is closed.
-pub(super) fn show(state: &mut State, fleet: &Fleet, screen: Screen) {
+/// Shows a screen; what was open over the last one is closed. Opening the runs
+/// asks every endpoint that answers for its newest.
+pub(super) fn show(state: &mut State, fleet: &Fleet, screen: Screen) -> Vec<Effect> {
     state.detail = None;
     state.filter.editing = false;
     state.screen = screen;
     state.dirty = true;
     lists::refresh(state, fleet);
+    if screen != Screen::Runs {
+        return Vec::new();
+    }
+    let answering = fleet.endpoints().filter(|row| matches!(row.health, Health::Up | Health::Degraded));
+    answering
+        .map(|row| Effect::FetchRuns {
+            endpoint: row.spec.name.clone(),
+            task: None,
+            limit: detail::RUNS_FETCHED,
+        })
+        .collect()
 }
 
 /// The screen `steps` further in their order, round and round.

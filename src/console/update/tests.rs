@@ -675,6 +675,24 @@ fn esc_goes_from_the_innermost_out() {
 }
 
 #[test]
+fn esc_and_a_key_in_one_breath_are_two_keys() {
+    let mut desk = Desk::one(&[("one", HEALTHY), ("other", HEALTHY)]);
+    desk.keys("/ o t enter");
+    assert_eq!(desk.state.filter.input.text, "ot");
+    desk.keys("alt-/ n e");
+    assert_eq!(desk.state.filter.input.text, "ne", "the filter was cleared and opened, nothing was acted on");
+    assert!(desk.effects.is_empty());
+}
+
+#[test]
+fn opening_the_runs_asks_who_answers() {
+    let mut desk = Desk::one(&[("one", HEALTHY)]);
+    let effects = desk.keys("4");
+    assert_eq!(effects, [Effect::FetchRuns { endpoint: "a".into(), task: None, limit: 200 }]);
+    assert_eq!(desk.keys("2"), []);
+}
+
+#[test]
 fn columns_are_put_away_and_back_but_never_the_name() {
     let mut desk = Desk::one(&[("one", HEALTHY)]);
     desk.keys("w space j j space");
