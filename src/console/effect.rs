@@ -1,6 +1,6 @@
 //! Everything that the console can ask its shell for.
 
-use crate::model::{Arguments, EndpointName, RunId, Target, TaskId, Verb};
+use crate::model::{Arguments, EndpointName, Receipt, RunId, Target, TaskId, Verb};
 
 /// An intent that has no id yet: what, to what, with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum Effect {
     },
     /// Read the journal of earlier consoles.
     LoadJournal,
+    /// Write into the journal what a poll has shown.
+    Record(Vec<Receipt>),
     /// Put text on the clipboard (OSC 52), and into a file.
     Copy(String),
     /// Ring the bell.

@@ -78,7 +78,7 @@ fn a_killed_coordinator_is_replaced() {
     let killed = home.coordinator().unwrap();
     kill_process(killed, Signal::KILL).unwrap();
     term.wait_for("started another");
-    term.wait_line(&["healthy ", "disk-space", "fresh"]);
+    term.wait_line(&["healthy ", "disk-space"]);
     assert_ne!(home.coordinator(), Some(killed));
     term.quit_last();
 }
@@ -95,22 +95,25 @@ fn a_killed_endpoint_is_stale_at_once_and_its_recovery_is_seen() {
     let home = Home::new();
     let port = free_port();
     let mut coordinator = serve(&home, port);
-    let token = r#"token = { command = ["sh", "-c", "sed 's/.*token\\": *\\"//; s/\\".*//' ~/.local/share/vigie/coordinator.json"] }"#;
+    let script = home.path().join("token.sh");
+    home.write(&script, "sed 's/.*\"token\":\"//; s/\".*//' ~/.local/share/vigie/coordinator.json\n");
     home.write(
         &home.config(),
         &format!(
-            "[[endpoint]]\nname = \"ops\"\nkind = \"vigie\"\nurl = \"http://127.0.0.1:{port}\"\n[endpoint.auth]\n{token}\n"
+            "[[endpoint]]\nname = \"ops\"\nkind = \"vigie\"\nurl = \"http://127.0.0.1:{port}\"\n\
+             [endpoint.auth]\ntoken = {{ command = [\"sh\", \"{}\"] }}\n",
+            script.display()
         ),
     );
     let mut term = Term::vigie(&home, &[], 100, 24);
-    term.wait_line(&["healthy ", "ops", "disk-space", "fresh"]);
+    term.wait_line(&["healthy ", "ops", "disk-space"]);
     coordinator.kill().unwrap();
     coordinator.wait().unwrap();
     term.wait_line(&["healthy~", "ops", "disk-space"]);
     term.wait_for("0/1 endpoint up");
     let mut coordinator = serve(&home, port);
     // The token is another now: it is read again from its source.
-    term.wait_line(&["healthy ", "ops", "disk-space", "fresh"]);
+    term.wait_line(&["healthy ", "ops", "disk-space"]);
     term.keys("q");
     assert_eq!(term.end(), 0, "nothing stops with this console, so it does not ask");
     kill_process(Pid::from_child(&coordinator), Signal::TERM).unwrap();

@@ -80,7 +80,11 @@ fn pictures() {
     term.wait_for("p95");
     keep("detail", &term.svg());
 
-    term.keys("\x1b\x1b/nightly\r");
+    term.keys("\x1b");
+    term.wait_gone("p95");
+    term.keys("\x1b");
+    term.wait_for("disk-space");
+    term.keys("/nightly\r");
     term.wait_line(&["running", "nightly-dump"]);
     term.keys("x");
     term.wait_for("POST");
@@ -88,7 +92,7 @@ fn pictures() {
     term.keys("n");
 
     term.keys("?");
-    term.wait_for("reprioritise");
+    term.wait_for("start a run now");
     keep("help", &term.svg());
     term.keys("\x1b");
     term.quit_last();

@@ -53,7 +53,7 @@ fn every_size_is_drawn_and_a_resize_follows() {
         term.resize(width, height);
         term.wait("the header at the new size", |screen| {
             let (rows, cols) = screen.size();
-            (cols.get(), rows.get()) == (width, height) && screen.contents().contains("vigie")
+            (cols.get(), rows.get()) == (width, height) && screen.contents().contains("tasks")
         });
     }
     term.wait_line(&["healthy", "disk-space"]);

@@ -2,7 +2,7 @@
 
 use crate::backend::RunsQuery;
 use crate::console::msg::{Event, LogPiece};
-use crate::model::{Clean, EndpointName, EndpointSpec, Intent, RunId, TaskId};
+use crate::model::{Clean, EndpointName, EndpointSpec, Intent, Receipt, RunId, TaskId};
 use crate::runtime::{Handle, Update};
 
 /// Does what is asked, and answers with updates, later. Every call returns at once.
@@ -19,6 +19,8 @@ pub(super) trait Agent {
     fn configure(&self, endpoints: Vec<EndpointSpec>, read_only: bool);
     /// The request per target of an intent.
     fn preview(&self, intent: &Intent) -> Vec<Clean>;
+    /// Writes into the journal what a poll has shown.
+    fn record(&self, receipts: Vec<Receipt>);
     /// What quitting would stop.
     fn stops_on_quit(&self) -> Option<EndpointName>;
 }
@@ -41,6 +43,9 @@ impl Agent for Handle {
     }
     fn preview(&self, intent: &Intent) -> Vec<Clean> {
         Self::preview(self, intent)
+    }
+    fn record(&self, receipts: Vec<Receipt>) {
+        Self::record(self, receipts);
     }
     fn stops_on_quit(&self) -> Option<EndpointName> {
         Self::stops_on_quit(self)

@@ -159,6 +159,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
                 self.agent.as_ref()?.fetch_log(endpoint, run, offset);
             }
             Effect::LoadJournal => self.load_journal(),
+            Effect::Record(receipts) => self.agent.as_ref()?.record(receipts),
             Effect::Copy(text) => return Some(Event::Copied(self.copy(&text))),
             Effect::Bell => self.write(b"\x07"),
             Effect::Suspend => return self.suspend(),

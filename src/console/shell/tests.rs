@@ -17,8 +17,8 @@ use super::*;
 use crate::action::{Action, Key};
 use crate::console::theme::{Level, Theme};
 use crate::model::{
-    Capabilities, EndpointName, EndpointSpec, Intent, Kind, Part, Policy, Retry, RunId, Snapshot, Task,
-    TaskId, TaskState, Verb,
+    Capabilities, EndpointName, EndpointSpec, Intent, Kind, Part, Policy, Receipt, Retry, RunId, Snapshot,
+    Task, TaskId, TaskState, Verb,
 };
 use crate::runtime::Update;
 
@@ -102,6 +102,9 @@ impl Agent for Memory {
     }
     fn preview(&self, intent: &Intent) -> Vec<Clean> {
         intent.targets.iter().map(|target| Clean::from(format!("POST /{target}"))).collect()
+    }
+    fn record(&self, receipts: Vec<Receipt>) {
+        self.note(format!("record {}", receipts.len()));
     }
     fn stops_on_quit(&self) -> Option<EndpointName> {
         self.stops.borrow().clone()

@@ -75,7 +75,9 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
             settle(state, fleet, &delta, Some(endpoint))
         }
         Event::Receipt(receipt) => {
-            let delta = fleet.note_receipt(receipt.clone(), msg.at);
+            let mut delta = fleet.note_receipt(receipt.clone(), msg.at);
+            // The runtime has recorded what it told.
+            delta.receipts.retain(|other| *other != receipt);
             let effects = settle(state, fleet, &delta, None);
             message::receipt(state, &receipt);
             state.dirty = true;
@@ -239,6 +241,9 @@ fn settle(state: &mut State, fleet: &Fleet, delta: &Delta, heard: Option<Endpoin
         effects.extend(detail::settle(state, fleet, delta));
         for receipt in &delta.receipts {
             message::receipt(state, receipt);
+        }
+        if !delta.receipts.is_empty() {
+            effects.push(Effect::Record(delta.receipts.clone()));
         }
     }
     effects.extend(ring(state, fleet, delta, heard));
