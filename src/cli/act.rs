@@ -12,9 +12,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::config::Settings;
+use crate::fleet::TaskRow;
 use crate::model::{
-    Arguments, Clean, EndpointName, Guard, Intent, IntentId, Priority, Receipt, Run, RunId, RunState, Stage,
-    Target, TaskId, TaskKey, Verb,
+    Arguments, Clean, EndpointName, Guard, Health, Intent, IntentId, Priority, Receipt, Run, RunId, RunState,
+    Stage, Target, TaskId, TaskKey, Verb,
 };
 
 use super::args::{ActOptions, Global, How, ReloadOptions};
@@ -64,25 +65,18 @@ pub async fn reload(global: &Global, options: &ReloadOptions) -> Result<Exit, Fa
     let mut session = Session::open(&paths, specs, settings.read_only)?;
     session.settle(READ_LIMIT).await;
     let endpoint = EndpointName::new(&options.endpoint);
-    let refusal = session.fleet.endpoint(&endpoint).and_then(|row| {
-        let down = row.failure.as_ref().map(|failure| failure.reason.clone());
-        down.or_else(|| row.capabilities.refusal(Verb::ReloadConfig).cloned())
+    let refusal = readable(&session, &endpoint).err().or_else(|| {
+        session
+            .fleet
+            .endpoint(&endpoint)
+            .and_then(|row| row.capabilities.refusal(Verb::ReloadConfig).cloned())
     });
-    let result = match refusal {
-        Some(reason) => Err(Failure::refused(format!("reload-config {endpoint}: {reason}"))),
-        None => {
-            let targets = vec![Target::endpoint(endpoint)];
-            decide(
-                &mut session,
-                &settings,
-                Verb::ReloadConfig,
-                targets,
-                Arguments::default(),
-                options.how,
-                false,
-            )
+    let result = if let Some(reason) = refusal {
+        Err(Failure::refused(format!("reload-config {endpoint}: {reason}")))
+    } else {
+        let targets = vec![Target::endpoint(endpoint)];
+        decide(&mut session, &settings, Verb::ReloadConfig, targets, Arguments::default(), options.how, false)
             .await
-        }
     };
     session.close().await;
     result
@@ -113,7 +107,7 @@ fn targets(
             Ok(target) if targets.contains(&target) => {}
             Ok(target) => targets.push(target),
             Err(reason) => {
-                refusals.push(format!("{verb} {}/{}: {reason}", Clean::line(endpoint), Clean::line(task)))
+                refusals.push(format!("{verb} {}/{}: {reason}", Clean::line(endpoint), Clean::line(task)));
             }
         }
     }
@@ -127,29 +121,9 @@ fn target(
     task: &str,
     run: Option<&str>,
 ) -> Result<Target, Clean> {
-    if let Some(failure) = session.fleet.endpoint(endpoint).and_then(|row| row.failure.as_ref()) {
-        return Err(failure.reason.clone());
-    }
+    readable(session, endpoint)?;
     let by_id = session.fleet.task(&TaskKey::new(endpoint, &TaskId::new(task)));
-    let row = match by_id {
-        Some(row) => row,
-        None => {
-            let mut named = session
-                .fleet
-                .tasks()
-                .filter(|row| row.key.endpoint == *endpoint && row.task.name.as_str() == task);
-            match (named.next(), named.next()) {
-                (Some(row), None) => row,
-                (Some(_), Some(_)) => return Err("several tasks have this name: give the id".into()),
-                (None, _) => {
-                    let known = session.fleet.tasks().filter(|row| row.key.endpoint == *endpoint);
-                    let ids: Vec<String> = known.map(|row| row.key.task.to_string()).collect();
-                    let near = crate::document::did_you_mean(task, ids.iter().map(String::as_str));
-                    return Err(Clean::from(format!("no such task{near}")));
-                }
-            }
-        }
-    };
+    let row = by_id.map_or_else(|| named(session, endpoint, task), Ok)?;
     // What a run may be asked is known only to its endpoint.
     if run.is_none()
         && let Some(reason) = row.task.capabilities.refusal(verb)
@@ -159,6 +133,31 @@ fn target(
     let mut target = Target::task(&row.key, row.state);
     target.run = run.map(RunId::new);
     Ok(target)
+}
+
+/// Why nothing can be said of an endpoint's tasks.
+fn readable(session: &Session, endpoint: &EndpointName) -> Result<(), Clean> {
+    let row = session.fleet.endpoint(endpoint).ok_or_else(|| Clean::from("no such endpoint"))?;
+    match (&row.failure, row.health) {
+        (Some(failure), _) => Err(failure.reason.clone()),
+        (None, Health::Connecting) => Err("the endpoint has not answered in time".into()),
+        (None, _) => Ok(()),
+    }
+}
+
+/// The one task of this name.
+fn named<'a>(session: &'a Session, endpoint: &EndpointName, name: &str) -> Result<&'a TaskRow, Clean> {
+    let here = || session.fleet.tasks().filter(|row| row.key.endpoint == *endpoint);
+    let mut named = here().filter(|row| row.task.name.as_str() == name);
+    match (named.next(), named.next()) {
+        (Some(row), None) => Ok(row),
+        (Some(_), Some(_)) => Err("several tasks have this name: give the id".into()),
+        (None, _) => {
+            let ids: Vec<String> = here().map(|row| row.key.task.to_string()).collect();
+            let near = crate::document::did_you_mean(name, ids.iter().map(String::as_str));
+            Err(Clean::from(format!("no such task{near}")))
+        }
+    }
 }
 
 /// Guard, question, sending, and what became of it.

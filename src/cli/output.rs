@@ -29,7 +29,7 @@ pub fn csv<T: Serialize>(rows: &[T], sample: &T) -> Result<String, Failure> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut names = Vec::new();
     flatten("", &serde_json::to_value(sample).map_err(|e| broken(&e))?, &mut |name, _| {
-        names.push(name.to_owned())
+        names.push(name.to_owned());
     });
     writer.write_record(&names).map_err(|e| broken(&e))?;
     for row in rows {

@@ -69,7 +69,6 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     Ok(Exit::OK)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn refused(error: impl std::fmt::Display) -> Failure {
     Failure::refused(error.to_string())
 }

@@ -1,6 +1,11 @@
 //! The real binary in a real pseudo-terminal: what a user does, and what the
 //! terminal is left as.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the house: it has a clock and threads of its own"
+)]
+
 // Marked as tests one by one, so that the lints know their helpers as tests too.
 #[cfg(test)]
 mod board;

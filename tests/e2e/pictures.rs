@@ -38,12 +38,25 @@ team = "data"
 "#;
 
 fn keep(name: &str, svg: &str) {
-    assert!(svg.starts_with("<svg") && svg.contains("vigie"), "{name} is no picture");
+    assert!(svg.starts_with("<svg") && svg.matches("<tspan").count() > 20, "{name} is no picture: {svg}");
     if std::env::var_os("VIGIE_PICTURES").is_some() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
     }
+}
+
+/// Filters for `word`, and waits for the cursor on `task`.
+fn find(term: &mut Term, word: &str, task: &str) {
+    term.keys(&format!("/{word}\r"));
+    term.wait_line(&["▌", task]);
+    term.wait_line(&["filter: ", word, "1 of 8"]);
+}
+
+/// Takes the filter away.
+fn everything(term: &mut Term) {
+    term.keys("\x1b");
+    term.wait_for("report-monthly");
 }
 
 #[test]
@@ -52,19 +65,19 @@ fn pictures() {
     home.write(&home.tasks(), TASKS);
     let mut term = Term::vigie(&home, &["--screen", "tasks"], 110, 24);
     term.wait_line(&["local", "report-monthly"]);
-    term.keys("/certificate\r");
-    term.wait_gone("disk-space");
+    find(&mut term, "certificate", "certificate-check");
     term.keys("t");
     term.wait_line(&["failing", "certificate-check"]);
-    term.keys("\x1b/nightly\r");
-    term.wait_gone("certificate");
+    everything(&mut term);
+    find(&mut term, "nightly", "nightly-dump");
     term.keys("t");
     term.wait_line(&["running", "nightly-dump"]);
-    term.keys("\x1b/report\r");
-    term.wait_gone("nightly");
+    everything(&mut term);
+    find(&mut term, "monthly", "report-monthly");
     term.keys("P");
     term.wait_line(&["paused", "report-monthly"]);
-    term.keys("\x1bg");
+    everything(&mut term);
+    term.keys("g");
     term.wait_line(&["healthy", "disk-space"]);
     keep("tasks", &term.svg());
 
@@ -72,28 +85,28 @@ fn pictures() {
     term.wait_for("ALERTS");
     keep("board", &term.svg());
 
-    term.keys("2/sync\r");
-    term.wait_gone("nightly");
+    term.keys("2");
+    find(&mut term, "sync", "sync-repository");
     term.keys("\r");
     term.wait_for("history");
     term.keys("l");
     term.wait_for("p95");
     keep("detail", &term.svg());
-
     term.keys("\x1b");
     term.wait_gone("p95");
-    term.keys("\x1b");
-    term.wait_for("disk-space");
-    term.keys("/nightly\r");
-    term.wait_line(&["running", "nightly-dump"]);
+    everything(&mut term);
+
+    find(&mut term, "nightly", "nightly-dump");
     term.keys("x");
     term.wait_for("POST");
     keep("confirm", &term.svg());
     term.keys("n");
+    term.wait_gone("POST");
 
     term.keys("?");
     term.wait_for("start a run now");
     keep("help", &term.svg());
     term.keys("\x1b");
+    term.wait_gone("start a run now");
     term.quit_last();
 }

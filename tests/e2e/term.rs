@@ -49,10 +49,11 @@ impl Home {
         self.path().join(".local/share/vigie")
     }
 
-    /// Writes a file, with the folders above it.
+    /// Writes a file of this home, with the folders above it.
     pub fn write(&self, path: &Path, text: &str) {
+        let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
     }
 
     /// Only what a fresh login has.

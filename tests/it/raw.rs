@@ -1,6 +1,7 @@
 //! A scripted HTTP server over bare sockets: says exactly the bytes that a
 //! test wants, can stall, drip, flood and break off, and notes what it was asked.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ impl Play {
     pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
         let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         Self::Say(format!("{text}\r\n{body}").into_bytes())
     }
@@ -175,7 +176,7 @@ async fn drip(stream: &mut TcpStream, head: &[u8]) -> bool {
 
 async fn flood(stream: &mut TcpStream, head: &[u8], count: usize) -> bool {
     let _ = stream.write_all(head).await;
-    let block = [b' '; 1 << 16];
+    let block = vec![b' '; 1 << 16];
     for _ in 0..count.div_ceil(block.len()) {
         if stream.write_all(&block).await.is_err() {
             return true;
