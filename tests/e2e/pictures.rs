@@ -50,7 +50,7 @@ fn keep(name: &str, svg: &str) {
 fn find(term: &mut Term, word: &str, task: &str) {
     term.keys(&format!("/{word}\r"));
     term.wait_line(&["▌", task]);
-    term.wait_line(&["filter: ", word, "1 of 8"]);
+    term.wait("it alone", |screen| screen.contents().matches(" local ").count() == 1);
 }
 
 /// Takes the filter away.
