@@ -23,6 +23,7 @@ mod exec;
 mod http;
 mod lease;
 mod lock;
+mod private;
 mod serve;
 mod shell;
 mod tasks_file;

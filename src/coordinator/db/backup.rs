@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::coordinator::private;
+
 use super::{DbError, Reader};
 
 /// Backups that are kept.
@@ -34,10 +36,11 @@ pub fn back_up(reader: &Reader, folder: &Path, stamp: &str) -> Result<Backup, Db
     let file = |what: &str, path: &Path, error: std::io::Error| {
         DbError::File(format!("can't {what} {}: {error}", path.display()))
     };
-    std::fs::create_dir_all(folder).map_err(|error| file("create", folder, error))?;
+    private::folder(folder).map_err(|error| file("create", folder, error))?;
     let path = folder.join(format!("{PREFIX}{stamp}.db"));
     let partial = folder.join(format!("{PREFIX}{stamp}.db.partial"));
     let _ = std::fs::remove_file(&partial);
+    private::file(&partial).map_err(|error| file("create", &partial, error))?;
     let made = copy(reader, &partial)
         .and_then(|()| std::fs::rename(&partial, &path).map_err(|error| file("rename", &partial, error)));
     if let Err(error) = made {

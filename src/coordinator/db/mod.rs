@@ -20,6 +20,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::private;
+
 pub use backup::back_up;
 pub use read::Reader;
 pub use writer::Writer;
@@ -52,8 +54,21 @@ pub enum DbError {
     File(String),
 }
 
+/// The database's file is there and nobody else's. `SQLite` gives the log and
+/// the index beside it the same mode; those of before get it here.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    private::file(path)?;
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        private::file_if_there(Path::new(&beside))?;
+    }
+    Ok(())
+}
+
 /// A connection that may write, with everything set as it must be.
 fn connect(path: &Path) -> Result<Connection, DbError> {
+    make_private(path).map_err(|error| DbError::File(format!("can't open {}: {error}", path.display())))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -197,6 +197,25 @@ async fn the_schema_is_made_once_and_a_newer_one_is_refused() {
 }
 
 #[tokio::test]
+async fn nobody_else_can_read_what_is_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let path = folder.path().join(FILE);
+    // One that an earlier version made readable.
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (writer, reader, _) = open(&folder);
+    writer.write(Arc::new(vec![audit(now(), "a")])).await.unwrap();
+    for file in [FILE, "coordinator.db-wal", "coordinator.db-shm"] {
+        assert_eq!(mode(&folder.path().join(file)), 0o600, "{file}");
+    }
+    let backups = folder.path().join("backups");
+    let backup = back_up(&reader, &backups, "20260101").unwrap();
+    assert_eq!((mode(&backups), mode(&backup.path)), (0o700, 0o600));
+}
+
+#[tokio::test]
 async fn backups_are_whole_and_seven_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (writer, reader, _) = open(&folder);

@@ -9,7 +9,7 @@ use crate::coordinator::db::{self, DbError, Reader, Writer};
 use crate::coordinator::domain::Domain;
 use crate::coordinator::exec::{Executor, Logs, end_leftovers};
 use crate::coordinator::tasks_file::{self, TaskFile};
-use crate::coordinator::{Options, SharedClock, builtin, shell};
+use crate::coordinator::{Options, SharedClock, builtin, private, shell};
 use crate::model::Clean;
 
 use super::actor::{self, Actor};
@@ -23,8 +23,8 @@ const MAILBOX: usize = 1_024;
 const EVENTS: usize = 256;
 
 pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine, StartError> {
-    for folder in [options.data.clone(), options.data.join(LOGS), options.data.join(BACKUPS)] {
-        std::fs::create_dir_all(&folder).map_err(|error| failed("can't create", &folder, &error))?;
+    for folder in [options.data.join(LOGS), options.data.join(BACKUPS)] {
+        private::folder(&folder).map_err(|error| failed("can't create", &folder, &error))?;
     }
     let path = options.data.join(db::FILE);
     let open = path.clone();

@@ -8,11 +8,12 @@
 //! the whole output, so a log can be read, also while it is written, without
 //! knowing anything else. Places count every byte that was ever captured.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::coordinator::engine::LogPiece;
+use crate::coordinator::private;
 use crate::model::{RunId, TaskId};
 
 /// Bytes kept from the beginning.
@@ -78,12 +79,12 @@ impl Logs {
     /// What the file system says.
     pub fn append(&self, task: &TaskId, run: &RunId) -> io::Result<LogWriter> {
         let path = self.head(task, run);
-        std::fs::create_dir_all(self.of(task))?;
-        let head = OpenOptions::new().create(true).append(true).open(&path)?;
+        private::folder(&self.of(task))?;
+        let head = private::append(&path)?;
         let head_len = head.metadata()?.len();
         let mut writer = LogWriter { path, head, head_len, tail: None, last: Vec::new(), line: Vec::new() };
         if let Some(newest) = segments(&writer.path).pop() {
-            let file = OpenOptions::new().append(true).open(&newest.path)?;
+            let file = private::append(&newest.path)?;
             writer.tail = Some(Tail { file, index: newest.index, start: newest.start, len: newest.len });
         }
         Ok(writer)
@@ -244,7 +245,7 @@ impl LogWriter {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut file = private::append(&path)?;
         file.write_all(&start.to_be_bytes())?;
         self.tail = Some(Tail { file, index, start, len: 0 });
         Ok(())
@@ -275,6 +276,8 @@ impl LogWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn task() -> TaskId {
@@ -318,6 +321,10 @@ mod tests {
         assert_eq!(kept + piece.dropped_bytes, total * 16);
         assert!(text.contains(&format!("\n[{} bytes dropped]\n", piece.dropped_bytes)));
         assert!(kept > HEAD + SEGMENT && kept <= HEAD + 2 * SEGMENT);
+        for entry in std::fs::read_dir(logs.of(&task())).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
         let on_disk: u64 =
             std::fs::read_dir(logs.of(&task())).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
         assert!(on_disk <= HEAD + 2 * (SEGMENT + HEADER), "{on_disk}");
