@@ -262,7 +262,7 @@ fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
                 task.facts.running.push(RunningFact { id: run.id, started, last_beat: None });
             }
             None if task.facts.queued.is_none() => {
-                let since = run.next_at.or(run.queued).unwrap_or_default();
+                let since = run.queued.unwrap_or_default();
                 task.facts.queued = Some(crate::model::QueuedFact { since, slot: run.slot });
             }
             None => {}

@@ -39,7 +39,8 @@ impl Domain {
                     facts.running.push(RunningFact { id: run.id.clone(), started, last_beat: None });
                 }
                 _ if pending.is_none() => {
-                    let since = active.waiting_since.or(run.queued).unwrap_or_default();
+                    let since =
+                        active.waiting_since.or(active.resting_since).or(run.queued).unwrap_or_default();
                     pending = Some(QueuedFact { since, slot: run.slot });
                 }
                 _ => {}

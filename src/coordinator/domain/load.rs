@@ -85,7 +85,14 @@ impl Domain {
         let definition = defined.unwrap_or_else(|| Arc::new(Definition::new(task.as_raw(), Work::Watched)));
         let running = row.run.state == RunState::Running;
         let later = row.run.next_at.is_some_and(|at| at > now);
-        let active = Active { row, definition, stopping: None, waiting_since: None, late_start: None };
+        let active = Active {
+            row,
+            definition,
+            stopping: None,
+            waiting_since: None,
+            resting_since: None,
+            late_start: None,
+        };
         if running && active.definition.built_in().is_none() {
             self.queue.occupy(&super::runs::claim(&active));
         }

@@ -142,6 +142,8 @@ pub struct Active {
     pub stopping: Option<Stop>,
     /// Since when it waits for a place; `None` while it runs, or waits for its next attempt.
     pub waiting_since: Option<DateTime<Utc>>,
+    /// Since when it waits for its next attempt, where that is known.
+    pub resting_since: Option<DateTime<Utc>>,
     /// It started after its start window.
     pub late_start: Option<Clean>,
 }

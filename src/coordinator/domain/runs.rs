@@ -104,7 +104,14 @@ impl Domain {
         run.cause = Some(Clean::line(cause));
         let row = RunRow { seq: self.take_seq(), run };
         self.note_run(&row);
-        self.adopt(Active { row, definition, stopping: None, waiting_since: None, late_start: None });
+        self.adopt(Active {
+            row,
+            definition,
+            stopping: None,
+            waiting_since: None,
+            resting_since: None,
+            late_start: None,
+        });
         self.make_ready(&run_id, now);
         Some(run_id)
     }
@@ -235,6 +242,7 @@ impl Domain {
             enter(run, RunState::Queued);
             run.started = None;
             run.next_at = Some(now + pause);
+            active.resting_since = Some(now);
             let why = end.message.as_deref().unwrap_or("failed");
             run.message =
                 Some(Clean::from(format!("attempt {} of {}: {why}", run.attempt, retries.count + 1)));

@@ -112,10 +112,10 @@ impl Domain {
 
 fn passed_over(slots: usize) -> String {
     match slots {
-        0 | 1 => "not run: no coordinator was there to start it when it was due".to_owned(),
+        0 | 1 => "not run: no coordinator could start it when it was due".to_owned(),
         n if n >= COUNTED => {
-            format!("not run, like {COUNTED} or more slots before it: no coordinator was there to start them")
+            format!("not run, like {COUNTED} or more slots before it: no coordinator could start them")
         }
-        n => format!("not run, like {} before it: no coordinator was there to start them", n - 1),
+        n => format!("not run, like {} before it: no coordinator could start them", n - 1),
     }
 }
