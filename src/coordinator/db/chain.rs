@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
+use crate::coordinator::announce::hex;
 use crate::coordinator::domain::Audit;
 
 use super::DbError;
@@ -98,14 +99,6 @@ pub(super) fn verify(connection: &Connection) -> Result<u64, DbError> {
         count += 1;
     }
     Ok(count)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

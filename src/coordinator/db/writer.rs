@@ -98,8 +98,9 @@ fn commit(connection: &mut Connection, group: Vec<Job>) {
             }
         }
         Err(error) if group.len() == 1 => {
+            let error = Arc::new(error);
             for job in group {
-                let _ = job.done.send(Err(Arc::new(DbError::Row(error.to_string()))));
+                let _ = job.done.send(Err(error.clone()));
             }
         }
         Err(_) => {
