@@ -1,7 +1,7 @@
 //! The header, one line: is anything wrong, and can this screen be trusted?
 //!
-//! Too narrow, it drops the clock, then counts of zero, then words before
-//! glyphs, then its own name; the fraction of endpoints that are up stays.
+//! Too narrow, it drops the clock, then counts of zero, then its own name, then
+//! words before glyphs; the fraction of endpoints that are up stays.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,6 +19,7 @@ enum Room {
     Everything,
     NoClock,
     NoZeros,
+    NoName,
     NoWords,
     /// Narrower than vigie is made for: the fraction stays, counts as they fit.
     Bare,
@@ -42,12 +43,13 @@ impl Count {
 }
 
 impl Room {
-    const STEPS: [Self; 5] = [Self::Everything, Self::NoClock, Self::NoZeros, Self::NoWords, Self::Bare];
+    const STEPS: [Self; 6] =
+        [Self::Everything, Self::NoClock, Self::NoZeros, Self::NoName, Self::NoWords, Self::Bare];
 
     /// The cells around the counts: what keeps the groups apart.
     const fn gap(self) -> usize {
         match self {
-            Self::Everything | Self::NoClock | Self::NoZeros => 3,
+            Self::Everything | Self::NoClock | Self::NoZeros | Self::NoName => 3,
             Self::NoWords | Self::Bare => 1,
         }
     }
@@ -92,20 +94,30 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>) {
     }
 }
 
-/// The screen with how many rows it has, and whether nothing may be sent.
+/// The screen with how many rows it has, and whether nothing may be sent. A
+/// filter in force and marks are told too: they must not be forgotten while
+/// the line above the footer says something else.
 fn title(view: &View<'_>, room: Room) -> (String, &'static str) {
-    let screen = view.state.screen;
+    let state = view.state;
+    let screen = state.screen;
+    let filtered = screen == Screen::Tasks && !state.tasks.filter().is_empty();
     let number = match screen {
         Screen::Board => None,
-        Screen::Tasks => Some(view.fleet.task_count()),
-        Screen::Endpoints => Some(view.fleet.endpoints().count()),
-        Screen::Runs | Screen::Journal => view.state.rows.get(&screen).map(|rows| rows.keys.len()),
+        Screen::Tasks if filtered => Some(format!("{}/{}", state.tasks.len(), view.fleet.task_count())),
+        Screen::Tasks => Some(view.fleet.task_count().to_string()),
+        Screen::Endpoints => Some(view.fleet.endpoints().count().to_string()),
+        Screen::Runs | Screen::Journal => state.rows.get(&screen).map(|rows| rows.keys.len().to_string()),
     };
-    let title = match (number, room) {
-        (_, Room::Bare) => format!(" {}", screen.name()),
+    let mut title = match (number, room) {
+        (Some(number), Room::NoName | Room::NoWords) => format!(" {} {number}", screen.name()),
+        (Some(number), Room::Bare) if filtered => format!(" {} {number}", screen.name()),
+        (_, Room::NoName | Room::NoWords | Room::Bare) => format!(" {}", screen.name()),
         (Some(number), _) => format!(" vigie · {} {number}", screen.name()),
         (None, _) => format!(" vigie · {}", screen.name()),
     };
+    if screen == Screen::Tasks && !state.marks.is_empty() {
+        title = format!("{title} {}{}", glyph::MARK, state.marks.len());
+    }
     let badge = match (view.state.read_only, room) {
         (false, _) => "",
         (true, Room::Bare) => " ro",

@@ -366,6 +366,24 @@ fn the_header_gives_up_what_matters_least() {
 }
 
 #[test]
+fn a_filter_in_force_and_marks_are_told_whatever_the_line_below_says() {
+    let (fleet, theme) = (live(), painted(Level::True));
+    for width in [120, 80, 60, 30] {
+        let mut state = state(&fleet, Screen::Tasks, (width, 24));
+        state.tasks.set_filter("endpoint:fleet", &fleet, state.now).unwrap();
+        state.filter.input.text = "endpoint:fleet".to_owned();
+        state.marks = [key("fleet", "restart-webserver"), key("local", "disk-space")].into();
+        state.message =
+            Some(Message { text: "sorted by name".into(), severity: Severity::Info, until: None });
+        let drawn = text(&frame(&state, &fleet, &theme));
+        let title = format!(" tasks {}/30 ●2", state.tasks.len());
+        assert!(drawn.lines().next().unwrap().replace("vigie ·", "").contains(&title), "{drawn}");
+        assert!(drawn.contains("sorted by name"), "{drawn}");
+        assert!(drawn.lines().next().unwrap().contains("4/5"), "{drawn}");
+    }
+}
+
+#[test]
 fn a_dead_endpoint_turns_the_fraction_loud() {
     let theme = painted(Level::True);
     for (fleet, role) in [
