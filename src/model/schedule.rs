@@ -107,6 +107,11 @@ pub struct Facts {
     /// resumed, or since when the system has a memory. `None`: nothing is
     /// known of the past, so nothing can be late yet.
     pub since: Option<DateTime<Utc>>,
+    /// Since when it is seen to be scheduled, where the system has no history
+    /// of it yet (duplistatus after a restart): healthy until its first slot
+    /// after that has gone by, then unknown, but never late.
+    #[serde(default)]
+    pub scheduled_since: Option<DateTime<Utc>>,
     /// The latest slot that was dealt with: run, skipped or missed on purpose.
     pub satisfied: Option<DateTime<Utc>>,
     /// When the newest run started.

@@ -68,6 +68,8 @@ impl Poller {
                 polled = self.poll(cursor.as_ref()) => polled,
                 () = stop.cancelled() => return,
             };
+            // A poll may have found where it is: told first, so that no row comes without.
+            self.describe(&mut described);
             let pause = match polled {
                 Ok(polled) => {
                     tries = 0;
@@ -82,7 +84,6 @@ impl Poller {
                     pause
                 }
             };
-            self.describe(&mut described);
             tokio::select! {
                 () = self.pause(pause) => {}
                 () = stop.cancelled() => return,

@@ -70,6 +70,8 @@ struct Case<'a> {
     judged: bool,
     /// The next slot to come, where the past is not known.
     coming: Option<DateTime<Utc>>,
+    /// When a task without history should have shown its first run.
+    first_sign: Option<DateTime<Utc>>,
 }
 
 /// An unsatisfied slot and its deadlines.
@@ -89,8 +91,8 @@ impl<'a> Case<'a> {
         paused: bool,
         now: DateTime<Utc>,
     ) -> Self {
-        let mut case =
-            Self { facts, plan, assumed, policy, paused, now, open: None, judged: false, coming: None };
+        let (open, judged, coming, first_sign) = (None, false, None, None);
+        let mut case = Self { facts, plan, assumed, policy, paused, now, open, judged, coming, first_sign };
         let Some(plan) = plan.filter(|_| !paused) else { return case };
         let satisfied = satisfied(facts, plan, policy);
         // Where a system does not tell what it did with a slot, one that came
@@ -107,9 +109,20 @@ impl<'a> Case<'a> {
                 // A run that waits for its place is queued, not late.
                 case.judged = facts.queued.is_none();
             }
-            _ => case.coming = plan.next(satisfied.map_or(now, |slot| slot.max(now))),
+            _ => {
+                case.coming = plan.next(satisfied.map_or(now, |slot| slot.max(now)));
+                case.first_sign = facts.scheduled_since.and_then(|since| plan.next(since)).map(|slot| {
+                    let (start, lateness) = windows(policy, plan.interval(slot));
+                    slot + start + lateness
+                });
+            }
         }
         case
+    }
+
+    /// Whether nothing is known of the past but, at most, that it is scheduled.
+    fn is_blank(&self) -> bool {
+        *self.facts == Facts { scheduled_since: self.facts.scheduled_since, ..Facts::default() }
     }
 
     /// The instants at which the answer may change.
@@ -118,7 +131,7 @@ impl<'a> Case<'a> {
         let runs = self.facts.running.iter();
         let overruns = runs.clone().filter_map(|run| self.overrun_at(run.started));
         let deaths = runs.filter_map(|run| self.dead_at(run.last_beat));
-        slots.chain(self.coming).chain(overruns).chain(deaths)
+        slots.chain(self.coming).chain(self.first_sign).chain(overruns).chain(deaths)
     }
 
     /// The answer at `at`, without its `next_change`.
@@ -178,8 +191,9 @@ impl<'a> Case<'a> {
         if let Some(open) = self.open.filter(|open| open.slot <= at) {
             return (TaskState::Due, Some(open.slot));
         }
-        if *facts == Facts::default() {
-            return (TaskState::Unknown, None);
+        if self.is_blank() {
+            let to_come = self.first_sign.is_some_and(|sign| at < sign);
+            return (if to_come { TaskState::Healthy } else { TaskState::Unknown }, None);
         }
         (TaskState::Healthy, settled)
     }

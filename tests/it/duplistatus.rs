@@ -232,6 +232,15 @@ async fn what_the_service_lacks_is_refused_with_its_reason_and_never_sent() {
 }
 
 #[tokio::test]
+async fn an_answer_with_too_many_names_is_none_of_it() {
+    let names: Vec<String> = (0..20_000).map(|i| format!("\"t{i}\"")).collect();
+    let body = format!(r#"{{"isRunning":true,"activeTasks":[{}]}}"#, names.join(","));
+    let liar = Raw::start(move |_, _| Play::json(200, &body)).await;
+    let error = backend(&liar.url).poll(None).await.unwrap_err().to_string();
+    assert!(error.contains("20000 names of tasks"), "{error}");
+}
+
+#[tokio::test]
 async fn the_wrong_port_is_guessed_at() {
     let page = "<html><head><title>404: This page could not be found.</title></head></html>";
     let web = Raw::start(move |_, _| Play::answer(404, &[("content-type", "text/html")], page)).await;

@@ -197,6 +197,26 @@ async fn where_too_many_wait_for_changes_it_waits_here() {
 }
 
 #[tokio::test]
+async fn after_a_failed_poll_the_next_answers_at_once() {
+    let (server, backend) =
+        native(
+            |_, n| {
+                if n == 1 { problem(500, "out of memory") } else { changes("c1", &[task("dump")], &[]) }
+            },
+        )
+        .await;
+    let since = cursor("c0");
+    backend.poll(Some(&since)).await.unwrap();
+    backend.poll(Some(&since)).await.unwrap_err();
+    // That it is back must not wait for its next change.
+    backend.poll(Some(&since)).await.unwrap();
+    backend.poll(Some(&since)).await.unwrap();
+    let lines = server.lines();
+    let waits: Vec<_> = lines.iter().filter_map(|line| line.split("wait_s=").nth(1)).collect();
+    assert_eq!(waits, ["5", "5", "0", "5"]);
+}
+
+#[tokio::test]
 async fn a_poll_may_wait_longer_than_a_read() {
     let server = Raw::start(|_, _| Play::Hang).await;
     let mut spec = spec(Kind::Vigie, &server.url);

@@ -110,6 +110,7 @@ fn task(id: TaskId, success: Option<DateTime<Utc>>, status: &Status, seen: &Seen
         // Without a success on record the service may just have started: nothing can be late.
         // A resumed task owes nothing of the time in which it was stopped.
         since: success.map(|success| seen.resumed.map_or(success, |resumed| resumed.max(success))),
+        scheduled_since: seen.idle_since,
         last_end: success,
         bad_streak: u32::from(error.is_some()),
         good_streak: u32::from(error.is_none() && success.is_some()),
@@ -193,6 +194,9 @@ fn remarks(id: &TaskId, active: bool, without_code: bool, seen: &Seen) -> Vec<Cl
         ));
     } else if !active && seen.runs_while_stopped() > 0 {
         remarks.push(Clean::line("ran while it was stopped: triggered by somebody, or by a leaked timer"));
+    }
+    if seen.idle_since.is_some() {
+        remarks.push(Clean::line("no run of it has ended since duplistatus started"));
     }
     if without_code {
         remarks.push(Clean::line("configured in duplistatus, which has no code for it: every run fails"));

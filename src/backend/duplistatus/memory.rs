@@ -1,7 +1,7 @@
 //! What only a second look shows: `/health` has no history, so what a task did
 //! between two polls is kept here. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -11,6 +11,9 @@ use crate::model::{Clean, TaskId};
 /// How often a stopped task may have run before its timer counts as leaked: a
 /// run that was in progress when it was stopped, or one by another's hand, is none.
 const LEAK: u32 = 2;
+
+/// How many tasks are remembered that a status no longer names.
+const MAX_ABSENT: usize = 256;
 
 /// What was seen of each task so far.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub struct Seen {
     own_trigger: bool,
     /// When it was first seen scheduled again after having been stopped.
     pub resumed: Option<DateTime<Utc>>,
+    /// Since when it is seen scheduled without that any run of it has ended.
+    pub idle_since: Option<DateTime<Utc>>,
 }
 
 impl Seen {
@@ -42,6 +47,11 @@ impl Seen {
     pub const fn runs_while_stopped(&self) -> u32 {
         self.runs_while_stopped
     }
+
+    fn look_for_a_run(&mut self, at: DateTime<Utc>) {
+        let idle = self.active && self.success.is_none() && self.error.is_none();
+        self.idle_since = idle.then(|| self.idle_since.unwrap_or(at));
+    }
 }
 
 impl Memory {
@@ -49,14 +59,7 @@ impl Memory {
     /// scheduled that was not at the last look.
     pub fn learn(&mut self, status: &Status, at: DateTime<Utc>) -> bool {
         let mut scheduled_anew = false;
-        let names: Vec<TaskId> = status
-            .active_tasks
-            .iter()
-            .chain(status.last_run_times.keys())
-            .chain(status.errors.keys())
-            .chain(self.seen.keys())
-            .cloned()
-            .collect();
+        let names: BTreeSet<TaskId> = status.names().chain(self.seen.keys()).cloned().collect();
         for name in names {
             let active = status.active_tasks.contains(&name);
             let success = status.last_run_times.get(&name);
@@ -66,7 +69,9 @@ impl Memory {
                 let resumed = (self.read_once && active).then_some(at);
                 scheduled_anew |= resumed.is_some();
                 let (success, error) = (success.cloned(), error.cloned());
-                let seen = Seen { active, was_scheduled: active, success, error, resumed, ..Seen::default() };
+                let mut seen =
+                    Seen { active, was_scheduled: active, success, error, resumed, ..Seen::default() };
+                seen.look_for_a_run(at);
                 self.seen.insert(name, seen);
                 continue;
             };
@@ -90,9 +95,21 @@ impl Memory {
             seen.was_scheduled |= active;
             seen.success = success.cloned();
             seen.error = error.cloned();
+            seen.look_for_a_run(at);
         }
+        self.forget_surplus(status);
         self.read_once = true;
         scheduled_anew
+    }
+
+    /// Keeps the memory of what is no longer told bounded, whatever names come and go.
+    fn forget_surplus(&mut self, status: &Status) {
+        let told: BTreeSet<&TaskId> = status.names().collect();
+        let mut absent = 0_usize;
+        self.seen.retain(|name, seen| {
+            absent += usize::from(!told.contains(name));
+            told.contains(name) || (seen.was_scheduled || seen.own_trigger) && absent <= MAX_ABSENT
+        });
     }
 
     /// Notes that we trigger `task`: the run that follows is ours.

@@ -28,6 +28,8 @@ use wire::{Done, Status, Triggered};
 
 /// A trigger answers when the run has ended: up to 15 s per overdue backup while the notifier is down.
 const TRIGGER_LIMIT: Duration = Duration::from_secs(120);
+/// More names than this are no answer of a service that has two tasks.
+const MAX_NAMES: usize = 10_000;
 /// Stopping and starting live in the service's memory only.
 const NOT_KEPT: &str = "until duplistatus restarts or reloads its configuration";
 
@@ -221,6 +223,15 @@ impl Backend for Duplistatus {
             return Ok(Polled { snapshot, cursor: since.cloned() });
         }
         let status: Status = answer.json()?;
+        let names = status.names().count();
+        if names > MAX_NAMES {
+            return Err(BackendError::Protocol {
+                path: "/health".into(),
+                detail: Clean::from(format!(
+                    "{names} names of tasks: that is no cron service of duplistatus"
+                )),
+            });
+        }
         let mut state = self.state();
         if state.memory.learn(&status, snapshot.server_time.unwrap_or(answer.at)) {
             state.half_loaded = None;

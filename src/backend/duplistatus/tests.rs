@@ -1,6 +1,6 @@
 //! The real service's answers (`tests/fixtures/duplistatus/1.4.2`) through the pure part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::convert::{self, Given, Told};
 use super::memory::Memory;
 use super::wire::{Done, Status, Triggered};
-use crate::model::{Clean, RunState, Task, TaskId, Timing, Verb};
+use crate::model::{Clean, RunState, Task, TaskId, TaskState, Timing, Verb};
 use crate::schedule::{Plan, assess};
 
 macro_rules! fixture {
@@ -60,12 +60,18 @@ fn a_service_that_has_just_started_has_two_tasks_and_no_past() {
         assert!(schedule.assumed, "nobody told it");
         assert_eq!(schedule.zone, "UTC");
         assert!(matches!(&schedule.timing, Timing::Cron { expression, .. } if *expression == cron));
-        // An empty history after its restart is not late, however long it lasts.
+        assert!(task.remarks.iter().any(|r| r.contains("since duplistatus started")), "{:?}", task.remarks);
         let plan = Plan::new(schedule).unwrap();
         let facts = task.facts.as_deref().unwrap();
         assert_eq!(facts.since, None);
-        let verdict = assess(facts, Some(&plan), true, &task.policy, false, at("23:59:59"));
+        let judged = |time| assess(facts, Some(&plan), true, &task.policy, false, at(time));
+        assert_eq!(judged("07:01:03").state, TaskState::Healthy, "its first slot has not come");
+        // An empty history after its restart is not late, however long it lasts.
+        let verdict = judged("23:59:59");
         assert_eq!((verdict.late_since, verdict.problems), (None, vec![]));
+        // But a slot that came and went without a trace leaves nothing to call healthy.
+        let state = if name == CHECK { TaskState::Unknown } else { TaskState::Healthy };
+        assert_eq!(verdict.state, state, "{name}");
     }
     assert!(told.runs.is_empty() && told.degraded.is_none());
 }
@@ -135,7 +141,7 @@ fn an_error_is_newer_than_any_success_and_has_no_date() {
     let plan = Plan::new(task.schedule.as_ref().unwrap()).unwrap();
     let verdict = assess(facts, Some(&plan), true, &task.policy, false, at("23:00:00"));
     assert_eq!(verdict.late_since, None, "lateness is not computed while it fails");
-    assert_eq!(verdict.state, crate::model::TaskState::Failing);
+    assert_eq!(verdict.state, TaskState::Failing);
     assert_eq!(told.runs.iter().filter(|run| run.task.as_raw() == CHECK).count(), 1, "the success stays");
 }
 
@@ -227,6 +233,38 @@ fn what_was_scheduled_stays_in_sight_when_it_is_stopped() {
 }
 
 #[test]
+fn a_restart_begins_the_wait_for_a_first_run_anew() {
+    let mut memory = Memory::default();
+    let id = TaskId::new(CLEANUP);
+    let ran = cleanup(&[CHECK, CLEANUP], "02:00:01");
+    memory.learn(&ran, at("08:00:00"));
+    assert_eq!(memory.of(&id).idle_since, None, "it has a past");
+    let restarted = Status { last_run_times: BTreeMap::new(), ..ran.clone() };
+    for time in ["09:00:00", "09:00:05"] {
+        memory.learn(&restarted, at(time));
+        assert_eq!(memory.of(&id).idle_since, Some(at("09:00:00")));
+    }
+    memory.learn(&Status { active_tasks: BTreeSet::new(), ..restarted.clone() }, at("10:00:00"));
+    assert_eq!(memory.of(&id).idle_since, None, "a stopped task waits for nothing");
+    memory.learn(&restarted, at("11:00:00"));
+    assert_eq!(memory.of(&id).idle_since, Some(at("11:00:00")));
+    memory.learn(&ran, at("12:00:00"));
+    assert_eq!(memory.of(&id).idle_since, None);
+}
+
+#[test]
+fn names_that_come_and_go_do_not_pile_up() {
+    let mut memory = Memory::default();
+    for round in 0..20 {
+        let names: Vec<String> = (0..100).map(|i| format!("{round}-{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        memory.learn(&cleanup(&names, "07:00:00"), at("08:00:00"));
+    }
+    let stopped = memory.stopped().count();
+    assert!((1..=256).contains(&stopped), "{stopped}");
+}
+
+#[test]
 fn a_resumed_task_owes_nothing_of_the_time_in_which_it_was_stopped() {
     let mut memory = Memory::default();
     memory.learn(&cleanup(&[CHECK], "00:00:00"), at("08:00:00"));
@@ -285,7 +323,7 @@ proptest! {
             let mut status = cleanup(&[], &format!("07:00:{second:02}"));
             for (name, on) in [CHECK, CLEANUP, name.as_str()].into_iter().zip(active) {
                 if on {
-                    status.active_tasks.push(TaskId::new(name));
+                    status.active_tasks.insert(TaskId::new(name));
                 }
             }
             if fails {

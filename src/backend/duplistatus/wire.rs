@@ -1,6 +1,6 @@
 //! What the cron service says, in its own words (version 1.4.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ pub struct Status {
     /// True in every version so far.
     pub is_running: bool,
     /// What is scheduled now; what is configured but stopped is missing.
-    pub active_tasks: Vec<TaskId>,
+    pub active_tasks: BTreeSet<TaskId>,
     /// When each task last ended well, as RFC 3339; failures are not dated.
     #[serde(default)]
     pub last_run_times: BTreeMap<TaskId, Clean>,
@@ -22,6 +22,13 @@ pub struct Status {
     /// that somebody triggered too, for ever.
     #[serde(default)]
     pub errors: BTreeMap<TaskId, Clean>,
+}
+
+impl Status {
+    /// Every name that it tells, some more than once.
+    pub fn names(&self) -> impl Iterator<Item = &TaskId> {
+        self.active_tasks.iter().chain(self.last_run_times.keys()).chain(self.errors.keys())
+    }
 }
 
 /// `POST /trigger/:task`, with status 200 for failures too.

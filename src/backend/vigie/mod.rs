@@ -47,6 +47,8 @@ struct State {
     latency_ms: u64,
     /// What the last full poll could not read; deltas leave it as it was.
     unread: Option<Clean>,
+    /// The last poll brought nothing, or is still under way.
+    lost: bool,
 }
 
 impl Vigie {
@@ -86,11 +88,11 @@ impl Vigie {
     }
 
     /// What changed; `None` if there is a gap that only a full poll closes.
-    async fn changes(&self, since: &Cursor) -> Result<Option<Polled>, BackendError> {
-        let answer = match self.ask_for_changes(since, self.wait).await {
+    async fn changes(&self, since: &Cursor, wait: Duration) -> Result<Option<Polled>, BackendError> {
+        let answer = match self.ask_for_changes(since, wait).await {
             // Too many wait there already: wait here, and take what there is then.
-            Err(BackendError::RateLimited { after: Some(after), .. }) if after <= self.wait => {
-                tokio::time::sleep(self.wait).await;
+            Err(BackendError::RateLimited { after: Some(after), .. }) if after <= wait => {
+                tokio::time::sleep(wait).await;
                 self.ask_for_changes(since, Duration::ZERO).await
             }
             other => other,
@@ -104,7 +106,7 @@ impl Vigie {
         // Something that we can't read: a full poll finds out what.
         let Ok(changes) = answer.json::<wire::Changes>() else { return Ok(None) };
         let mut state = self.state();
-        state.latency_ms = self.latency_of(&answer).unwrap_or(state.latency_ms);
+        state.latency_ms = latency_of(&answer, wait).unwrap_or(state.latency_ms);
         let base = Snapshot::unchanged(answer.at, state.latency_ms);
         Ok(Some(convert::delta(changes, base).polled(state.unread.as_ref())))
     }
@@ -121,10 +123,13 @@ impl Vigie {
         sent.await
     }
 
-    /// The latency of an answer that waited its full time: what is beyond the
-    /// wait. One that came before tells nothing, since nobody knows how long it waited.
-    fn latency_of(&self, answer: &Answer) -> Option<u64> {
-        answer.latency_ms.checked_sub(u64::try_from(self.wait.as_millis()).ok()?)
+    async fn look(&self, since: Option<&Cursor>, wait: Duration) -> Result<Polled, BackendError> {
+        if let Some(cursor) = since
+            && let Some(polled) = self.changes(cursor, wait).await?
+        {
+            return Ok(polled);
+        }
+        self.full().await
     }
 
     /// Sends a call that changes something. After a lost answer it is sent
@@ -251,6 +256,12 @@ impl Vigie {
 /// No body.
 const NOTHING: Option<&()> = None;
 
+/// The latency of an answer that waited its full time: what is beyond `wait`.
+/// One that came before tells nothing, since nobody knows how long it waited.
+fn latency_of(answer: &Answer, wait: Duration) -> Option<u64> {
+    answer.latency_ms.checked_sub(u64::try_from(wait.as_millis()).ok()?)
+}
+
 /// The path under the protocol's root.
 fn path<'a>(segments: &[&'a str]) -> Vec<&'a str> {
     ["api", "v1"].into_iter().chain(segments.iter().copied()).collect()
@@ -294,12 +305,11 @@ impl Backend for Vigie {
     }
 
     async fn poll(&self, since: Option<&Cursor>) -> Result<Polled, BackendError> {
-        if let Some(cursor) = since
-            && let Some(polled) = self.changes(cursor).await?
-        {
-            return Ok(polled);
-        }
-        self.full().await
+        // Whoever was out of reach is not waited on: that it is back is news enough.
+        let lost = std::mem::replace(&mut self.state().lost, true);
+        let polled = self.look(since, if lost { Duration::ZERO } else { self.wait }).await?;
+        self.state().lost = false;
+        Ok(polled)
     }
 
     async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError> {

@@ -32,12 +32,17 @@ pub(super) fn receipt(state: &mut State, receipt: &Receipt) {
         Stage::Sent => return,
         Stage::Accepted => (Severity::Info, format!("{what} accepted{because}")),
         Stage::Observed => {
-            (Severity::Info, format!("{tick} {what} observed after {}", spaced(&duration_text(seconds))))
+            // What is said of a named run is no more than its name.
+            let said = if receipt.run.is_none() { because.as_str() } else { "" };
+            (
+                Severity::Info,
+                format!("{tick} {what} observed after {}{said}", spaced(&duration_text(seconds))),
+            )
         }
         Stage::Failed => (Severity::Critical, format!("{cross} {what} failed{because}")),
         Stage::Unknown => (
             Severity::Warning,
-            format!("{what}: no answer: it may or may not have been done; the next poll tells{because}"),
+            format!("{what}: it may or may not have been done, the next poll tells{because}"),
         ),
     };
     put(state, severity, text.into(), Some(RECEIPT));

@@ -382,6 +382,9 @@ fn one_key_triggers_one_task_and_the_receipt_is_told() {
     desk.now += TimeDelta::seconds(24);
     desk.event(Event::Receipt(receipt(Stage::Observed, desk.now)));
     assert_eq!(desk.says(), "✓ trigger a/two observed after 24 s");
+    let counted = Some("2 overdue found, 0 sent".into());
+    desk.event(Event::Receipt(Receipt { message: counted, ..receipt(Stage::Observed, desk.now) }));
+    assert_eq!(desk.says(), "✓ trigger a/two observed after 24 s: 2 overdue found, 0 sent");
     desk.event(Event::Receipt(receipt(Stage::Unknown, desk.now)));
     assert!(desk.says().contains("may or may not have been done"), "{}", desk.says());
     desk.pass(TimeDelta::minutes(1));

@@ -86,7 +86,11 @@ async fn the_coordinator_of_the_directory_is_found_acted_on_lost_and_found_again
         wait(&mut runtime, |update| {
             match update {
                 Update::Described { url, .. } => known = url,
-                update => tasks = tasks_of(update).or_else(|| tasks.take()),
+                update => {
+                    let polled = matches!(update, Update::Polled { .. });
+                    assert!(!polled || known.is_some(), "rows came before it was told where they are from");
+                    tasks = tasks_of(update).or_else(|| tasks.take());
+                }
             }
             Some(())
         })

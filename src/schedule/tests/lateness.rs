@@ -243,6 +243,27 @@ fn without_a_known_past_nothing_is_late_and_without_any_fact_nothing_is_known() 
 }
 
 #[test]
+fn a_scheduled_task_without_history_is_healthy_until_its_first_slot_has_gone_by() {
+    let plan = daily();
+    let facts = Facts { scheduled_since: Some(at("2026-11-19T12:00:00Z")), ..Facts::default() };
+    for (now, state) in [
+        ("00:00:00", TaskState::Healthy),
+        ("02:00:00", TaskState::Healthy),
+        ("02:05:59", TaskState::Healthy),
+        ("02:06:00", TaskState::Unknown),
+        ("23:00:00", TaskState::Unknown),
+    ] {
+        let answer = judge(&facts, Some(&plan), clock(now));
+        assert_eq!((answer.state, answer.late_since, kinds(&answer)), (state, None, vec![]), "{now}");
+    }
+    assert_eq!(judge(&facts, Some(&plan), clock("02:03:00")).next_change, Some(clock("02:06:00")));
+    // Without a schedule nothing tells when it would show.
+    assert_eq!(judge(&facts, None, clock("00:00:00")).state, TaskState::Unknown);
+    let failing = Facts { undated_failure: true, bad_streak: 1, ..facts };
+    assert_eq!(judge(&failing, Some(&plan), clock("00:00:00")).state, TaskState::Failing);
+}
+
+#[test]
 fn paused_is_not_late_and_has_nothing_due() {
     let failing = Facts { bad_streak: 1, good_streak: 0, ..known() };
     let answer = assess(&failing, Some(&daily()), false, &Policy::default(), true, clock("12:00:00"));

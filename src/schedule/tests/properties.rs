@@ -64,6 +64,7 @@ fn facts(now: DateTime<Utc>) -> impl Strategy<Value = Facts> {
             let (since, satisfied, last_start, previous_start, last_end) = dates;
             Facts {
                 since,
+                scheduled_since: None,
                 satisfied,
                 last_start,
                 previous_start,
