@@ -14,7 +14,7 @@ use crate::model::{Clean, Dialect, Schedule, Timing};
 use super::SharedClock;
 use super::db::{Reader, Writer};
 use super::domain::{BuiltIn, Definition, Outcome, Work};
-use super::exec::LogWriter;
+use super::exec::{LogWriter, Logs};
 
 /// What the built-ins work with.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Context {
     pub reader: Reader,
     /// Writes it.
     pub writer: Writer,
+    /// The logs of runs.
+    pub logs: Logs,
     /// The data directory.
     pub data: PathBuf,
     /// Has the engine judge every task anew.
@@ -60,9 +62,11 @@ fn definition(which: BuiltIn) -> Definition {
             "*/5 * * * *",
             "Recomputes lateness from the database alone, prints what is overdue, opens what was missed",
         ),
-        BuiltIn::AuditLogCleanup => {
-            ("0 2 * * *", "Deletes rows of the audit log that are older than 90 days")
-        }
+        BuiltIn::AuditLogCleanup => (
+            "0 2 * * *",
+            "Deletes what is older than 90 days of the audit log, and of runs (with their logs), flips and \
+                 closed alerts all but each task's newest 1,000",
+        ),
         BuiltIn::DiskSpace => {
             ("*/10 * * * *", "Fails when a file system that vigie writes to has less than 5 % and 1 GiB left")
         }

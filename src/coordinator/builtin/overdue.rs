@@ -1,37 +1,37 @@
 //! `overdue-check`: what does the database alone say?
 
-use crate::model::{Alert, TaskState, duration_text};
+use chrono::{DateTime, Utc};
+
+use crate::coordinator::db::Overview;
+use crate::model::{Alert, AlertKind, Clean, TaskId, TaskState, duration_text};
 use crate::schedule::{Plan, assess};
 
 use super::{Context, Failure, LogWriter};
+
+/// What the database says of a task that is overdue.
+struct Overdue {
+    task: TaskId,
+    state: TaskState,
+    /// The slot that it counts from.
+    due: DateTime<Utc>,
+}
 
 pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Failure> {
     let now = context.clock.now();
     let tasks = context.reader.overview().await?;
     let before = context.reader.open_alerts().await?;
-    let mut overdue = 0;
-    for task in &tasks {
-        let plan = match &task.schedule {
-            None => None,
-            Some(schedule) => match Plan::new(schedule) {
-                Ok(plan) => Some(plan),
-                Err(error) => {
-                    log.line(&format!("{}: its schedule can't be read: {error}", task.id))?;
-                    continue;
-                }
-            },
-        };
-        let verdict = assess(&task.facts, plan.as_ref(), false, &task.policy, task.paused, now);
-        if !matches!(verdict.state, TaskState::Late | TaskState::Absent) {
-            continue;
-        }
-        overdue += 1;
-        let due = verdict.late_since.or(verdict.next_due).unwrap_or(now);
-        let by = duration_text((now - due).num_seconds().max(0).unsigned_abs());
-        log.line(&format!("{}: {}, was due {}, {by} ago", task.id, verdict.state, due.format("%F %T UTC")))?;
+    let (overdue, unreadable) = judge(&tasks, now);
+    for (task, why) in &unreadable {
+        log.line(&format!("{task}: its schedule can't be read: {why}"))?;
     }
-    // What the engine holds in memory is judged anew: if it missed something, it opens now.
+    for Overdue { task, state, due } in &overdue {
+        let by = duration_text((now - *due).num_seconds().max(0).unsigned_abs());
+        log.line(&format!("{task}: {state}, was due {}, {by} ago", due.format("%F %T UTC")))?;
+    }
+    // What the engine holds in memory is judged anew, and what it holds open
+    // is on disk after that: if anything was missed, it opens now.
     context.doubt.ask().await.map_err(|()| Failure("the engine is ending".to_owned()))?;
+    let still_overdue = judge(&context.reader.overview().await?, now).0;
     let after = context.reader.open_alerts().await?;
     let opened: Vec<&Alert> =
         after.iter().filter(|alert| before.iter().all(|b| b.key() != alert.key())).collect();
@@ -40,7 +40,42 @@ pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Fa
         let target = target.or_else(|| alert.queue.as_ref().map(|queue| format!("queue {queue}")));
         log.line(&format!("opened: {} {}: {}", alert.kind, target.unwrap_or_default(), alert.summary))?;
     }
-    let count = tasks.len();
-    log.line(&format!("{count} tasks checked, {overdue} overdue, {} alerts opened", opened.len()))?;
+    let silent: Vec<String> = still_overdue
+        .iter()
+        .filter(|overdue| !after.iter().any(|alert| tells(alert, &overdue.task)))
+        .map(|overdue| overdue.task.to_string())
+        .collect();
+    if !silent.is_empty() {
+        return Err(Failure(format!(
+            "overdue by the database, and no alert opened: {}; restart the coordinator",
+            silent.join(", ")
+        )));
+    }
+    let (count, late) = (tasks.len(), overdue.len());
+    log.line(&format!("{count} tasks checked, {late} overdue, {} alerts opened", opened.len()))?;
     Ok(())
+}
+
+fn tells(alert: &Alert, task: &TaskId) -> bool {
+    alert.task.as_ref() == Some(task) && matches!(alert.kind, AlertKind::Late | AlertKind::Absent)
+}
+
+/// The tasks that are overdue, and those whose schedule can't be read.
+fn judge(tasks: &[Overview], now: DateTime<Utc>) -> (Vec<Overdue>, Vec<(&TaskId, Clean)>) {
+    let (mut overdue, mut unreadable) = (Vec::new(), Vec::new());
+    for task in tasks {
+        let plan = match task.schedule.as_ref().map(Plan::new).transpose() {
+            Ok(plan) => plan,
+            Err(error) => {
+                unreadable.push((&task.id, error.0));
+                continue;
+            }
+        };
+        let verdict = assess(&task.facts, plan.as_ref(), false, &task.policy, task.paused, now);
+        if matches!(verdict.state, TaskState::Late | TaskState::Absent) {
+            let due = verdict.late_since.or(verdict.next_due).unwrap_or(now);
+            overdue.push(Overdue { task: task.id.clone(), state: verdict.state, due });
+        }
+    }
+    (overdue, unreadable)
 }

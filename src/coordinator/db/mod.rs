@@ -10,6 +10,7 @@
 mod backup;
 mod chain;
 mod read;
+mod retention;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -23,7 +24,8 @@ use rusqlite::Connection;
 use super::private;
 
 pub use backup::back_up;
-pub use read::Reader;
+pub use read::{Overview, Reader};
+pub use retention::{History, KEPT, MOST, Old, Owner};
 pub use writer::Writer;
 
 /// The database's file in the data directory.

@@ -45,7 +45,7 @@ impl Reader {
     }
 
     /// Runs `query` on a thread that may wait.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {

@@ -77,13 +77,10 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
                 flip.evidence.word()
             ])?;
         }
-        Write::AlertOpened(alert) => {
-            let sql = "INSERT INTO alerts (task, queue, kind, severity, since, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let key = alert.key();
-            let (task, queue, kind) = alert_key(&key);
-            let (severity, summary) = (alert.severity.word(), alert.summary.as_str());
-            let since = millis(alert.since);
-            connection.prepare_cached(sql)?.execute(params![task, queue, kind, severity, since, summary])?;
+        Write::AlertOpened(alert) => open_alert(connection, OPEN_ALERT, alert)?,
+        Write::AlertRestated(alert) => {
+            let sql = format!("{OPEN_ALERT} ON CONFLICT (task, queue, kind) WHERE closed IS NULL DO NOTHING");
+            open_alert(connection, &sql, alert)?;
         }
         Write::AlertChanged(alert) => {
             let sql = "UPDATE alerts SET summary = ?4 WHERE task = ?1 AND queue = ?2 AND kind = ?3 AND closed IS NULL";
@@ -104,6 +101,18 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
             connection.execute(sql, [text])?;
         }
     }
+    Ok(())
+}
+
+const OPEN_ALERT: &str =
+    "INSERT INTO alerts (task, queue, kind, severity, since, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+fn open_alert(connection: &Connection, sql: &str, alert: &Alert) -> Result<(), DbError> {
+    let key = alert.key();
+    let (task, queue, kind) = alert_key(&key);
+    let (severity, summary) = (alert.severity.word(), alert.summary.as_str());
+    let since = millis(alert.since);
+    connection.prepare_cached(sql)?.execute(params![task, queue, kind, severity, since, summary])?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::coordinator::domain::Write;
 
-use super::{DbError, chain, connect, rows, schema};
+use super::{DbError, Old, chain, connect, retention, rows, schema};
 
 /// Jobs that may wait; who comes later waits to hand over.
 const WAITING: usize = 1_024;
@@ -25,6 +25,8 @@ enum Work {
     Rows(Arc<Vec<Write>>),
     /// Deletes audit rows before an instant in milliseconds; the answer is how many.
     CleanAudit(i64),
+    /// Deletes rows of the history; the answer is how many.
+    Delete(Old),
 }
 
 struct Job {
@@ -68,6 +70,14 @@ impl Writer {
     /// Nothing is deleted.
     pub async fn clean_audit(&self, before_ms: i64) -> Written {
         self.hand_over(Work::CleanAudit(before_ms)).await
+    }
+
+    /// Deletes rows of the history; gives how many.
+    ///
+    /// # Errors
+    /// Nothing is deleted.
+    pub async fn delete(&self, old: Old) -> Written {
+        self.hand_over(Work::Delete(old)).await
     }
 
     async fn hand_over(&self, work: Work) -> Written {
@@ -125,6 +135,7 @@ fn attempt(connection: &mut Connection, group: &[Job]) -> Result<Vec<u64>, DbErr
                 writes.len() as u64
             }
             Work::CleanAudit(before) => chain::clean(&transaction, *before)?,
+            Work::Delete(old) => retention::delete(&transaction, old)?,
         });
     }
     transaction.commit()?;

@@ -192,6 +192,12 @@ impl Domain {
         self.dirty.extend(self.tasks.keys().cloned());
     }
 
+    /// Judges everything anew, and has every open alert on disk, whatever is thought to be there.
+    pub fn restate(&mut self) {
+        self.doubt_everything();
+        self.out.writes.extend(self.alerts.values().cloned().map(Write::AlertRestated));
+    }
+
     /// Something to be known of every task: replaces what was.
     pub fn set_remarks(&mut self, remarks: Vec<Clean>) {
         if self.remarks != remarks {

@@ -200,6 +200,8 @@ pub enum Write {
     AlertOpened(Alert),
     /// An open episode reads otherwise.
     AlertChanged(Alert),
+    /// An episode is open: one that is missing on disk is opened there.
+    AlertRestated(Alert),
     /// An episode ends.
     AlertClosed(AlertKey, DateTime<Utc>),
     /// Somebody did, or tried, something.

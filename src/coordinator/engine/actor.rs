@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::db::{DbError, Writer};
 use crate::coordinator::domain::{Answer, Audit, Batch, Domain, Effect, Outcome, Refused, Work, Write};
-use crate::coordinator::exec::{Attempt, Event, Executor, Logs};
+use crate::coordinator::exec::{Attempt, Event, Executor};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, Verb};
 
@@ -43,7 +43,6 @@ pub(super) struct Actor {
     pub(super) thread: JoinHandle<()>,
     pub(super) executor: Executor,
     pub(super) events_in: mpsc::Sender<Event>,
-    pub(super) logs: Logs,
     pub(super) context: builtin::Context,
     pub(super) shared: Arc<Shared>,
     pub(super) tasks: PathBuf,
@@ -210,7 +209,7 @@ impl Actor {
                     }
                 }
                 Message::Doubt { reply } => {
-                    self.domain.doubt_everything();
+                    self.domain.restate();
                     after.push(After::Doubt(reply));
                 }
                 Message::Shutdown { .. } => {}
@@ -393,7 +392,7 @@ impl Actor {
             }
             Effect::Start { run, task, work: Work::BuiltIn(which), .. } => {
                 let (context, logs, events) =
-                    (self.context.clone(), self.logs.clone(), self.events_in.clone());
+                    (self.context.clone(), self.context.logs.clone(), self.events_in.clone());
                 shell::spawn(async move {
                     let outcome = match logs.append(&task, &run) {
                         Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,

@@ -66,7 +66,7 @@ pub(super) enum Message {
     Reload { actor: Option<Actor>, reply: Option<oneshot::Sender<Result<(), ReloadError>>> },
     /// Answered when the run ends; dropped if it is over already.
     WaitEnded { run: RunId, reply: oneshot::Sender<Run> },
-    /// Judges every task anew.
+    /// Judges every task anew, and has every open alert on disk.
     Doubt { reply: oneshot::Sender<()> },
     /// Ends.
     Shutdown { reply: oneshot::Sender<()> },

@@ -52,6 +52,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         clock: clock.clone(),
         reader: reader.clone(),
         writer: writer.clone(),
+        logs: logs.clone(),
         data: options.data.clone(),
         doubt: Doubt(mailbox.downgrade()),
     };
@@ -62,7 +63,6 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         thread,
         executor: Executor::new(logs.clone(), events_in.clone()),
         events_in,
-        logs: logs.clone(),
         context,
         shared: shared.clone(),
         tasks: options.tasks.clone(),

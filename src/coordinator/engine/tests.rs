@@ -132,7 +132,7 @@ async fn the_built_ins_are_there_and_do_what_they_say() {
     for (id, words) in [
         ("disk-space", " free ("),
         ("overdue-check", "4 tasks checked, 0 overdue, 0 alerts opened"),
-        ("audit-log-cleanup", "0 rows from before "),
+        ("audit-log-cleanup", "audit log: 0 deleted"),
         ("self-backup", " written and verified, "),
     ] {
         let run = engine.trigger(&TaskId::new(id), None, me()).await.unwrap();
@@ -315,13 +315,71 @@ async fn lateness_is_told_when_only_time_has_passed() {
     // The check from the database alone sees it too.
     let run = engine.trigger(&TaskId::new("overdue-check"), None, me()).await.unwrap();
     let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
-    assert!(text(&engine, &ended).await.contains("a: absent, was due 2026-03-02 10:00:00 UTC, 6m ago"));
+    let told = text(&engine, &ended).await;
+    assert!(told.contains("a: absent, was due 2026-03-02 10:00:00 UTC, 6m ago"), "{told}");
+    assert!(told.contains(" 2 overdue, 0 alerts opened"), "{told}");
+    // An alert that the disk has lost is opened there again.
+    let disk = rusqlite::Connection::open(bench.options().data.join(crate::coordinator::db::FILE)).unwrap();
+    assert_eq!(disk.execute("DELETE FROM alerts WHERE task = 'a'", []).unwrap(), 2);
+    let run = engine.trigger(&TaskId::new("overdue-check"), None, me()).await.unwrap();
+    let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
+    let told = text(&engine, &ended).await;
+    assert!(told.contains("opened: absent a: ") && told.contains(" 2 overdue, 1 alerts opened"), "{told}");
+    // One that the engine knows nothing of is said, not passed over.
+    let sql = "UPDATE tasks SET record = (SELECT record FROM tasks WHERE id = 'a'), \
+               schedule = (SELECT schedule FROM tasks WHERE id = 'a') WHERE id = 'self-backup'";
+    assert_eq!(disk.execute(sql, []).unwrap(), 1);
+    let run = engine.trigger(&TaskId::new("overdue-check"), None, me()).await.unwrap();
+    let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
+    assert_eq!(ended.state, RunState::Failed);
+    let message = ended.message.unwrap();
+    assert!(message.contains("no alert opened: self-backup"), "{message}");
+    drop(disk);
     // And who schedules again catches up.
     engine.shutdown().await;
     let engine = bench.start(clock).await;
     let run = runs(&engine, "a").await.remove(0);
     assert_eq!(run.cause.as_deref(), Some("catch-up"));
     assert_eq!(engine.ended(run.id.as_ref().unwrap()).await.unwrap().state, RunState::Succeeded);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_nightly_cleanup_bounds_the_history_and_its_logs() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"a\"\nshell = \"echo hello\"\n");
+    let clock = Hands::at("2026-03-02T01:00:00Z");
+    let engine = bench.start(clock.clone()).await;
+    let first = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
+    engine.ended(&first).await.unwrap();
+    let log = bench.options().data.join(LOGS).join("task-a").join(format!("{first}.log"));
+    assert!(log.exists());
+    let disk = rusqlite::Connection::open(bench.options().data.join(crate::coordinator::db::FILE)).unwrap();
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+               INSERT INTO runs (seq, id, task, state, ended, attempt) \
+               SELECT 1000 + i, 'run-' || i, 'a', 'succeeded', 1772413200000 + i, 0 FROM n";
+    assert_eq!(disk.execute(sql, []).unwrap(), 1_200);
+    let clean = async || {
+        let run = engine.trigger(&TaskId::new("audit-log-cleanup"), None, me()).await.unwrap();
+        let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
+        assert_eq!(ended.state, RunState::Succeeded, "{ended:?}");
+        text(&engine, &ended).await
+    };
+    assert!(clean().await.contains("runs: 0 deleted, with their logs\n"));
+    clock.move_on(91 * 86_400);
+    let told = clean().await;
+    assert!(
+        told.starts_with("what is from before 2026-03-03 01:00:00 UTC goes; ")
+            && told.contains("audit log: 2 deleted\n"),
+        "{told}"
+    );
+    assert!(told.contains("runs: 201 deleted, with their logs\n"), "{told}");
+    assert!(!log.exists());
+    assert!(matches!(engine.run(&first).await, Err(Refusal::NoRun(_))));
+    let left: i64 =
+        disk.query_row("SELECT count(*) FROM runs WHERE task = 'a'", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1_000);
+    drop(disk);
     engine.shutdown().await;
 }
 

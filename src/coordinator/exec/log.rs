@@ -65,12 +65,22 @@ impl Logs {
             heads.sort();
         }
         for head in heads.iter().take(old) {
-            for segment in [0, 1] {
-                let _ = std::fs::remove_file(segment_path(head, segment));
-            }
-            std::fs::remove_file(head)?;
+            delete(head)?;
         }
         Ok(old)
+    }
+
+    /// Deletes the logs of these runs, and the folders that are empty without them.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn remove(&self, runs: &[(TaskId, RunId)]) -> io::Result<()> {
+        for (task, run) in runs {
+            delete(&self.head(task, run))?;
+            // One that is not empty stays.
+            let _ = std::fs::remove_dir(self.of(task));
+        }
+        Ok(())
     }
 
     /// Opens the log of a run for more.
@@ -122,6 +132,17 @@ impl Logs {
         }
         Ok(piece)
     }
+}
+
+/// Deletes the files of one log, as far as there are any.
+fn delete(head: &Path) -> io::Result<()> {
+    for path in [segment_path(head, 0), segment_path(head, 1), head.to_owned()] {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn safe(id: &str) -> String {
@@ -343,6 +364,12 @@ mod tests {
         assert_eq!(logs.prune(&task()).unwrap(), 0);
         assert!(logs.read(&task(), &RunId::new("00002"), 0, 9).unwrap().bytes.is_empty());
         assert_eq!(logs.read(&task(), &RunId::new("00003"), 0, 9).unwrap().bytes, b"x\n");
+        let mut rest: Vec<_> = (2..KEPT + 3).map(|i| (task(), RunId::new(&format!("{i:05}")))).collect();
+        let newest = rest.split_off(KEPT);
+        logs.remove(&rest).unwrap();
+        assert_eq!(logs.read(&task(), &newest[0].1, 0, 9).unwrap().bytes, b"x\n");
+        logs.remove(&newest).unwrap();
+        assert!(!logs.of(&task()).exists());
     }
 
     #[test]
