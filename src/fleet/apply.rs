@@ -64,7 +64,7 @@ impl Site {
         let labels = merged(&self.row.spec.labels, &task.labels);
         ctx.changes.add(key.clone());
         ctx.changes.alerts |= !self.told.is_empty();
-        let mut entry = Entry::new(key, task, labels, basis, self.generation);
+        let mut entry = Entry::new(key, task, labels, basis, ctx.seats.take(), self.generation);
         self.book.counts.add(super::summary::Class::of(&entry.row));
         entry.take_in(false, &mut self.history, &mut self.book, ctx);
         entry.judge(basis, &mut self.book, ctx);

@@ -1,5 +1,6 @@
 //! Tasks by filter and order, with a cursor that is pinned to identity.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Fleet;
 use super::changes::{Delta, plus};
 use super::filter::Filter;
-use super::order::{Order, Place, Rank};
+use super::order::{Order, Rank};
 use super::rows::TaskRow;
+use super::seat::Seat;
 use crate::model::{Clean, TaskKey};
 
 /// How long a filter that depends on the time may lag behind it.
@@ -17,7 +19,10 @@ const TIMED: TimeDelta = TimeDelta::seconds(1);
 const MANY: usize = 32;
 
 /// Tasks by filter and order, with a cursor that is pinned to identity.
-/// Kept up to date from deltas: a changed row is moved, nothing is sorted anew.
+///
+/// Every task has its place, whatever the filter lets through: another filter
+/// is one look at each row, and none of them is sorted anew. Kept up to date
+/// from deltas, all of which it must be given ([`TaskList::absorb`]).
 ///
 /// The cursor stays on its task however the rows move. Where its row goes, the
 /// cursor goes to the next row below that stays, else to the next above.
@@ -25,11 +30,24 @@ const MANY: usize = 32;
 pub struct TaskList {
     filter: Filter,
     order: Order,
-    places: Vec<Place>,
-    /// The rank by which each listed row has its place: the row itself may have moved on.
-    ranks: HashMap<TaskKey, Rank>,
+    /// Of each task, by its row's seat.
+    places: Vec<Option<Place>>,
+    seats: HashMap<TaskKey, Seat>,
+    /// Every task, in order.
+    all: Vec<Seat>,
+    /// Those that the filter lets through, in order; `None`: all.
+    shown: Option<Vec<Seat>>,
     cursor: Option<TaskKey>,
     evaluated: Option<DateTime<Utc>>,
+}
+
+/// Where a task is in the order: the row itself may have moved on.
+#[derive(Debug, Clone)]
+struct Place {
+    rank: Rank,
+    key: TaskKey,
+    /// Whether the filter lets it through; says nothing while there is none.
+    passes: bool,
 }
 
 /// Reading.
@@ -37,32 +55,32 @@ impl TaskList {
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.rows().len()
     }
 
     /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.rows().is_empty()
     }
 
     /// The row at `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&TaskKey> {
-        self.places.get(index).map(|place| &place.key)
+        self.rows().get(index).and_then(|&seat| self.key(seat))
     }
 
     /// The rows from the top.
     #[must_use]
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &TaskKey> + DoubleEndedIterator {
-        self.places.iter().map(|place| &place.key)
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &TaskKey> {
+        self.rows().iter().filter_map(|&seat| self.key(seat))
     }
 
     /// Where a task is, if it is listed.
     #[must_use]
     pub fn index_of(&self, key: &TaskKey) -> Option<usize> {
-        let rank = self.ranks.get(key)?;
-        self.find(&Place { rank: rank.clone(), key: key.clone() }).ok()
+        let place = self.place(*self.seats.get(key)?)?;
+        self.find(self.rows(), place).ok()
     }
 
     /// The task under the cursor; there is one while there is a row.
@@ -95,60 +113,80 @@ impl TaskList {
         if self.filter.is_timed() { self.evaluated.map(|at| plus(at, TIMED)) } else { None }
     }
 
-    fn find(&self, place: &Place) -> Result<usize, usize> {
-        self.places.binary_search_by(|other| self.order.compare(other, place))
+    fn rows(&self) -> &[Seat] {
+        self.shown.as_deref().unwrap_or(&self.all)
+    }
+
+    fn place(&self, seat: Seat) -> Option<&Place> {
+        self.places.get(seat.index())?.as_ref()
+    }
+
+    fn key(&self, seat: Seat) -> Option<&TaskKey> {
+        self.place(seat).map(|place| &place.key)
+    }
+
+    fn is_shown(&self, seat: Seat) -> bool {
+        self.place(seat).is_some_and(|place| place.passes || self.filter.is_empty())
+    }
+
+    /// Whether a task is listed.
+    fn lists(&self, key: &TaskKey) -> bool {
+        self.seats.get(key).is_some_and(|&seat| self.is_shown(seat))
+    }
+
+    fn compare(&self, a: &Place, b: &Place) -> Ordering {
+        self.order.compare((&a.rank, &a.key), (&b.rank, &b.key))
+    }
+
+    fn find(&self, rows: &[Seat], place: &Place) -> Result<usize, usize> {
+        rows.binary_search_by(|&seat| {
+            self.place(seat).map_or(Ordering::Less, |other| self.compare(other, place))
+        })
     }
 }
 
 /// Following the fleet.
 impl TaskList {
-    /// Filters and sorts all tasks anew.
+    /// Begins anew with all that `fleet` has; a list that was given every delta has no need of it.
     pub fn rebuild(&mut self, fleet: &Fleet, now: DateTime<Utc>) {
-        let mut places: Vec<Place> = fleet
-            .tasks()
-            .filter(|row| self.filter.matches(row, now))
-            .map(|row| Place { rank: self.order.rank(row), key: row.key.clone() })
-            .collect();
-        places.sort_by(|a, b| self.order.compare(a, b));
-        let old_index = self.cursor_index();
-        self.ranks = places.iter().map(|place| (place.key.clone(), place.rank.clone())).collect();
-        if let Some(index) = old_index {
-            let ranks = &self.ranks;
-            self.cursor = neighbour(&self.places, index, |key| ranks.contains_key(key)).cloned();
+        self.places.clear();
+        self.seats.clear();
+        self.all.clear();
+        for (seat, row) in fleet.all_seated() {
+            let place = Place { rank: self.order.rank(row), key: row.key.clone(), passes: false };
+            self.settle(seat, place);
+            self.all.push(seat);
         }
-        self.places = places;
-        self.evaluated = Some(now);
+        self.sort();
+        self.sift(fleet, now);
         self.hold_cursor();
     }
 
     /// Follows a change of the fleet; whether rows came, went or moved.
     pub fn absorb(&mut self, delta: &Delta, fleet: &Fleet, now: DateTime<Utc>) -> bool {
-        if self.is_overdue(now) {
-            self.rebuild(fleet, now);
-            return true;
-        }
-        let keys = delta.added.iter().chain(&delta.changed).chain(&delta.gone);
+        let keys = delta.gone.iter().chain(&delta.changed).chain(&delta.added);
         let moves: Vec<Move<'_>> = keys.filter_map(|key| self.move_of(key, fleet, now)).collect();
-        if moves.is_empty() {
-            return false;
+        let seen = moves.iter().any(|moved| moved.was_shown || moved.is_shown);
+        if !moves.is_empty() {
+            self.leave_cursor(&moves);
+            if moves.len() < MANY {
+                self.move_each(moves);
+            } else {
+                self.move_all(moves);
+            }
+            self.show();
+            self.hold_cursor();
         }
-        self.leave_cursor(&moves);
-        if moves.len() < MANY {
-            self.move_each(moves);
-        } else {
-            self.move_all(moves);
-        }
-        self.hold_cursor();
-        true
+        self.refresh(fleet, now) || seen
     }
 
     /// Lets time pass for a filter that depends on it; whether anything was done.
     pub fn refresh(&mut self, fleet: &Fleet, now: DateTime<Utc>) -> bool {
-        let overdue = self.is_overdue(now);
-        if overdue {
-            self.rebuild(fleet, now);
+        let is_overdue = self.next_change().is_some_and(|at| at <= now);
+        if is_overdue {
+            self.sift(fleet, now);
         }
-        overdue
+        is_overdue
     }
 
     /// Takes another filter.
@@ -159,92 +197,160 @@ impl TaskList {
         let filter = Filter::parse(text).map_err(|error| error.message)?;
         if filter != self.filter {
             self.filter = filter;
-            self.rebuild(fleet, now);
+            self.sift(fleet, now);
         }
         Ok(())
     }
 
     /// Takes another order; the cursor stays on its task.
-    pub fn set_order(&mut self, order: Order, fleet: &Fleet, now: DateTime<Utc>) {
+    pub fn set_order(&mut self, order: Order, fleet: &Fleet) {
         if order != self.order {
             self.order = order;
-            // The old places are good in the old order only.
-            self.places.clear();
-            self.ranks.clear();
-            self.rebuild(fleet, now);
+            for (seat, row) in fleet.all_seated() {
+                if let Some(Some(place)) = self.places.get_mut(seat.index()) {
+                    place.rank = order.rank(row);
+                }
+            }
+            self.sort();
+            self.show();
         }
     }
 
-    fn is_overdue(&self, now: DateTime<Utc>) -> bool {
-        self.next_change().is_some_and(|at| at <= now)
+    /// Puts every row to the filter.
+    fn sift(&mut self, fleet: &Fleet, now: DateTime<Utc>) {
+        self.evaluated = Some(now);
+        let index = self.cursor_index();
+        let before = self.shown.take();
+        if !self.filter.is_empty() {
+            for (seat, row) in fleet.all_seated() {
+                if let Some(Some(place)) = self.places.get_mut(seat.index()) {
+                    place.passes = self.filter.matches(row, now);
+                }
+            }
+        }
+        if let Some(index) = index {
+            let before = before.as_deref().unwrap_or(&self.all);
+            let next = neighbour(before, index, |seat| self.is_shown(seat));
+            self.cursor = next.and_then(|seat| self.key(seat)).cloned();
+        }
+        self.show();
+        self.hold_cursor();
+    }
+
+    /// Lists anew what passes.
+    fn show(&mut self) {
+        self.shown = if self.filter.is_empty() {
+            None
+        } else {
+            Some(self.all.iter().copied().filter(|&seat| self.is_shown(seat)).collect())
+        };
+    }
+
+    /// Sorts everything anew: by key first, as it nearly is already, then by rank, which keeps that among equals.
+    fn sort(&mut self) {
+        let mut rows: Vec<(&Place, Seat)> =
+            self.all.iter().filter_map(|&seat| Some((self.place(seat)?, seat))).collect();
+        rows.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+        rows.sort_by(|(a, _), (b, _)| self.order.compare_ranks(&a.rank, &b.rank));
+        self.all = rows.into_iter().map(|(_, seat)| seat).collect();
+    }
+
+    fn settle(&mut self, seat: Seat, place: Place) {
+        if self.places.len() <= seat.index() {
+            self.places.resize_with(seat.index() + 1, || None);
+        }
+        self.seats.insert(place.key.clone(), seat);
+        self.places[seat.index()] = Some(place);
+    }
+
+    fn vacate(&mut self, key: &TaskKey, seat: Seat) -> Option<Place> {
+        self.seats.remove(key);
+        self.places.get_mut(seat.index()).and_then(Option::take)
     }
 
     /// What becomes of one row; `None` if it stays where it is.
     fn move_of<'a>(&self, key: &'a TaskKey, fleet: &Fleet, now: DateTime<Utc>) -> Option<Move<'a>> {
-        let listed = |row: &&TaskRow| self.filter.matches(row, now);
-        let to = fleet.task(key).filter(listed).map(|row| self.order.rank(row));
-        let from = self.ranks.get(key);
-        (from != to.as_ref()).then(|| Move { key, from: from.cloned(), to })
+        let from = self.seats.get(key).copied();
+        let to = fleet.seated(key).map(|(seat, row)| (seat, self.place_of(row, now)));
+        let was_shown = from.is_some_and(|seat| self.is_shown(seat));
+        let is_shown = to.as_ref().is_some_and(|(_, place)| place.passes);
+        let stays = match (from, &to) {
+            (None, None) => true,
+            (Some(from), Some((to, new))) => {
+                from == *to
+                    && was_shown == is_shown
+                    && self.place(from).is_some_and(|old| old.rank == new.rank)
+            }
+            _ => false,
+        };
+        (!stays).then_some(Move { key, from, to, was_shown, is_shown })
     }
 
-    /// Few rows: each is taken from its place and put into another.
+    fn place_of(&self, row: &TaskRow, now: DateTime<Utc>) -> Place {
+        Place { rank: self.order.rank(row), key: row.key.clone(), passes: self.filter.matches(row, now) }
+    }
+
+    /// Few rows: each is taken from its place, then each is put into its new one.
     fn move_each(&mut self, moves: Vec<Move<'_>>) {
-        for Move { key, from, to } in moves {
-            if let Some(rank) = from
-                && let Ok(index) = self.find(&Place { rank, key: key.clone() })
+        for Move { key, from, .. } in &moves {
+            let Some(seat) = *from else { continue };
+            if let Some(place) = self.place(seat)
+                && let Ok(index) = self.find(&self.all, place)
             {
-                self.places.remove(index);
-                self.ranks.remove(key);
+                self.all.remove(index);
             }
-            if let Some(rank) = to {
-                let place = Place { rank: rank.clone(), key: key.clone() };
-                if let Err(index) = self.find(&place) {
-                    self.places.insert(index, place);
-                }
-                self.ranks.insert(key.clone(), rank);
+            self.vacate(key, seat);
+        }
+        for (seat, place) in moves.into_iter().filter_map(|moved| moved.to) {
+            if let Err(index) = self.find(&self.all, &place) {
+                self.all.insert(index, seat);
             }
+            self.settle(seat, place);
         }
     }
 
     /// Many rows: those that stay, and those that come, each in order, become one.
     fn move_all(&mut self, moves: Vec<Move<'_>>) {
-        let moving: HashSet<&TaskKey> = moves.iter().map(|moved| moved.key).collect();
-        let mut staying = std::mem::take(&mut self.places);
-        staying.retain(|place| !moving.contains(&place.key));
-        let mut coming = Vec::with_capacity(moves.len());
-        for Move { key, to, .. } in moves {
-            match to {
-                Some(rank) => {
-                    self.ranks.insert(key.clone(), rank.clone());
-                    coming.push(Place { rank, key: key.clone() });
-                }
-                None => {
-                    self.ranks.remove(key);
-                }
+        for Move { key, from, .. } in &moves {
+            if let Some(seat) = *from {
+                self.vacate(key, seat);
             }
         }
-        // Two sorted runs: the sort finds them, and merges.
-        coming.sort_by(|a, b| self.order.compare(a, b));
-        staying.extend(coming);
-        staying.sort_by(|a, b| self.order.compare(a, b));
-        self.places = staying;
+        let places = &self.places;
+        self.all.retain(|seat| places.get(seat.index()).is_some_and(Option::is_some));
+        let mut coming: Vec<(Seat, Place)> = moves.into_iter().filter_map(|moved| moved.to).collect();
+        coming.sort_by(|(_, a), (_, b)| self.compare(a, b));
+        let staying = std::mem::take(&mut self.all);
+        self.all.reserve(staying.len() + coming.len());
+        let mut staying = staying.into_iter().peekable();
+        for (seat, place) in coming {
+            while let Some(other) = staying
+                .next_if(|&other| self.place(other).is_some_and(|other| self.compare(other, &place).is_lt()))
+            {
+                self.all.push(other);
+            }
+            self.all.push(seat);
+            self.settle(seat, place);
+        }
+        self.all.extend(staying);
     }
 
     /// If the row under the cursor goes, its neighbour gets the cursor.
     fn leave_cursor(&mut self, moves: &[Move<'_>]) {
-        let goes = |key: &TaskKey| moves.iter().any(|moved| moved.to.is_none() && moved.key == key);
+        let goes = |key: &TaskKey| moves.iter().any(|moved| !moved.is_shown && moved.key == key);
         if self.cursor.as_ref().is_some_and(goes)
             && let Some(index) = self.cursor_index()
         {
-            let gone: HashSet<&TaskKey> =
-                moves.iter().filter(|moved| moved.to.is_none()).map(|moved| moved.key).collect();
-            self.cursor = neighbour(&self.places, index, |key| !gone.contains(key)).cloned();
+            let gone: HashSet<Seat> =
+                moves.iter().filter(|moved| !moved.is_shown).filter_map(|moved| moved.from).collect();
+            let next = neighbour(self.rows(), index, |seat| !gone.contains(&seat));
+            self.cursor = next.and_then(|seat| self.key(seat)).cloned();
         }
     }
 
     /// There is a cursor while there is a row.
     fn hold_cursor(&mut self) {
-        if !self.cursor.as_ref().is_some_and(|key| self.ranks.contains_key(key)) {
+        if !self.cursor.as_ref().is_some_and(|key| self.lists(key)) {
             self.cursor = self.get(0).cloned();
         }
     }
@@ -254,7 +360,7 @@ impl TaskList {
 impl TaskList {
     /// To a task; whether it is listed.
     pub fn select(&mut self, key: &TaskKey) -> bool {
-        let listed = self.ranks.contains_key(key);
+        let listed = self.lists(key);
         if listed {
             self.cursor = Some(key.clone());
         }
@@ -272,40 +378,21 @@ impl TaskList {
             self.select_index(index.saturating_add_signed(rows));
         }
     }
-
-    /// One row down.
-    pub fn select_next(&mut self) {
-        self.select_by(1);
-    }
-
-    /// One row up.
-    pub fn select_previous(&mut self) {
-        self.select_by(-1);
-    }
-
-    /// To the first row.
-    pub fn select_first(&mut self) {
-        self.select_index(0);
-    }
-
-    /// To the last row.
-    pub fn select_last(&mut self) {
-        self.select_index(usize::MAX);
-    }
 }
 
 /// What becomes of one row.
 struct Move<'a> {
     key: &'a TaskKey,
-    /// The rank by which it is listed.
-    from: Option<Rank>,
-    /// The rank by which it is to be listed.
-    to: Option<Rank>,
+    /// Where it is known.
+    from: Option<Seat>,
+    /// Where it is to be known.
+    to: Option<(Seat, Place)>,
+    was_shown: bool,
+    is_shown: bool,
 }
 
 /// The row at `index` if it stays, else the next below that does, else the next above.
-fn neighbour(places: &[Place], index: usize, stays: impl Fn(&TaskKey) -> bool) -> Option<&TaskKey> {
-    let (above, below) = places.split_at_checked(index)?;
-    let mut nearest = below.iter().chain(above.iter().rev()).map(|place| &place.key);
-    nearest.find(|key| stays(key))
+fn neighbour(rows: &[Seat], index: usize, stays: impl Fn(Seat) -> bool) -> Option<Seat> {
+    let (above, below) = rows.split_at_checked(index)?;
+    below.iter().chain(above.iter().rev()).copied().find(|&seat| stays(seat))
 }

@@ -25,6 +25,7 @@ mod list;
 mod order;
 mod receipts;
 mod rows;
+mod seat;
 mod series;
 mod site;
 mod summary;
@@ -54,6 +55,7 @@ use crate::model::{
 use changes::{Agenda, Changes, Wake};
 use lateness::Plans;
 use receipts::{Place, Receipts};
+use seat::{Seat, Seats};
 use site::{Context, Site};
 
 /// The fleet. See the module's text.
@@ -62,14 +64,21 @@ pub struct Fleet {
     sites: IndexMap<EndpointName, Site>,
     agenda: Agenda,
     plans: Plans,
+    seats: Seats,
     receipts: Receipts,
     receipts_wake: Option<DateTime<Utc>>,
 }
 
 /// A context over fields of the fleet, beside a borrowed site.
 macro_rules! context {
-    ($fleet:ident, $changes:ident, $now:ident) => {
-        Context { now: $now, agenda: &mut $fleet.agenda, plans: &mut $fleet.plans, changes: &mut $changes }
+    ($fleet:ident, $changes:expr, $now:ident) => {
+        Context {
+            now: $now,
+            agenda: &mut $fleet.agenda,
+            plans: &mut $fleet.plans,
+            seats: &mut $fleet.seats,
+            changes: $changes,
+        }
     };
 }
 
@@ -85,7 +94,7 @@ impl Fleet {
                 Some(site) if site.row.spec == *spec => site,
                 changed => {
                     if let Some(site) = changed {
-                        site.dismiss(&mut context!(self, changes, now));
+                        site.dismiss(&mut context!(self, &mut changes, now));
                     }
                     changes.endpoint(&spec.name);
                     Site::new(spec, now)
@@ -94,7 +103,7 @@ impl Fleet {
             self.sites.insert(spec.name.clone(), site);
         }
         for (_, site) in old {
-            site.dismiss(&mut context!(self, changes, now));
+            site.dismiss(&mut context!(self, &mut changes, now));
         }
         // Another order of the same endpoints is another order of all rows.
         if !self.sites.keys().eq(&order) {
@@ -126,7 +135,7 @@ impl Fleet {
         let mut changes = Changes::default();
         let at = snapshot.at;
         if let Some(site) = self.sites.get_mut(endpoint) {
-            site.apply(snapshot, &mut context!(self, changes, now));
+            site.apply(snapshot, &mut context!(self, &mut changes, now));
             self.look(endpoint, None, Some(at), now, &mut changes);
         }
         self.pass(now, &mut changes);
@@ -137,7 +146,7 @@ impl Fleet {
     pub fn fail(&mut self, endpoint: &EndpointName, failure: Failure, now: DateTime<Utc>) -> Delta {
         let mut changes = Changes::default();
         if let Some(site) = self.sites.get_mut(endpoint) {
-            site.fail(failure, &mut context!(self, changes, now));
+            site.fail(failure, &mut context!(self, &mut changes, now));
         }
         self.pass(now, &mut changes);
         changes.finish()
@@ -147,7 +156,7 @@ impl Fleet {
     pub fn learn_runs(&mut self, endpoint: &EndpointName, runs: Vec<Run>, now: DateTime<Utc>) -> Delta {
         let mut changes = Changes::default();
         if let Some(site) = self.sites.get_mut(endpoint) {
-            site.learn(&runs, &mut context!(self, changes, now));
+            site.learn(&runs, &mut context!(self, &mut changes, now));
             changes.runs |= site.history.look_at(runs);
             self.look(endpoint, None, None, now, &mut changes);
         }
@@ -187,8 +196,7 @@ impl Fleet {
     fn pass(&mut self, now: DateTime<Utc>, changes: &mut Changes) {
         let mut touched: BTreeSet<EndpointName> = BTreeSet::new();
         for wake in self.agenda.take_due(now) {
-            let mut ctx =
-                Context { now, agenda: &mut self.agenda, plans: &mut self.plans, changes: &mut *changes };
+            let mut ctx = context!(self, &mut *changes, now);
             match wake {
                 Wake::Evidence(name) => {
                     if let Some(site) = self.sites.get_mut(&name) {
@@ -214,8 +222,7 @@ impl Fleet {
             }
         }
         for name in touched {
-            let mut ctx =
-                Context { now, agenda: &mut self.agenda, plans: &mut self.plans, changes: &mut *changes };
+            let mut ctx = context!(self, &mut *changes, now);
             if let Some(site) = self.sites.get_mut(&name) {
                 site.settle(&mut ctx);
             }
@@ -290,6 +297,16 @@ impl Fleet {
     #[must_use]
     pub fn task(&self, key: &TaskKey) -> Option<&TaskRow> {
         self.sites.get(&key.endpoint)?.entries.get(&key.task).map(|entry| &entry.row)
+    }
+
+    /// One task with its seat.
+    fn seated(&self, key: &TaskKey) -> Option<(Seat, &TaskRow)> {
+        self.sites.get(&key.endpoint)?.entries.get(&key.task).map(|entry| (entry.seat, &entry.row))
+    }
+
+    /// All tasks with their seats, as [`Fleet::tasks`] has them.
+    fn all_seated(&self) -> impl Iterator<Item = (Seat, &TaskRow)> {
+        self.sites.values().flat_map(|site| site.entries.values().map(|entry| (entry.seat, &entry.row)))
     }
 
     /// Open alerts, worst first, then newest.

@@ -5,7 +5,6 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::Fleet;
 use super::rows::TaskRow;
 use super::series::took_ms;
 use crate::model::{Clean, EndpointName, TaskKey};
@@ -98,16 +97,6 @@ impl Order {
         Self::by(SortKey::ALL[position % SortKey::ALL.len()])
     }
 
-    /// Sorts keys; those that are in no row come last.
-    pub fn sort(self, keys: &mut Vec<TaskKey>, fleet: &Fleet) {
-        let mut places: Vec<Place> = std::mem::take(keys)
-            .into_iter()
-            .map(|key| Place { rank: fleet.task(&key).map_or(Rank::Missing, |row| self.rank(row)), key })
-            .collect();
-        places.sort_by(|a, b| self.compare(a, b));
-        keys.extend(places.into_iter().map(|place| place.key));
-    }
-
     /// What decides a row's place. Depends on nothing but the row, not on the time.
     pub(super) fn rank(self, row: &TaskRow) -> Rank {
         let time = |at: DateTime<Utc>| Rank::Number(at.timestamp_millis());
@@ -134,16 +123,20 @@ impl Order {
         rank.unwrap_or(Rank::Missing)
     }
 
-    /// The order of two places.
-    pub(super) fn compare(self, a: &Place, b: &Place) -> Ordering {
-        let by_rank = match (&a.rank, &b.rank) {
+    /// The order of two rows, each by its rank and its key.
+    pub(super) fn compare(self, a: (&Rank, &TaskKey), b: (&Rank, &TaskKey)) -> Ordering {
+        self.compare_ranks(a.0, b.0).then_with(|| a.1.cmp(b.1))
+    }
+
+    /// The order of two rows as far as their ranks decide it.
+    pub(super) fn compare_ranks(self, a: &Rank, b: &Rank) -> Ordering {
+        match (a, b) {
             (Rank::Missing, Rank::Missing) => Ordering::Equal,
             (Rank::Missing, _) => Ordering::Greater,
             (_, Rank::Missing) => Ordering::Less,
             (a, b) if self.reversed => b.cmp(a),
             (a, b) => a.cmp(b),
-        };
-        by_rank.then_with(|| a.key.cmp(&b.key))
+        }
     }
 }
 
@@ -171,11 +164,4 @@ pub(super) enum Rank {
     Endpoint(EndpointName),
     Text(Clean),
     Missing,
-}
-
-/// A row's place in an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub rank: Rank,
-    pub key: TaskKey,
 }

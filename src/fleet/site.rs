@@ -11,6 +11,7 @@ use super::health::{self, Pulse};
 use super::history::History;
 use super::lateness::{self, Basis, Plans, ReadPlan};
 use super::rows::{EndpointRow, Failure, TaskRow};
+use super::seat::{Seat, Seats};
 use super::series::Series;
 use super::summary::{Class, Counts};
 use crate::model::{
@@ -23,6 +24,7 @@ pub(super) struct Context<'a> {
     pub now: DateTime<Utc>,
     pub agenda: &'a mut Agenda,
     pub plans: &'a mut Plans,
+    pub seats: &'a mut Seats,
     pub changes: &'a mut Changes,
 }
 
@@ -30,6 +32,7 @@ pub(super) struct Context<'a> {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub row: TaskRow,
+    pub seat: Seat,
     /// Problems that vigie computed.
     pub problems: Vec<Alert>,
     pub series: Series,
@@ -71,7 +74,7 @@ pub(super) struct Site {
 
 impl Entry {
     /// A task that is new; `judge` gives it its state.
-    pub fn new(key: TaskKey, task: Task, labels: Labels, basis: Basis, generation: u64) -> Self {
+    pub fn new(key: TaskKey, task: Task, labels: Labels, basis: Basis, seat: Seat, generation: u64) -> Self {
         let row = TaskRow {
             key,
             task,
@@ -87,6 +90,7 @@ impl Entry {
         };
         Self {
             row,
+            seat,
             problems: Vec::new(),
             series: Series::default(),
             plan: None,
@@ -252,6 +256,7 @@ impl Site {
         let Some(mut entry) = self.entries.remove(id) else { return };
         ctx.agenda.set(|| Wake::Task(entry.row.key.clone()), &mut entry.wake, None);
         self.book.counts.remove(Class::of(&entry.row));
+        ctx.seats.leave(entry.seat);
         ctx.changes.alerts |= self.book.troubled.remove(id) || !self.told.is_empty();
         ctx.changes.runs |= self.book.bare_active.remove(id);
         ctx.changes.runs |= self.history.forget_task(id);

@@ -201,7 +201,7 @@ pub(super) fn choose_columns(state: &mut State) {
 /// Sorts by the next column, or turns the order round.
 pub(super) fn sort(state: &mut State, fleet: &Fleet, reverse: bool) {
     let order = if reverse { state.tasks.order().reversed() } else { state.tasks.order().next() };
-    state.tasks.set_order(order, fleet, state.now);
+    state.tasks.set_order(order, fleet);
     lists::keep_task_in_view(state);
     let turned = if order.reversed { ", turned round" } else { "" };
     message::say(state, Severity::Info, format!("sorted by {}{turned}", order.key.word()));

@@ -340,7 +340,7 @@ pub fn look() -> Look {
 pub fn state(fleet: &Fleet, screen: Screen, size: (u16, u16)) -> State {
     let mut state = State::new(Keymap::new(&[]), look(), screen, size, now());
     state.tasks.rebuild(fleet, now());
-    state.tasks.select_first();
+    state.tasks.select_index(0);
     let alerts = fleet.alerts().into_iter().map(|row| RowKey::Alert(row.endpoint, row.alert.key()));
     let runs = fleet.runs(200).into_iter().map(|row| RowKey::Run {
         task: row.key(),

@@ -207,7 +207,7 @@ fn filtered(fleet: &Fleet, size: (u16, u16), filter: &str, editing: bool) -> Sta
     state.filter.input = input(filter);
     state.filter.editing = editing;
     state.filter.error = state.tasks.set_filter(filter, fleet, state.now).err();
-    state.tasks.select_first();
+    state.tasks.select_index(0);
     state
 }
 
