@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::config::Settings;
@@ -18,25 +19,46 @@ use crate::model::{
     Stage, Target, TaskId, TaskKey, Verb,
 };
 
-use super::args::{ActOptions, Global, How, ReloadOptions};
+use super::args::{ActOptions, Global, How, ReloadOptions, RunActOptions};
 use super::session::{self, Session, Step};
 use super::{Exit, Failure, complain, print};
 
 /// How long reading the endpoints may take before anything is sent.
 const READ_LIMIT: Duration = Duration::from_secs(12);
+/// How long `--wait` goes on without news.
+const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
 /// `vigie VERB ENDPOINT/TASK…`
 ///
 /// # Errors
 /// What was refused before anything was sent.
-pub async fn on_tasks(
+pub async fn on_tasks(global: &Global, verb: Verb, options: &ActOptions) -> Result<Exit, Failure> {
+    on_targets(global, verb, Arguments::default(), options, None).await
+}
+
+/// `vigie VERB ENDPOINT/TASK… [--run ID]`
+///
+/// # Errors
+/// What was refused before anything was sent.
+pub async fn on_runs(
     global: &Global,
     verb: Verb,
     priority: Option<Priority>,
+    options: &RunActOptions,
+) -> Result<Exit, Failure> {
+    let arguments = Arguments { priority, ..Arguments::default() };
+    on_targets(global, verb, arguments, &options.act, options.run.as_deref()).await
+}
+
+async fn on_targets(
+    global: &Global,
+    verb: Verb,
+    arguments: Arguments,
     options: &ActOptions,
+    run: Option<&str>,
 ) -> Result<Exit, Failure> {
     let wanted = options.targets.iter().map(|target| split(target)).collect::<Result<Vec<_>, _>>()?;
-    if options.run.is_some() && wanted.len() > 1 {
+    if run.is_some() && wanted.len() > 1 {
         return Err(Failure::usage("--run names one run: give one ENDPOINT/TASK with it"));
     }
     let (paths, settings) = session::configuration(global)?;
@@ -44,8 +66,7 @@ pub async fn on_tasks(
     let specs = session::select(&settings, &names, Exit::FAILED)?;
     let mut session = Session::open(&paths, specs, settings.read_only)?;
     session.settle(READ_LIMIT).await;
-    let arguments = Arguments { priority, ..Arguments::default() };
-    let result = match targets(&session, verb, &wanted, options.run.as_deref()) {
+    let result = match targets(&session, verb, &wanted, run) {
         Ok(targets) => {
             decide(&mut session, &settings, verb, targets, arguments, options.how, options.wait).await
         }
@@ -111,7 +132,7 @@ fn targets(
             }
         }
     }
-    if refusals.is_empty() { Ok(targets) } else { Err(Failure::refused(refusals.join("\nvigie: "))) }
+    if refusals.is_empty() { Ok(targets) } else { Err(Failure::refused(refusals.join("\n"))) }
 }
 
 fn target(
@@ -174,7 +195,7 @@ async fn decide(
     let calls = session.handle().preview(&intent);
     if how.dry_run {
         for (target, call) in intent.targets.iter().zip(&calls) {
-            print(&format!("would {verb} {target}   ({call})\n"));
+            print(&format!("would {verb} {target}   ({call})\n"))?;
         }
         return Ok(Exit::OK);
     }
@@ -184,7 +205,9 @@ async fn decide(
     if let Some(reason) = &session.unrecorded {
         complain(&format!("the journal can't be written: {reason}"));
     }
-    Ok(verdict(&intent, &receipts))
+    let (exit, done) = verdict(&intent, &receipts);
+    print(&done)?;
+    Ok(exit)
 }
 
 /// Whether it may be sent: by the guards of its endpoints, and by a yes where that is needed.
@@ -271,9 +294,20 @@ fn is_done(session: &Session, receipt: Option<&Receipt>, wait: bool) -> bool {
     match receipt.stage {
         Stage::Failed => true,
         Stage::Sent => false,
-        Stage::Accepted | Stage::Unknown => !wait,
-        Stage::Observed => !wait || started_run(session, receipt).is_none_or(|run| run.state.is_ended()),
+        Stage::Accepted | Stage::Unknown => !wait || session::now() - receipt.at > PATIENCE,
+        Stage::Observed => !wait || !is_under_way(session, receipt) || is_silent(session, receipt),
     }
+}
+
+/// Whether what was started goes on, as far as is known.
+fn is_under_way(session: &Session, receipt: &Receipt) -> bool {
+    started_run(session, receipt).is_some_and(|run| !run.state.is_ended())
+}
+
+/// Whether nothing has been heard of the endpoint for too long.
+fn is_silent(session: &Session, receipt: &Receipt) -> bool {
+    let row = session.fleet.endpoint(&receipt.target.endpoint);
+    row.is_none_or(|row| row.last_ok.is_none_or(|at| session::now() - at > PATIENCE))
 }
 
 /// The run that a trigger or a retry started, where the endpoint names it.
@@ -283,22 +317,29 @@ fn started_run<'a>(session: &'a Session, receipt: &Receipt) -> Option<&'a Run> {
     session.fleet.runs_of(&key).into_iter().find(|run| starts && run.id.as_ref() == Some(id))
 }
 
-/// A run that was waited for and ended badly is a failure of the command.
+/// What waiting has shown: a run that ended badly is a failure of the command,
+/// and an effect that was not seen is not known.
 fn finish(session: &Session, receipt: &mut Receipt) {
+    if receipt.stage == Stage::Accepted || is_under_way(session, receipt) {
+        receipt.stage = Stage::Unknown;
+        receipt.message = Some("its end was not seen in time".into());
+        return;
+    }
     let Some(run) = started_run(session, receipt) else { return };
     let (state, message) = (run.state, run.message.clone());
     let words = message.map_or_else(|| state.to_string(), |message| format!("{state}: {message}"));
     if state == RunState::Succeeded {
         receipt.message = Some(Clean::from(words));
-    } else if state.is_ended() {
+    } else {
         receipt.stage = Stage::Failed;
         receipt.message = Some(Clean::from(format!("the run ended {words}")));
     }
 }
 
-/// Prints a line per target, and gives the exit code.
-fn verdict(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> Exit {
+/// The exit code, and a line for each target where it was done; the others are complained of.
+fn verdict(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> (Exit, String) {
     let mut worst = Exit::OK;
+    let mut done = String::new();
     for target in &intent.targets {
         let receipt = receipts.get(target);
         let stage = receipt.map_or(Stage::Unknown, |receipt| receipt.stage);
@@ -308,11 +349,13 @@ fn verdict(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> Exit {
             .unwrap_or_default();
         let run = receipt
             .and_then(|receipt| receipt.run.as_ref())
+            .map(ToString::to_string)
+            .filter(|run| !message.contains(run.as_str()))
             .map(|run| format!(" (run {run})"))
             .unwrap_or_default();
         let line = format!("{stage} {} {target}{run}{message}", intent.verb);
         match stage {
-            Stage::Observed | Stage::Accepted => print(&format!("{line}\n")),
+            Stage::Observed | Stage::Accepted => done.extend([line.as_str(), "\n"]),
             Stage::Failed => complain(&line),
             Stage::Sent | Stage::Unknown => {
                 complain(&format!("{line}: it may or may not have been done; vigie status tells"));
@@ -324,7 +367,7 @@ fn verdict(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> Exit {
             _ => Exit::OK,
         };
     }
-    worst
+    (worst, done)
 }
 
 #[cfg(test)]
@@ -370,7 +413,7 @@ mod tests {
         ] {
             let receipts =
                 ["a", "b", "c"].iter().zip(stages).map(|(t, stage)| (target(t), receipt(t, stage))).collect();
-            assert_eq!(verdict(&intent, &receipts), exit, "{stages:?}");
+            assert_eq!(verdict(&intent, &receipts).0, exit, "{stages:?}");
         }
     }
 }

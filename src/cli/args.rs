@@ -55,7 +55,7 @@ pub enum Command {
     /// Tasks of every endpoint
     Tasks(ReadOptions),
     /// Runs, newest first
-    Runs(ReadOptions),
+    Runs(RunsOptions),
     /// Queues and their depths
     Queues(ReadOptions),
     /// Open alerts
@@ -69,9 +69,9 @@ pub enum Command {
     /// Schedule again
     Resume(ActOptions),
     /// Run again what failed
-    Retry(ActOptions),
+    Retry(RunActOptions),
     /// Stop the run, or take it out of its queue
-    Cancel(ActOptions),
+    Cancel(RunActOptions),
     /// Put the task away
     Archive(ActOptions),
     /// Set the priority of pending runs, 1 (highest) to 5
@@ -113,21 +113,23 @@ pub struct ReadOptions {
     /// The limit of the whole command
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub timeout: Duration,
-    /// At most so many runs
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub limit: usize,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self {
-            output: Format::Table,
-            endpoint: Vec::new(),
-            filter: None,
-            timeout: Duration::from_secs(10),
-            limit: 200,
-        }
+        Self { output: Format::Table, endpoint: Vec::new(), filter: None, timeout: Duration::from_secs(10) }
     }
+}
+
+/// Options of `runs`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct RunsOptions {
+    /// As for every reading command.
+    #[command(flatten)]
+    pub read: ReadOptions,
+    /// At most so many; those in progress come first
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: usize,
 }
 
 /// Options of commands that act.
@@ -142,7 +144,15 @@ pub struct ActOptions {
     /// Wait until the effect is seen; for a run, until it has ended
     #[arg(long)]
     pub wait: bool,
-    /// One run of the task
+}
+
+/// Options of commands that act on runs.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct RunActOptions {
+    /// On what, and how.
+    #[command(flatten)]
+    pub act: ActOptions,
+    /// Only this run of the task
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
@@ -166,7 +176,7 @@ pub struct PriorityOptions {
     pub priority: Priority,
     /// On what, and how.
     #[command(flatten)]
-    pub act: ActOptions,
+    pub act: RunActOptions,
 }
 
 /// Options of `reload`.
@@ -229,10 +239,25 @@ mod tests {
     fn full_action_names_are_aliases() {
         let args = Args::try_parse_from(["vigie", "reprioritise", "2", "a/b", "--yes"]).unwrap();
         assert!(
-            matches!(args.command, Some(Command::Priority(o)) if o.priority.level() == 2 && o.act.how.yes)
+            matches!(args.command, Some(Command::Priority(o)) if o.priority.level() == 2 && o.act.act.how.yes)
         );
         assert!(Args::try_parse_from(["vigie", "priority", "9", "a/b"]).is_err());
         assert!(Args::try_parse_from(["vigie", "reload-config", "a"]).is_ok());
         assert!(Args::try_parse_from(["vigie", "status", "--timeout", "10"]).is_err());
+    }
+
+    #[test]
+    fn options_are_offered_only_where_they_mean_something() {
+        for (line, is_right) in [
+            ("runs --limit 3", true),
+            ("tasks --limit 3", false),
+            ("cancel a/b --run 1", true),
+            ("priority 1 a/b --run 1", true),
+            ("trigger a/b --run 1", false),
+            ("pause a/b --run 1", false),
+        ] {
+            let parsed = Args::try_parse_from(["vigie"].into_iter().chain(line.split(' ')));
+            assert_eq!(parsed.is_ok(), is_right, "{line}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::config::{self, Settings};
+use crate::console::theme::Theme;
+use crate::runtime::Runtime;
 
 use super::args::{ConfigCommand, Global};
 use super::{Exit, Failure, print, session};
@@ -17,7 +19,7 @@ pub fn run(global: &Global, command: &ConfigCommand) -> Result<Exit, Failure> {
     match command {
         ConfigCommand::Init => {
             config::init(&paths).map_err(|error| Failure::usage(error.to_string()))?;
-            print(&format!("wrote {}: every setting at its default, explained\n", paths.config.display()));
+            print(&format!("wrote {}: every setting at its default, explained\n", paths.config.display()))?;
         }
         ConfigCommand::Check => check(global, &paths)?,
         ConfigCommand::Paths => {
@@ -33,17 +35,27 @@ pub fn run(global: &Global, command: &ConfigCommand) -> Result<Exit, Failure> {
                 let there = if path.exists() { "" } else { "   (not there yet)" };
                 let _ = writeln!(text, "{name:<8}{}{there}", path.display());
             }
-            print(&text);
+            print(&text)?;
         }
     }
     Ok(Exit::OK)
 }
 
-/// The configuration, the theme that it names, and the tasks beside it.
+/// The configuration, the theme and the certificates that it names, and the tasks beside it.
 fn check(global: &Global, paths: &config::Paths) -> Result<(), Failure> {
     let overrides = session::overrides(global)?;
     let settings = Settings::load(paths, &overrides).map_err(|error| Failure::usage(error.to_string()))?;
-    super::console::theme(&settings.theme, &paths.themes).map_err(Failure::usage)?;
+    super::console::theme(&settings.theme, &paths.themes).map_err(|why| {
+        let own = paths.themes.display();
+        Failure::usage(format!("{why} (built in: {}; your own: {own})", Theme::BUILT_IN.join(", ")))
+    })?;
+    let wrong: Vec<String> = Runtime::check(&session::places(paths), &settings.endpoints)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if !wrong.is_empty() {
+        return Err(Failure::usage(wrong.join("\n")));
+    }
     let mut text = if paths.config.exists() {
         format!("{} is right\n", paths.config.display())
     } else {
@@ -57,6 +69,5 @@ fn check(global: &Global, paths: &config::Paths) -> Result<(), Failure> {
         super::serve::check(&paths.tasks)?;
         let _ = writeln!(text, "{} is right", paths.tasks.display());
     }
-    print(&text);
-    Ok(())
+    print(&text)
 }

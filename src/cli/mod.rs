@@ -13,9 +13,10 @@ mod read;
 mod report;
 mod serve;
 mod session;
+mod table;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -114,18 +115,18 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         None => console::run(&global).await,
         Some(Command::Status(options)) => read::status(&global, &options).await,
         Some(Command::Tasks(options)) => read::list(&global, read::What::Tasks, &options).await,
-        Some(Command::Runs(options)) => read::list(&global, read::What::Runs, &options).await,
+        Some(Command::Runs(options)) => read::runs(&global, &options).await,
         Some(Command::Queues(options)) => read::list(&global, read::What::Queues, &options).await,
         Some(Command::Alerts(options)) => read::list(&global, read::What::Alerts, &options).await,
         Some(Command::Endpoints(options)) => read::list(&global, read::What::Endpoints, &options).await,
-        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, None, &options).await,
-        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause, None, &options).await,
-        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume, None, &options).await,
-        Some(Command::Retry(options)) => act::on_tasks(&global, Verb::Retry, None, &options).await,
-        Some(Command::Cancel(options)) => act::on_tasks(&global, Verb::Cancel, None, &options).await,
-        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive, None, &options).await,
+        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, &options).await,
+        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause, &options).await,
+        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume, &options).await,
+        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive, &options).await,
+        Some(Command::Retry(options)) => act::on_runs(&global, Verb::Retry, None, &options).await,
+        Some(Command::Cancel(options)) => act::on_runs(&global, Verb::Cancel, None, &options).await,
         Some(Command::Priority(options)) => {
-            act::on_tasks(&global, Verb::Reprioritise, Some(options.priority), &options.act).await
+            act::on_runs(&global, Verb::Reprioritise, Some(options.priority), &options.act).await
         }
         Some(Command::Reload(options)) => act::reload(&global, &options).await,
         Some(Command::Serve(options)) => serve::run(&global, options).await,
@@ -133,13 +134,24 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
     }
 }
 
-/// A line to standard error; a closed one is not an error of ours.
+/// Lines to standard error; a closed one is not an error of ours.
 fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr(), "vigie: {message}");
+    let mut out = std::io::stderr().lock();
+    for line in message.lines() {
+        let _ = writeln!(out, "vigie: {line}");
+    }
 }
 
 /// Text to standard output. A reader that has gone ends the command quietly.
-fn print(text: &str) {
+///
+/// # Errors
+/// It can't be written: a full disk must not look like an answer.
+fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::refused(format!("standard output can't be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,6 +1,7 @@
 //! `vigie serve`: the coordinator in the foreground, until SIGTERM or SIGINT;
 //! SIGHUP reads the tasks again. Exit codes: 0 ended as asked, 1 could not
-//! start, 2 usage or a mistake in the tasks.
+//! start, 2 usage or configuration, and with `--check` a mistake in the tasks:
+//! without it that is logged, and the tasks stay as they last were.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::coordinator::engine::{Actor, Engine};
-use crate::coordinator::{self, Options, Server, SystemClock};
+use crate::coordinator::{self, BindError, Options, Server, SystemClock};
 
 use super::args::{Global, ServeOptions};
 use super::{Exit, Failure, print, session};
@@ -18,14 +19,14 @@ use super::{Exit, Failure, print, session};
 /// Runs it.
 ///
 /// # Errors
-/// Why it could not start: a mistake in the tasks, a taken address, a taken data directory.
+/// Why it could not start: a taken address, a taken data directory.
 pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure> {
     let paths = session::paths(global)?;
     let tasks = options.tasks.unwrap_or_else(|| paths.tasks.clone());
     if options.check {
         let count = check(&tasks)?;
         let there = if tasks.exists() { "is right" } else { "is not there, which is fine" };
-        print(&format!("{} {there}: {count} tasks, and the built-in ones\n", tasks.display()));
+        print(&format!("{} {there}: {count} tasks, and the built-in ones\n", tasks.display()))?;
         return Ok(Exit::OK);
     }
     // A console's own coordinator must come up while the configuration is being edited.
@@ -38,7 +39,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     log_to_stderr();
     let cron_port = session::variable("CRON_PORT").map(|port| port.to_string_lossy().into_owned());
     let listener =
-        coordinator::bind(options.listen.as_deref(), cron_port.as_deref()).await.map_err(refused)?;
+        coordinator::bind(options.listen.as_deref(), cron_port.as_deref()).await.map_err(unbound)?;
     let settings = Options {
         data: options.data.unwrap_or(paths.data),
         tasks,
@@ -56,7 +57,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         server.announced().url,
         settings.data.display(),
         settings.tasks.display()
-    ));
+    ))?;
     let engine = server.engine().clone();
     let mut running = std::pin::pin!(server.run());
     tokio::select! {
@@ -67,6 +68,14 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         }
     }
     Ok(Exit::OK)
+}
+
+/// An address that can never do is usage; one that can't be had now is not.
+fn unbound(error: BindError) -> Failure {
+    match error {
+        BindError::Unreadable { .. } | BindError::NotLoopback(_) => Failure::usage(error.to_string()),
+        BindError::Taken { .. } | BindError::Refused { .. } => refused(error),
+    }
 }
 
 fn refused(error: impl std::fmt::Display) -> Failure {
@@ -80,7 +89,7 @@ fn refused(error: impl std::fmt::Display) -> Failure {
 pub fn check(tasks: &Path) -> Result<usize, Failure> {
     coordinator::check_tasks(tasks).map_err(|error| {
         let lines: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
-        Failure::usage(lines.join("\nvigie: "))
+        Failure::usage(lines.join("\n"))
     })
 }
 

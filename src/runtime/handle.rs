@@ -366,6 +366,17 @@ impl Runtime {
         Self::start_with(setup, wiring)
     }
 
+    /// Whether the endpoints' adapters can be made, without any network: what is wrong with each.
+    #[must_use]
+    pub fn check(places: &Places, endpoints: &[EndpointSpec]) -> Vec<StartError> {
+        let wiring = Wiring::real(places);
+        let wrong = |spec: &EndpointSpec| {
+            let BuildError(reason) = (wiring.factory)(spec).err()?;
+            Some(StartError { endpoint: spec.name.clone(), reason })
+        };
+        endpoints.iter().filter_map(wrong).collect()
+    }
+
     pub(super) fn start_with(setup: Setup, wiring: Wiring) -> Result<Self, StartError> {
         let (intents, waiting) = mpsc::channel(MAX_INTENTS);
         let shared = Arc::new(Shared {

@@ -154,6 +154,10 @@ fn usage_and_configuration_end_with_two_but_status_with_three() {
         (&["priority", "9", "local/x"], 2),
         (&["tasks", "-o", "yaml"], 2),
         (&["tasks", "--filter", "stat:late"], 2),
+        (&["tasks", "--limit", "3"], 2),
+        (&["trigger", "local/x", "--run", "1"], 2),
+        (&["serve", "--listen", "nowhere"], 2),
+        (&["serve", "--listen", "0.0.0.0:0"], 2),
         (&["status", "-o", "yaml"], 3),
         (&["status", "--endpoint", "nowhere"], 3),
     ] {
@@ -274,4 +278,56 @@ fn the_configuration_is_made_checked_and_found() {
     assert_eq!(code(&wrong), 2);
     let text = stderr(&wrong);
     assert!(text.contains("line 3") && text.contains("line 7"), "{text}");
+}
+
+#[test]
+fn what_only_an_adapter_knows_is_checked_too() {
+    let home = Home::new();
+    home.write(
+        &home.config(),
+        "[[endpoint]]\nname = \"a\"\nkind = \"vigie\"\nurl = \"https://h:1\"\n[endpoint.tls]\nca_file = \"none.pem\"\n\n\
+         [[endpoint]]\nname = \"b\"\nkind = \"vigie\"\nurl = \"http://h:1\"\n[endpoint.tls]\nserver_name = \"x\"\n",
+    );
+    let check = vigie(&home, &["config", "check"]);
+    assert_eq!(code(&check), 2);
+    let text = stderr(&check);
+    assert!(text.contains("vigie: endpoint a: ") && text.contains("none.pem"), "{text}");
+    assert!(text.contains("vigie: endpoint b: tls is configured, but the url is http"), "{text}");
+}
+
+#[test]
+fn filtered_runs_are_found_behind_newer_ones() {
+    let home = Home::new();
+    home.write(
+        &home.tasks(),
+        "[[task]]\nid = \"a\"\nshell = \"true\"\n\n[[task]]\nid = \"b\"\nshell = \"true\"\n",
+    );
+    for target in ["local/a", "local/b", "local/b"] {
+        let output = vigie(&home, &["trigger", target, "--wait"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        home.wait_until_quiet();
+    }
+    let runs = json(&vigie(&home, &["runs", "-o", "json", "--limit", "1", "--filter", "id:a"]));
+    assert_eq!(runs["runs"][0]["task"], "a", "{runs}");
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1);
+    home.wait_until_quiet();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let home = Home::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(binary())
+        .args(["tasks"])
+        .env_clear()
+        .envs(home.environment())
+        .stdin(Stdio::null())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("standard output can't be written"), "{}", stderr(&output));
+    home.wait_until_quiet();
 }

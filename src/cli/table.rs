@@ -1,0 +1,210 @@
+//! Tables for people: what the reading commands print without `-o`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use crate::console::format;
+use crate::fleet::{AlertRow, EndpointRow, Fleet, QueueRow, RunRow, TaskRow, Worst};
+use crate::model::{Health, Priority, Schedule};
+
+use super::output::{self, Align};
+use super::read::why;
+
+type Columns = [(&'static str, Align)];
+
+const NOTHING: &str = "–";
+
+/// `value` as `show` has it, or a dash.
+fn or_dash<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), show)
+}
+
+/// A table, or a word that there is nothing to show.
+fn table(columns: &Columns, rows: &[Vec<String>], nothing: &str) -> String {
+    if rows.is_empty() { format!("{nothing}\n") } else { output::table(columns, rows) }
+}
+
+/// The whole in a line, what is amiss, and the tasks.
+pub fn status(
+    fleet: &Fleet,
+    worst: Worst,
+    rows: &[&TaskRow],
+    open: &[AlertRow],
+    now: DateTime<Utc>,
+) -> String {
+    let up = fleet.endpoints().filter(|row| matches!(row.health, Health::Up | Health::Degraded)).count();
+    let mut text = format!(
+        "{}: {}, {up}/{} endpoints up\n",
+        worst.word().to_uppercase(),
+        format::count(rows.len(), "task"),
+        fleet.endpoints().count()
+    );
+    for row in fleet.endpoints().filter(|row| !matches!(row.health, Health::Up)) {
+        let reason = row.degraded.clone().unwrap_or_else(|| why(row));
+        let _ = writeln!(text, "  {} {}: {reason}", row.spec.name, row.health);
+    }
+    if !open.is_empty() {
+        text.push('\n');
+        text.push_str(&alerts(open, now));
+    }
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&tasks(rows, now));
+    }
+    text
+}
+
+/// Tasks. A name that is not unique at its endpoint is followed by the id, which is what a command takes.
+pub fn tasks(rows: &[&TaskRow], now: DateTime<Utc>) -> String {
+    const COLUMNS: &Columns = &[
+        ("STATE", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("TASK", Align::Left),
+        ("SCHEDULE", Align::Left),
+        ("LAST", Align::Right),
+        ("TOOK", Align::Right),
+        ("NEXT", Align::Right),
+        ("P", Align::Right),
+        ("TRY", Align::Right),
+        ("EVIDENCE", Align::Left),
+    ];
+    let mut names: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for row in rows {
+        *names.entry((row.key.endpoint.as_raw(), row.task.name.as_str())).or_default() += 1;
+    }
+    let name = |row: &TaskRow| {
+        let named = names.get(&(row.key.endpoint.as_raw(), row.task.name.as_str()));
+        let unique = named.is_none_or(|&count| count == 1);
+        if unique { row.task.name.to_string() } else { format!("{} ({})", row.task.name, row.key.task) }
+    };
+    let cells = |row: &&TaskRow| {
+        let task = &row.task;
+        let last = task.last_run.as_ref();
+        let next = row.late_since.or(row.next_due).filter(|_| !task.paused);
+        vec![
+            row.state.to_string(),
+            row.key.endpoint.to_string(),
+            name(row),
+            or_dash(task.schedule.as_ref().map(Schedule::text), |text| text.to_string()),
+            or_dash(last.and_then(|run| run.ended), |ended| format::ago(now, ended)),
+            or_dash(last.and_then(|run| run.duration_ms), format::duration),
+            or_dash(next, |due| format::due(now, due)),
+            or_dash(task.priority, |priority| priority.to_string()),
+            or_dash((task.retry.max > 0).then_some(task.retry.attempt), |attempt| {
+                format!("{attempt}/{}", task.retry.max)
+            }),
+            row.evidence.to_string(),
+        ]
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no tasks")
+}
+
+/// Runs.
+pub fn runs(rows: &[RunRow], now: DateTime<Utc>) -> String {
+    const COLUMNS: &Columns = &[
+        ("STATE", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("TASK", Align::Left),
+        ("RUN", Align::Left),
+        ("STARTED", Align::Left),
+        ("ENDED", Align::Left),
+        ("TOOK", Align::Right),
+        ("EXIT", Align::Right),
+        ("MESSAGE", Align::Left),
+    ];
+    let cells = |RunRow { endpoint, run, .. }: &RunRow| {
+        vec![
+            run.state.to_string(),
+            endpoint.to_string(),
+            run.task.to_string(),
+            or_dash(run.id.as_ref(), ToString::to_string),
+            or_dash(run.started, |at| format::ago(now, at)),
+            or_dash(run.ended, |at| format::ago(now, at)),
+            or_dash(run.duration_ms, format::duration),
+            or_dash(run.exit_code, |code| code.to_string()),
+            run.message.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ]
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no runs")
+}
+
+/// Queues.
+pub fn queues(rows: &[QueueRow], now: DateTime<Utc>) -> String {
+    const COLUMNS: &Columns = &[
+        ("ENDPOINT", Align::Left),
+        ("QUEUE", Align::Left),
+        ("DEPTH", Align::Right),
+        ("P1", Align::Right),
+        ("P2", Align::Right),
+        ("P3", Align::Right),
+        ("P4", Align::Right),
+        ("P5", Align::Right),
+        ("RUNNING", Align::Right),
+        ("OLDEST", Align::Right),
+    ];
+    let cells = |row: &QueueRow| {
+        let queue = &row.queue;
+        let mut cells = vec![row.endpoint.to_string(), queue.name.to_string(), queue.depth.to_string()];
+        for priority in Priority::all() {
+            cells.push(or_dash(queue.by_priority, |depths| depths[priority.index()].to_string()));
+        }
+        cells.push(queue.running.to_string());
+        cells.push(or_dash(queue.oldest_pending, |since| format::age(now, since)));
+        cells
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no queues")
+}
+
+/// Open alerts.
+pub fn alerts(rows: &[AlertRow], now: DateTime<Utc>) -> String {
+    const COLUMNS: &Columns = &[
+        ("SEVERITY", Align::Left),
+        ("KIND", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("TASK", Align::Left),
+        ("SINCE", Align::Right),
+        ("SUMMARY", Align::Left),
+    ];
+    let cells = |row: &AlertRow| {
+        let alert = &row.alert;
+        vec![
+            alert.severity.to_string(),
+            alert.kind.to_string(),
+            row.endpoint.to_string(),
+            or_dash(alert.task.as_ref(), ToString::to_string),
+            format::ago(now, alert.since),
+            alert.summary.to_string(),
+        ]
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no open alerts")
+}
+
+/// Endpoints.
+pub fn endpoints(rows: &[&EndpointRow], now: DateTime<Utc>) -> String {
+    const COLUMNS: &Columns = &[
+        ("HEALTH", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("KIND", Align::Left),
+        ("URL", Align::Left),
+        ("TASKS", Align::Right),
+        ("LATENCY", Align::Right),
+        ("LAST OK", Align::Right),
+        ("ERROR", Align::Left),
+    ];
+    let cells = |row: &&EndpointRow| {
+        let error = row.failure.as_ref().map(|failure| &failure.reason).or(row.degraded.as_ref());
+        vec![
+            row.health.to_string(),
+            row.spec.name.to_string(),
+            row.spec.kind.to_string(),
+            or_dash(row.url.as_ref().or(row.spec.url.as_ref()), Clone::clone),
+            row.tasks.to_string(),
+            or_dash(row.latency_ms, format::duration),
+            or_dash(row.last_ok, |at| format::ago(now, at)),
+            error.map(ToString::to_string).unwrap_or_default(),
+        ]
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no endpoints")
+}
