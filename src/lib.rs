@@ -13,7 +13,7 @@
 //!      ▼                ▼  │  ▼              │              │   ▼
 //!    fleet ◄────────────┘  │ vault           ▼              │ document
 //!      │                   ▼              schedule ◄────────┘
-//!      └──► schedule     config ──► action, document
+//!      └──► schedule     config ──► action, schedule, document
 //!                     everything ──► model
 //! ```
 //!

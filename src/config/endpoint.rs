@@ -11,8 +11,10 @@ use url::Url;
 use super::is_simple_name;
 use crate::document::{Table, Value};
 use crate::model::{
-    AuthName, Clean, EndpointName, EndpointSpec, Guard, Kind, OptionShape, OptionValue, SecretRef, TlsSpec,
+    AuthName, Clean, Dialect, EndpointName, EndpointSpec, Guard, Kind, OptionShape, OptionValue, SecretRef,
+    TlsSpec,
 };
+use crate::schedule;
 
 /// How often an endpoint may be polled.
 const POLL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
@@ -249,8 +251,15 @@ fn read_options(table: Table<'_>, kind: Kind) -> BTreeMap<String, OptionValue> {
 /// Cron texts by task; `"off"` is `None`.
 fn schedules(table: &Table<'_>) -> BTreeMap<Clean, Option<String>> {
     let read = |(name, value): (&str, Value<'_>)| {
+        let place = value.clone();
         let text = value.string()?;
-        Some((Clean::line(name), (text != "off").then_some(text)))
+        if text == "off" {
+            return Some((Clean::line(name), None));
+        }
+        if let Err(error) = schedule::validate(&text, Dialect::Unix, "UTC") {
+            place.problem(&format!("{error}; \"off\" for a task that is not scheduled"));
+        }
+        Some((Clean::line(name), Some(text)))
     };
     table.entries().into_iter().filter_map(read).collect()
 }

@@ -5,7 +5,7 @@
 //! `config.toml` ([`Settings`]), the precedence command line > environment >
 //! file > default ([`Overrides`]), and the watch on the file ([`ConfigWatch`]).
 //! Needs no network and resolves no secret. May import: `model`, `action`,
-//! `document`.
+//! `schedule`, `document`.
 
 mod endpoint;
 mod keys;
@@ -123,10 +123,11 @@ impl Settings {
     /// # Errors
     /// A file that can't be read, or everything that is wrong with it.
     pub fn load(paths: &Paths, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let settings = match std::fs::read_to_string(&paths.config) {
-            Ok(text) => {
+        let settings = match std::fs::read(&paths.config) {
+            Ok(bytes) => {
                 let folder = paths.config.parent().unwrap_or_else(|| Path::new(""));
-                Self::parse(&text, folder, paths.home.as_deref())
+                crate::document::text(&bytes)
+                    .and_then(|text| Self::parse(text, folder, paths.home.as_deref()))
                     .map_err(|problems| ConfigError::Wrong { path: paths.config.clone(), problems })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !paths.explicit => Self::default(),

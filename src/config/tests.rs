@@ -36,7 +36,16 @@ fn nothing_configured_is_the_local_coordinator() {
 fn the_reference_is_the_defaults() {
     assert_eq!(parse(EXAMPLE).unwrap(), Settings::default());
     // And leaves none out: each key at the top and in every section, each action, with its default keys.
-    for line in ["theme = ", "screen = ", "ascii = ", "[safety]", "read_only = ", "[keys]"] {
+    for line in [
+        "theme = ",
+        "screen = ",
+        "ascii = ",
+        "[safety]",
+        "read_only = ",
+        "[coordinator]",
+        "open_on_loopback = ",
+        "[keys]",
+    ] {
         assert!(EXAMPLE.lines().any(|l| l.starts_with(line)), "{line}");
     }
     for action in Action::ALL {
@@ -374,4 +383,30 @@ async fn a_change_is_noticed_and_a_rewrite_of_the_same_is_not() {
     watch.changed().await;
     std::fs::remove_file(&paths.config).unwrap();
     watch.changed().await;
+}
+
+#[test]
+fn schedules_are_read_where_they_are_written() {
+    let problems = parse(
+        "[[endpoint]]\nname = \"b\"\nkind = \"duplistatus\"\nurl = \"http://h:1\"\n[endpoint.options.schedules]\n\
+         audit-log-cleanup = \"off\"\noverdue-backup-check = \"61 * * * *\"\n",
+    )
+    .unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("line 7: endpoint[0].options.schedules.overdue-backup-check: "),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_text_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = paths_in(folder.path());
+    std::fs::create_dir_all(paths.config.parent().unwrap()).unwrap();
+    for (bytes, line) in [(&b"\xff\xfe"[..], 1), (b"ascii = true\n# caf\xe9\n", 2)] {
+        std::fs::write(&paths.config, bytes).unwrap();
+        let error = Settings::load(&paths, &Overrides::default()).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: line {line}: is not UTF-8 text", paths.config.display()));
+    }
 }

@@ -29,6 +29,18 @@ use crate::model::Clean;
 
 pub use read::{Document, Table, Value};
 
+/// The text of a file.
+///
+/// # Errors
+/// One problem, at the line where it is not UTF-8.
+pub fn text(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = before.split(|&byte| byte == b'\n').count();
+        vec![Problem { line, path: "".into(), message: "is not UTF-8 text".into() }]
+    })
+}
+
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

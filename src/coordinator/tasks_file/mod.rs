@@ -62,8 +62,8 @@ pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
 /// # Errors
 /// Everything that is wrong with it, each with file and line.
 pub fn check(path: &Path) -> Result<usize, ReloadError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => match parse(&text) {
+    match std::fs::read(path) {
+        Ok(bytes) => match crate::document::text(&bytes).and_then(parse) {
             Ok(file) => Ok(file.tasks.len()),
             Err(problems) => Err(ReloadError { problems: shown(path, &problems) }),
         },
