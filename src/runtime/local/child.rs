@@ -54,10 +54,8 @@ impl Started {
             LocalPolicy::AnswerOnly => command.args(["--linger", "1s", "--answer-only"]),
         };
         // Where a task runs must not depend on where a console was started.
-        if let Some(base) = directories::BaseDirs::new()
-            && base.home_dir().is_dir()
-        {
-            command.current_dir(base.home_dir());
+        if let Some(home) = std::env::home_dir().filter(|home| home.is_dir()) {
+            command.current_dir(home);
         }
         let child = command
             .stdin(Stdio::null())
