@@ -13,20 +13,25 @@ pub struct Draft {
     pub arguments: Arguments,
 }
 
-/// One thing for the shell to do. Each, but quitting, ends in exactly one message.
+/// One thing for the shell to do. Asking to quit, a preview and a copy are
+/// answered before anything else happens, fetches and the journal once, later;
+/// what a refresh finds comes as polls, and what becomes of what is sent as
+/// receipts. The rest is not answered, unless something goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Give the terminal back and end.
     Quit,
-    /// Find out what quitting would stop.
+    /// Find out what quitting would stop: [`super::Event::QuitAsked`].
     AskQuit,
-    /// Give the draft an id, journal it and send it.
+    /// Give the draft an id ([`super::Event::Sending`]), journal it and send it
+    /// ([`super::Event::Receipt`], per target and stage).
     Send(Draft),
-    /// Find out the exact requests of a draft.
+    /// Find out the exact requests of a draft: [`super::Event::Preview`].
     Preview(Draft),
-    /// Poll now: one endpoint, or all.
+    /// Poll now: one endpoint, or all. Each poll is an [`super::Event::Polled`] or
+    /// [`super::Event::Failed`]; one that is under way is not asked for twice.
     Refresh(Option<EndpointName>),
-    /// Fetch runs.
+    /// Fetch runs: one [`super::Event::Runs`].
     FetchRuns {
         /// The endpoint.
         endpoint: EndpointName,
@@ -35,7 +40,7 @@ pub enum Effect {
         /// At most so many.
         limit: usize,
     },
-    /// Fetch a piece of a log.
+    /// Fetch a piece of a log: one [`super::Event::Log`].
     FetchLog {
         /// The endpoint.
         endpoint: EndpointName,
@@ -44,15 +49,16 @@ pub enum Effect {
         /// From this byte on.
         offset: u64,
     },
-    /// Read the journal of earlier consoles.
+    /// Read the journal of earlier consoles: [`super::Event::Journal`].
     LoadJournal,
-    /// Write into the journal what a poll has shown.
+    /// Write into the journal what a poll has shown; where that can't be, [`super::Event::Unrecorded`].
     Record(Vec<Receipt>),
-    /// Put text on the clipboard (OSC 52), and into a file.
+    /// Put text on the clipboard (OSC 52), and into a file: [`super::Event::Copied`].
     Copy(String),
     /// Ring the bell.
     Bell,
-    /// Stop, as Ctrl-Z does.
+    /// Stop, as Ctrl-Z does: [`super::Event::Resumed`] afterwards, or
+    /// [`super::Event::Resize`].
     Suspend,
     /// Draw everything anew.
     Redraw,

@@ -9,6 +9,8 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::state::Look;
+use crate::fleet::Fleet;
+use crate::model::Target;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -17,6 +19,34 @@ const DAY: u64 = 24 * HOUR;
 
 /// What stands where there is no value.
 pub const NONE: &str = "–";
+
+/// A run's id as it is told in passing: long ones by their end, where they differ.
+#[must_use]
+pub fn run_id(id: &str) -> String {
+    const WHOLE: usize = 12;
+    const END: usize = 6;
+    let length = id.chars().count();
+    if length <= WHOLE {
+        id.to_owned()
+    } else {
+        format!("…{}", id.chars().skip(length - END).collect::<String>())
+    }
+}
+
+/// A target as it is told in passing: by its task's name where that is known,
+/// with the run where it is one.
+#[must_use]
+pub fn target(target: &Target, fleet: &Fleet) -> String {
+    let mut text = target.endpoint.to_string();
+    if let Some(key) = target.key() {
+        let name = fleet.task(&key).map_or_else(|| key.task.shown(), |row| row.task.name.clone());
+        text = format!("{text}/{name}");
+    }
+    if let Some(run) = &target.run {
+        text = format!("{text}#{}", run_id(&run.to_string()));
+    }
+    text
+}
 
 /// At most seven cells: `1d 6h`, `2h 5m`, `12h`, `41m`, under a minute `<1m`.
 /// The smaller unit is left out where it is noise.

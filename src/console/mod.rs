@@ -1,8 +1,8 @@
 //! The console: keys in, intents out, and the fleet on the screen.
 //!
 //! Data flow: input, poll, timer, signal or effect result → [`Msg`] (with its
-//! time) → [`update()`] → [`Effect`]s, which [`shell`] runs; each ends in exactly
-//! one message; if something shown has changed, one frame.
+//! time) → [`update()`] → [`Effect`]s, which [`shell`] runs, and whose results are
+//! messages again; if something shown has changed, one frame.
 //!
 //! Owns the key map, the console's state and its pure update, screens, widgets
 //! and themes, and the terminal shell. State, update and screens are pure: no

@@ -416,6 +416,10 @@ pub(super) struct Memory {
     pub heard: BTreeSet<EndpointName>,
     /// The last key was an interrupt: another one quits.
     pub interrupted: bool,
+    /// How many targets the intent has that is just being sent.
+    pub sending: usize,
+    /// How many targets the last intents on several had.
+    pub bulks: BTreeMap<IntentId, usize>,
 }
 
 impl State {

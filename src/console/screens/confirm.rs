@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::overlay::{keys, open_box};
 use super::{View, footer, journal};
-use crate::console::format::{count, width};
+use crate::console::format::{self, count, width};
 use crate::console::state::{Confirm, ConfirmGroup};
 use crate::console::theme::Role;
 use crate::console::widgets::Pen;
@@ -39,6 +39,11 @@ pub(super) fn draw(
     let shown = inside.height.saturating_sub(2);
     for (line, y) in lines.iter().zip(0..shown) {
         let mut pen = Pen::new(buffer, inside, y);
+        if line.number.is_empty() {
+            // A request: it may need all the room there is.
+            pen.skip(2).put(&line.text, view.style(line.role));
+            continue;
+        }
         pen.field(&line.name, name, view.style(Role::Title)).skip(1);
         pen.field_right(&line.number, number, view.style(Role::Text)).skip(2);
         pen.put(&line.text, view.style(line.role));
@@ -158,10 +163,14 @@ fn calls(lines: &mut Vec<Line>, group: &ConfirmGroup, room: usize, view: &View<'
         lines.push(Line { name: String::new(), number: String::new(), text, role: Role::Muted });
     };
     for (target, call) in group.will.iter().take(shown) {
-        let name = task_name(target, view);
-        line(match call {
-            Some(call) => format!("{name}  {call}"),
-            None => name,
+        line(match (call, &target.run) {
+            // The request names the run.
+            (Some(call), Some(run)) if call.contains(run.as_raw()) => {
+                let task = Target { run: None, ..target.clone() };
+                format!("{}  {call}", task_name(&task, view))
+            }
+            (Some(call), _) => format!("{}  {call}", task_name(target, view)),
+            (None, _) => task_name(target, view),
         });
     }
     if shown < all && room > 0 {
@@ -174,7 +183,7 @@ fn task_name(target: &Target, view: &View<'_>) -> String {
     let named = journal::named(target, view);
     let name = named.split_once('/').map_or(named.as_str(), |(_, name)| name).to_owned();
     match &target.run {
-        Some(run) if !name.contains('#') => format!("{name} #{run}"),
+        Some(run) if !name.contains('#') => format!("{name} #{}", format::run_id(&run.to_string())),
         _ => name,
     }
 }

@@ -11,9 +11,12 @@ use chrono::TimeDelta;
 
 use crate::action::{Action, Key};
 use crate::fleet::{Fleet, TaskRow};
-use crate::model::{Arguments, Clean, Guard, Priority, RunId, Severity, Target, TaskKey, TaskState, Verb};
+use crate::model::{
+    Arguments, Clean, Guard, Priority, RunId, RunState, Severity, Target, TaskKey, TaskState, Verb,
+};
 
 use super::super::effect::{Draft, Effect};
+use super::super::format;
 use super::super::state::{Confirm, ConfirmGroup, DetailTab, Input, Overlay, RowKey, Screen, State};
 use super::{detail, lists, message};
 
@@ -108,18 +111,30 @@ fn refusal_of(state: &State, fleet: &Fleet, verb: Verb, target: &Target) -> Opti
     };
     if verb == Verb::Cancel
         && let Some(run) = &target.run
-        && run_ended(fleet, row, run)
+        && run_state(fleet, row, run).is_some_and(RunState::is_ended)
     {
         return Some("already finished".into());
     }
-    row.task.capabilities.refusal(verb).cloned()
+    if let Some(reason) = row.task.capabilities.refusal(verb) {
+        return Some(reason.clone());
+    }
+    if verb == Verb::Retry
+        && let Some(run) = &target.run
+    {
+        return match run_state(fleet, row, run)? {
+            RunState::Succeeded => Some("that run succeeded; trigger starts another".into()),
+            state if !state.is_ended() => Some(Clean::from(format!("that run is still {state}"))),
+            _ => None,
+        };
+    }
+    None
 }
 
-/// Whether the run is known to have ended.
-fn run_ended(fleet: &Fleet, row: &TaskRow, run: &RunId) -> bool {
+/// The state of a run, as far as it is known.
+fn run_state(fleet: &Fleet, row: &TaskRow, run: &RunId) -> Option<RunState> {
     let told =
         row.task.active_runs.iter().chain(&row.task.last_run).find(|told| told.id.as_ref() == Some(run));
-    told.or_else(|| fleet.run(&row.key.endpoint, run)).is_some_and(|known| known.state.is_ended())
+    told.or_else(|| fleet.run(&row.key.endpoint, run)).map(|known| known.state)
 }
 
 /// States that are one for the purpose of an intent.
@@ -183,6 +198,9 @@ pub(in super::super) fn refusal(state: &State, fleet: &Fleet, verb: Verb) -> Opt
                 first.get_or_insert(reason);
             }
         }
+    }
+    if let ([_, _, ..], Some(reason)) = (&targets[..], &first) {
+        return Some(Clean::from(format!("none of {} can be: {reason}", targets.len())));
     }
     Some(first.unwrap_or_else(|| {
         if verb == Verb::ReloadConfig { "no endpoint is chosen".into() } else { "no task is chosen".into() }
@@ -253,10 +271,13 @@ fn split(state: &State, fleet: &Fleet, verb: Verb, targets: Vec<Target>) -> Spli
 /// Sends a draft, or asks first, as the strictest guard among its endpoints wants.
 fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> Vec<Effect> {
     let Draft { verb, targets, arguments } = draft;
-    let bulk = targets.len() > 1;
+    // What is not seen is not acted on unasked.
+    let unseen = |target: &Target| target.key().is_some_and(|key| state.tasks.index_of(&key).is_none());
+    let by_marks = state.detail.is_none() && state.screen == Screen::Tasks && !state.marks.is_empty();
+    let bulk = targets.len() > 1 || (by_marks && targets.iter().any(unseen));
     let split = split(state, fleet, verb, targets);
     if split.will.is_empty() {
-        refuse(state, verb, &split.skipped);
+        refuse(state, fleet, verb, &split.skipped);
         return Vec::new();
     }
     let guard = strictest(fleet, &split.will);
@@ -266,7 +287,7 @@ fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> 
         Guard::Confirm | Guard::Typed | Guard::ReadOnly => bulk || verb.is_destructive(),
     };
     if !asks {
-        return send(state, draft);
+        return send(state, fleet, draft);
     }
     let typed =
         (guard == Guard::Typed).then(|| (format!("{verb} {}", draft.targets.len()), Input::default()));
@@ -332,39 +353,42 @@ pub(super) fn confirmed(state: &mut State, fleet: &Fleet, confirm: Confirm) -> V
     let Draft { verb, targets, arguments } = confirm.draft;
     let split = split(state, fleet, verb, targets);
     if split.will.is_empty() {
-        refuse(state, verb, &split.skipped);
+        refuse(state, fleet, verb, &split.skipped);
         return Vec::new();
     }
-    let effects = send(state, Draft { verb, targets: split.will, arguments });
+    let effects = send(state, fleet, Draft { verb, targets: split.will, arguments });
     if let Some((target, reason)) = split.skipped.first() {
         let others = match split.skipped.len() - 1 {
             0 => String::new(),
             others => format!(", and {others} more"),
         };
+        let target = format::target(target, fleet);
         message::say(state, Severity::Warning, format!("{verb}: left out {target}: {reason}{others}"));
     }
     effects
 }
 
-fn send(state: &mut State, draft: Draft) -> Vec<Effect> {
+fn send(state: &mut State, fleet: &Fleet, draft: Draft) -> Vec<Effect> {
     let text = match draft.targets.as_slice() {
-        [one] => format!("{} {one} …", draft.verb),
+        [one] => format!("{} {} …", draft.verb, format::target(one, fleet)),
         many => format!("{} {} targets …", draft.verb, many.len()),
     };
     message::say(state, Severity::Info, text);
     if state.detail.is_none() && state.screen == Screen::Tasks {
         state.marks.clear();
     }
+    state.memory.sending = draft.targets.len();
     vec![Effect::Send(draft)]
 }
 
 /// Says why nothing is sent.
-fn refuse(state: &mut State, verb: Verb, skipped: &[(Target, Clean)]) {
+fn refuse(state: &mut State, fleet: &Fleet, verb: Verb, skipped: &[(Target, Clean)]) {
     let text = match skipped {
         [] => format!("{verb}: nothing is chosen"),
-        [(target, reason)] => format!("{verb} {target}: {reason}"),
+        [(target, reason)] => format!("{verb} {}: {reason}", format::target(target, fleet)),
         [(target, reason), others @ ..] => {
-            format!("{verb}: none of {} can be: {target}: {reason}", others.len() + 1)
+            let (all, target) = (others.len() + 1, format::target(target, fleet));
+            format!("{verb}: none of {all} can be: {target}: {reason}")
         }
     };
     message::say(state, Severity::Warning, text);

@@ -260,6 +260,16 @@ pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
     effects
 }
 
+/// The endpoint answers again: a log that could not be read is asked for once more.
+pub(super) fn recovered(state: &mut State, endpoint: &EndpointName) -> Vec<Effect> {
+    let now = state.now;
+    let Some(detail) = state.detail.as_mut().filter(|detail| detail.key.endpoint == *endpoint) else {
+        return Vec::new();
+    };
+    let failed = detail.log.as_ref().is_some_and(|log| log.error.is_some());
+    if failed && detail.tab == DetailTab::Log { ask(detail, now).into_iter().collect() } else { Vec::new() }
+}
+
 /// The fleet has changed: closes the detail of a task that is gone, and
 /// fetches the history again when a run has ended.
 pub(super) fn settle(state: &mut State, fleet: &Fleet, delta: &Delta) -> Vec<Effect> {
@@ -336,7 +346,11 @@ pub(super) fn log_came(
             more = piece.text.len() >= LARGE_PIECE;
             // Nothing new of a run that goes on, as before: no frame for that.
             news = offset == 0 || !piece.text.is_empty() || piece.complete || log.error.is_some();
-            log.take(&piece);
+            let beyond = log.take(&piece);
+            if !log.follow {
+                // What is read stays where it is.
+                detail.top = detail.top.saturating_sub(beyond);
+            }
         }
     }
     let shown = detail.tab == DetailTab::Log;
@@ -349,14 +363,15 @@ pub(super) fn log_came(
 }
 
 impl LogState {
-    /// Takes the next piece: joins a line that was cut, drops the oldest lines beyond the bound.
-    fn take(&mut self, piece: &LogPiece) {
+    /// Takes the next piece: joins a line that was cut, drops the oldest lines
+    /// beyond the bound, and tells how many those are.
+    fn take(&mut self, piece: &LogPiece) -> usize {
         self.error = None;
         self.complete = piece.complete;
         self.next_offset = piece.next_offset;
         self.dropped_bytes = piece.dropped_bytes;
         if piece.text.is_empty() {
-            return;
+            return 0;
         }
         let mut lines = piece.text.split('\n');
         if self.partial
@@ -372,5 +387,6 @@ impl LogState {
         let beyond = self.lines.len().saturating_sub(Self::MAX_LINES);
         self.lines.drain(..beyond);
         self.dropped_lines += beyond;
+        beyond
     }
 }

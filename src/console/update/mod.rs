@@ -67,8 +67,12 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
             settle(state, fleet, &delta, None)
         }
         Event::Polled { endpoint, snapshot } => {
+            let recovers = fleet.endpoint(&endpoint).is_some_and(|row| row.failure.is_some());
             let delta = fleet.apply(&endpoint, *snapshot, msg.at);
-            settle(state, fleet, &delta, Some(endpoint))
+            let again = if recovers { detail::recovered(state, &endpoint) } else { Vec::new() };
+            let mut effects = settle(state, fleet, &delta, Some(endpoint));
+            effects.extend(again);
+            effects
         }
         Event::Failed { endpoint, failure } => {
             let delta = fleet.fail(&endpoint, failure, msg.at);
@@ -79,7 +83,7 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
             // The runtime has recorded what it told.
             delta.receipts.retain(|other| *other != receipt);
             let effects = settle(state, fleet, &delta, None);
-            message::receipt(state, &receipt);
+            message::receipt(state, fleet, &receipt);
             state.dirty = true;
             effects
         }
@@ -116,6 +120,11 @@ fn answer(state: &mut State, fleet: &Fleet, event: Event) -> Vec<Effect> {
         }
         Event::Problem(text) => message::keep(state, Severity::Critical, text),
         Event::Resumed => state.dirty = true,
+        // What becomes of it is told by the receipts that follow.
+        Event::Sending { intent } => {
+            let targets = std::mem::take(&mut state.memory.sending);
+            message::sending(state, intent, targets);
+        }
         Event::Restyled { keymap, ascii } => {
             state.keymap = *keymap;
             state.look.ascii = ascii;
@@ -125,9 +134,8 @@ fn answer(state: &mut State, fleet: &Fleet, event: Event) -> Vec<Effect> {
             state.look = Look { local_offset_s: offset_s, local_zone: name, ..state.look.clone() };
             state.dirty = true;
         }
-        // Shown by the receipt that follows; the others are taken in `update`.
-        Event::Sending { .. }
-        | Event::Key(_)
+        // Taken in `update`.
+        Event::Key(_)
         | Event::Paste(_)
         | Event::Resize { .. }
         | Event::Tick
@@ -240,7 +248,7 @@ fn settle(state: &mut State, fleet: &Fleet, delta: &Delta, heard: Option<Endpoin
         lists::follow(state, fleet, delta);
         effects.extend(detail::settle(state, fleet, delta));
         for receipt in &delta.receipts {
-            message::receipt(state, receipt);
+            message::receipt(state, fleet, receipt);
         }
         if !delta.receipts.is_empty() {
             effects.push(Effect::Record(delta.receipts.clone()));

@@ -378,7 +378,7 @@ fn one_key_triggers_one_task_and_the_receipt_is_told() {
     };
     desk.event(Event::Receipt(receipt(Stage::Sent, t0())));
     desk.event(Event::Receipt(receipt(Stage::Accepted, t0())));
-    assert_eq!(desk.says(), "trigger a/two accepted");
+    assert_eq!(desk.says(), "trigger a/two: accepted, not yet observed");
     desk.now += TimeDelta::seconds(24);
     desk.event(Event::Receipt(receipt(Stage::Observed, desk.now)));
     assert_eq!(desk.says(), "✓ trigger a/two observed after 24 s");
@@ -389,6 +389,55 @@ fn one_key_triggers_one_task_and_the_receipt_is_told() {
     assert!(desk.says().contains("may or may not have been done"), "{}", desk.says());
     desk.pass(TimeDelta::minutes(1));
     assert_eq!(desk.says(), "", "what was said in passing goes");
+}
+
+#[test]
+fn an_intent_on_several_is_told_in_one() {
+    let mut desk = Desk::one(&[("one", HEALTHY), ("three", HEALTHY), ("two", HEALTHY)]);
+    desk.keys("* t");
+    let effects = desk.keys("y");
+    let draft = sent(&effects)[0].clone();
+    let intent = IntentId(Uuid::from_u128(9));
+    desk.event(Event::Sending { intent });
+    let mut come = |target: usize, stage, message: Option<&str>| {
+        desk.now += TimeDelta::seconds(1);
+        desk.event(Event::Receipt(Receipt {
+            intent,
+            verb: Verb::Trigger,
+            target: draft.targets[target].clone(),
+            stage,
+            at: desk.now,
+            sent: t0(),
+            message: message.map(Clean::from),
+            run: None,
+            priority: None,
+        }));
+        desk.says().to_owned()
+    };
+    assert_eq!(come(0, Stage::Accepted, None), "trigger 3 targets: 1 accepted");
+    assert_eq!(
+        come(1, Stage::Unknown, Some("cut off")),
+        "trigger 3 targets: 1 without answer, 1 accepted · a/three: cut off"
+    );
+    assert_eq!(
+        come(2, Stage::Failed, Some("full")),
+        "✗ trigger 3 targets: 1 failed, 1 without answer, 1 accepted · a/two: full"
+    );
+    assert_eq!(
+        come(0, Stage::Observed, None),
+        "✗ trigger 3 targets: 1 failed, 1 without answer, 1 observed · a/two: full",
+        "what went wrong is not hidden by what went well"
+    );
+}
+
+#[test]
+fn a_run_is_told_by_the_end_of_a_long_id() {
+    let mut desk = Desk::one(&[("one", RUNNING)]);
+    let mut active = task("one", RUNNING);
+    active.active_runs = vec![run("one", "01a1f894-62d2-7000-9262-e4f3c448883f", RunState::Running)];
+    desk.tell("a", vec![active], vec![]);
+    desk.keys("x y");
+    assert_eq!(desk.says(), "cancel a/one#…48883f …");
 }
 
 /// When a question is asked, by guard, risk and count.
@@ -601,6 +650,8 @@ fn runs_and_endpoints_are_acted_on_where_they_are_listed() {
     });
     desk.keys("4 G x");
     assert_eq!(desk.says(), "cancel: already finished");
+    assert_eq!(desk.keys("r"), []);
+    assert_eq!(desk.says(), "retry: duplistatus has no retry; use trigger");
     desk.keys("g x");
     assert_eq!(desk.confirm().draft.targets[0].run, Some("one-1".into()));
     desk.keys("n 7");
@@ -626,6 +677,51 @@ fn marks_are_acted_on_instead_of_the_row() {
     desk.keys("*");
     desk.poll("a", &[("one", HEALTHY)]);
     assert_eq!(desk.state.marks.len(), 1, "marks of rows that are gone go too");
+}
+
+#[test]
+fn a_mark_that_the_filter_hides_is_not_acted_on_unasked() {
+    let mut desk = Desk::one(&[("one", HEALTHY), ("two", HEALTHY)]);
+    desk.keys("space / t w o enter");
+    assert_eq!(desk.cursor(), "a/two");
+    assert_eq!(sent(&desk.keys("t")), [] as [&Draft; 0]);
+    assert_eq!(desk.confirm().draft.targets[0].to_string(), "a/one");
+    assert_eq!(sent(&desk.keys("y")).len(), 1);
+    assert_eq!(sent(&desk.keys("t"))[0].targets[0].to_string(), "a/two");
+}
+
+#[test]
+fn a_run_is_retried_only_if_it_went_wrong() {
+    let mut desk = Desk::one(&[]);
+    let mut failing = task("one", TaskState::Failing);
+    failing.capabilities = Capabilities::by(|_| None);
+    desk.tell("a", vec![failing], vec![]);
+    let runs = [("r3", RunState::Running), ("r2", RunState::Failed), ("r1", RunState::Succeeded)];
+    desk.event(Event::Runs {
+        endpoint: "a".into(),
+        task: None,
+        result: Ok(runs.map(|(id, state)| run("one", id, state)).to_vec()),
+    });
+    desk.keys("4");
+    let mut told = Vec::new();
+    for _ in runs {
+        let Some(RowKey::Run { run: Some(id), .. }) = desk.state.rows[&Screen::Runs].cursor.clone() else {
+            panic!("no run is under the cursor")
+        };
+        let effects = desk.keys("r");
+        told.push((id.to_string(), sent(&effects).len(), desk.says().to_owned()));
+        desk.keys("j");
+    }
+    told.sort();
+    let told: Vec<_> = told.iter().map(|(id, sent, says)| (id.as_str(), *sent, says.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("r1", 0, "retry: that run succeeded; trigger starts another"),
+            ("r2", 1, "retry a/one#r2 …"),
+            ("r3", 0, "retry: that run is still running"),
+        ]
+    );
 }
 
 #[test]
@@ -843,7 +939,7 @@ fn a_long_log_is_bounded_read_on_at_once_and_scrolls() {
     assert_eq!(desk.state.detail.as_ref().unwrap().top, 10_000 - 19);
     assert!(!desk.state.detail.as_ref().unwrap().log.as_ref().unwrap().follow);
     desk.event(log(60_000, "more\n", true));
-    assert_eq!(desk.state.detail.as_ref().unwrap().top, 10_000 - 19, "reading is not disturbed");
+    assert_eq!(desk.state.detail.as_ref().unwrap().top, 10_000 - 20, "what is read stays where it is");
     desk.keys("f");
     assert_eq!(desk.state.detail.as_ref().unwrap().top, 10_000 - 18);
 }
@@ -860,6 +956,23 @@ fn a_log_that_can_not_be_read_is_not_asked_for_for_ever() {
     });
     assert_eq!(desk.pass(TimeDelta::seconds(10)), []);
     assert!(desk.keys("R").iter().any(|effect| matches!(effect, Effect::FetchLog { offset: 0, .. })));
+}
+
+#[test]
+fn a_log_is_read_on_when_its_endpoint_answers_again() {
+    let mut desk = Desk::one(&[("one", RUNNING)]);
+    desk.keys("L");
+    desk.event(log(0, "first\n", false));
+    desk.pass(TimeDelta::seconds(1));
+    let lost =
+        Event::Log { endpoint: "a".into(), run: "one-1".into(), offset: 6, result: Err("reset".into()) };
+    desk.event(lost);
+    assert_eq!(lines(&desk), ["first"], "what was read stays");
+    let failure = Failure { health: Health::Down, reason: "reset".into(), tries: 1, next_try: desk.now };
+    desk.event(Event::Failed { endpoint: "a".into(), failure });
+    assert_eq!(desk.pass(TimeDelta::seconds(10)), []);
+    let ask = Effect::FetchLog { endpoint: "a".into(), run: "one-1".into(), offset: 6 };
+    assert!(desk.poll("a", &[("one", RUNNING)]).contains(&ask));
 }
 
 // --- the bell, the journal, time -------------------------------------------------------

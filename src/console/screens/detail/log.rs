@@ -31,6 +31,13 @@ pub(super) fn headline(pen: &mut Pen<'_>, detail: &Detail, row: &TaskRow, view: 
     };
     pen.put(" · ", view.style(Role::Muted))
         .put(end, view.style(if log.follow && !log.complete { Role::Pending } else { Role::Muted }));
+    if log.dropped_lines > 0 {
+        let text = format!(" · the last {} kept here", log.lines.len());
+        pen.put(&text, view.style(Role::SeverityWarning));
+    }
+    if log.error.is_some() && !log.lines.is_empty() {
+        pen.put(" · reading failed: R reads on", view.style(Role::Error));
+    }
     if log.dropped_bytes > 0 {
         let text = format!(" · {} dropped to bound it", bytes(log.dropped_bytes));
         pen.put(&text, view.style(Role::SeverityWarning));
@@ -57,8 +64,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
         };
         return say(buffer, area, &[(text, Role::Muted)], view);
     };
-    if let Some(error) = &log.error {
-        let text = format!("The log could not be read: {error}");
+    if let Some(error) = log.error.as_ref().filter(|_| log.lines.is_empty()) {
+        let text = format!("The log could not be read: {error}. R tries again.");
         return say(buffer, area, &[(text, Role::Error)], view);
     }
     if log.lines.is_empty() && log.dropped_lines == 0 {
