@@ -202,10 +202,28 @@ async fn decide(
     permit(session, settings, &intent, &calls, how)?;
     session.handle().send(intent.clone());
     let receipts = follow(session, &intent, wait).await;
-    if let Some(reason) = &session.unrecorded {
-        complain(&format!("the journal can't be written: {reason}"));
+    let Some((reason, refused)) = session.unrecorded.take() else { return conclude(&intent, &receipts) };
+    complain(&format!("the journal can't be written: {reason}"));
+    if refused != Some(intent.id) {
+        return conclude(&intent, &receipts);
     }
-    let (exit, done) = verdict(&intent, &receipts);
+    if !how.yes {
+        if !std::io::stdin().is_terminal() {
+            let message = "nothing was sent, since it can't be recorded: give --yes to act unrecorded";
+            return Err(Failure::refused(message));
+        }
+        ask("", "y", "act unrecorded")?;
+    }
+    // The same wish under another name: it is meant.
+    let meant = Intent { id: IntentId(Uuid::now_v7()), ..intent };
+    session.handle().send(meant.clone());
+    let receipts = follow(session, &meant, wait).await;
+    conclude(&meant, &receipts)
+}
+
+/// Prints what became of the intent.
+fn conclude(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> Result<Exit, Failure> {
+    let (exit, done) = verdict(intent, receipts);
     print(&done)?;
     Ok(exit)
 }
@@ -247,7 +265,15 @@ fn permit(
     for (target, call) in intent.targets.iter().zip(calls) {
         let _ = writeln!(question, "  {verb} {target}   ({call})");
     }
-    let _ = write!(question, "Type {expected} to go on; anything else leaves everything as it is: ");
+    ask(&question, &expected, "go on")
+}
+
+/// Asks at the terminal.
+///
+/// # Errors
+/// The answer was not `expected`.
+fn ask(about: &str, expected: &str, to: &str) -> Result<(), Failure> {
+    let question = format!("{about}Type {expected} to {to}; anything else leaves everything as it is: ");
     let _ = std::io::Write::write_all(&mut std::io::stderr(), question.as_bytes());
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
@@ -294,7 +320,8 @@ fn is_done(session: &Session, receipt: Option<&Receipt>, wait: bool) -> bool {
     match receipt.stage {
         Stage::Failed => true,
         Stage::Sent => false,
-        Stage::Accepted | Stage::Unknown => !wait || session::now() - receipt.at > PATIENCE,
+        Stage::Accepted => !wait || session::now() - receipt.at > PATIENCE,
+        Stage::Unknown => !wait || was_looked_for(session, receipt),
         Stage::Observed => !wait || !is_under_way(session, receipt) || is_silent(session, receipt),
     }
 }
@@ -302,6 +329,13 @@ fn is_done(session: &Session, receipt: Option<&Receipt>, wait: bool) -> bool {
 /// Whether what was started goes on, as far as is known.
 fn is_under_way(session: &Session, receipt: &Receipt) -> bool {
     started_run(session, receipt).is_some_and(|run| !run.state.is_ended())
+}
+
+/// Whether the polls since a lost answer would have shown its effect.
+fn was_looked_for(session: &Session, receipt: &Receipt) -> bool {
+    let row = session.fleet.endpoint(&receipt.target.endpoint);
+    let shown = |at| at >= receipt.at + 2 * row.map_or(Duration::ZERO, |row| row.spec.poll);
+    row.is_none_or(|row| row.last_ok.is_some_and(shown)) || session::now() - receipt.at > PATIENCE
 }
 
 /// Whether nothing has been heard of the endpoint for too long.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::{Overrides, Paths, Settings};
 use crate::fleet::Fleet;
-use crate::model::{Clean, EndpointName, EndpointSpec, Health, Kind, Receipt, Run};
+use crate::model::{Clean, EndpointName, EndpointSpec, Health, IntentId, Kind, Receipt, Run};
 use crate::runtime::{Handle, LocalPolicy, Places, Runtime, Setup, Update};
 
 use super::args::Global;
@@ -102,8 +102,8 @@ pub struct Session {
     specs: Vec<EndpointSpec>,
     /// Notes of the runtime, for standard error.
     pub notes: Vec<Clean>,
-    /// The journal can't be written.
-    pub unrecorded: Option<Clean>,
+    /// Why the journal can't be written, and which intent was not sent for that.
+    pub unrecorded: Option<(Clean, Option<IntentId>)>,
     started: DateTime<Utc>,
 }
 
@@ -168,7 +168,7 @@ impl Session {
             }
             Update::Runs { endpoint, result, .. } => return Step::Runs(endpoint, result),
             Update::Log { .. } => {}
-            Update::Unrecorded(reason) => self.unrecorded = Some(reason),
+            Update::Unrecorded { reason, refused } => self.unrecorded = Some((reason, refused)),
             Update::Note(note) => self.notes.push(note),
         }
         Step::Fleet

@@ -39,33 +39,53 @@ pub async fn run(shared: Arc<Shared>, mut intents: mpsc::Receiver<Intent>) {
         }
         let targets = admitted.iter().map(|(target, _)| target.clone()).collect();
         let intent = Intent { targets, ..intent };
-        if record(&shared, &intent, &mut unrecorded).await {
-            send(&shared, &Arc::new(intent), admitted);
-        }
+        let recorded = match record(&shared, &intent, &mut unrecorded).await {
+            Record::Refused => continue,
+            Record::Unrecorded => false,
+            Record::Written => true,
+        };
+        send(&shared, &Arc::new(Ordered { intent, recorded }), admitted);
     }
+}
+
+/// What the journal made of an intent.
+enum Record {
+    /// It is on disk.
+    Written,
+    /// It can't be, and goes all the same.
+    Unrecorded,
+    /// It can't be, and was refused for that.
+    Refused,
+}
+
+/// An intent that goes.
+struct Ordered {
+    intent: Intent,
+    /// Whether the journal has it.
+    recorded: bool,
 }
 
 /// Writes the intent to the journal. Where that can't be done, it is refused
 /// once, and may go when the same is wished again. `unrecorded`: wishes that
 /// were refused so.
-async fn record(shared: &Shared, intent: &Intent, unrecorded: &mut Vec<Wish>) -> bool {
+async fn record(shared: &Shared, intent: &Intent, unrecorded: &mut Vec<Wish>) -> Record {
     let Err(reason) = shared.journal.write(&[JournalEntry::Intent(intent.clone())]).await else {
         unrecorded.clear();
-        return true;
+        return Record::Written;
     };
     let wish = wish(intent);
     if let Some(known) = unrecorded.iter().position(|known| *known == wish) {
         unrecorded.swap_remove(known);
-        return true;
+        return Record::Unrecorded;
     }
-    let said = format!("not recorded: {reason}; send it again to act unrecorded");
+    let said = format!("not sent, since it can't be recorded: send it again to act unrecorded ({reason})");
+    shared.outbox.other(Update::Unrecorded { reason, refused: Some(intent.id) });
     refuse(shared, intent, &Clean::from(said));
-    shared.outbox.other(Update::Unrecorded(reason));
     if unrecorded.len() == MAX_REFUSED {
         unrecorded.remove(0);
     }
     unrecorded.push(wish);
-    false
+    Record::Refused
 }
 
 fn wish(intent: &Intent) -> Wish {
@@ -126,24 +146,25 @@ pub fn call(intent: &Intent, target: &Target) -> Call {
 }
 
 /// Starts the calls: endpoints beside each other, so that a slow one keeps no other waiting.
-fn send(shared: &Arc<Shared>, intent: &Arc<Intent>, admitted: Vec<(Target, Endpoint)>) {
+fn send(shared: &Arc<Shared>, order: &Arc<Ordered>, admitted: Vec<(Target, Endpoint)>) {
     let mut by_endpoint: IndexMap<EndpointName, (Endpoint, Vec<Target>)> = IndexMap::new();
     for (target, endpoint) in admitted {
         let entry = by_endpoint.entry(target.endpoint.clone());
         entry.or_insert_with(|| (endpoint, Vec::new())).1.push(target);
     }
     for (endpoint, targets) in by_endpoint.into_values() {
-        let (shared, intent) = (Arc::clone(shared), Arc::clone(intent));
+        let (shared, order) = (Arc::clone(shared), Arc::clone(order));
         Arc::clone(&shared).spawn(async move {
             stream::iter(targets)
-                .for_each_concurrent(CALLS, |target| deliver(&shared, &intent, target, &endpoint))
+                .for_each_concurrent(CALLS, |target| deliver(&shared, &order, target, &endpoint))
                 .await;
         });
     }
 }
 
 /// One call, from its place in the queue to its last receipt from here.
-async fn deliver(shared: &Arc<Shared>, intent: &Intent, target: Target, endpoint: &Endpoint) {
+async fn deliver(shared: &Arc<Shared>, order: &Ordered, target: Target, endpoint: &Endpoint) {
+    let Ordered { intent, recorded } = order;
     let place = shared.stop.run_until_cancelled(endpoint.calls.acquire()).await;
     let sent = shell::now();
     let mut said = receipt(intent, &target, Stage::Sent, None, sent);
@@ -153,7 +174,7 @@ async fn deliver(shared: &Arc<Shared>, intent: &Intent, target: Target, endpoint
             message: Some("not sent: vigie was about to end".into()),
             ..said
         };
-        note(shared, vec![said]).await;
+        note(shared, vec![said], *recorded).await;
         return;
     }
     shared.outbox.receipt(said.clone());
@@ -180,25 +201,32 @@ async fn deliver(shared: &Arc<Shared>, intent: &Intent, target: Target, endpoint
         Err(reason) => vec![Receipt { stage: Stage::Unknown, message: Some(reason), ..said }],
     };
     let look = receipts.iter().any(|receipt| receipt.stage != Stage::Failed);
-    note(shared, receipts).await;
+    note(shared, receipts, *recorded).await;
     if look {
         look_twice(shared, endpoint);
     }
 }
 
-/// Tells and records receipts.
-async fn note(shared: &Shared, receipts: Vec<Receipt>) {
+/// Tells receipts, and records them where their intent is.
+async fn note(shared: &Shared, receipts: Vec<Receipt>, recorded: bool) {
     for receipt in &receipts {
-        shared.outbox.receipt(receipt.clone());
+        let mut receipt = receipt.clone();
+        if !recorded {
+            let said = receipt.message.map_or_else(String::new, |message| format!("{message} "));
+            receipt.message = Some(Clean::from(format!("{said}(unrecorded)")));
+        }
+        shared.outbox.receipt(receipt);
     }
-    record_receipts(shared, receipts).await;
+    if recorded {
+        record_receipts(shared, receipts).await;
+    }
 }
 
 /// Records receipts. That they can't be recorded is told.
 pub async fn record_receipts(shared: &Shared, receipts: Vec<Receipt>) {
     let entries: Vec<JournalEntry> = receipts.into_iter().map(JournalEntry::Receipt).collect();
     if let Err(reason) = shared.journal.write(&entries).await {
-        shared.outbox.other(Update::Unrecorded(reason));
+        shared.outbox.other(Update::Unrecorded { reason, refused: None });
     }
 }
 

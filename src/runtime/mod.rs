@@ -32,7 +32,9 @@ use std::path::PathBuf;
 
 use crate::backend::{LogChunk, RunsQuery};
 use crate::fleet::Failure;
-use crate::model::{Capabilities, Clean, EndpointName, EndpointSpec, Receipt, Run, RunId, Snapshot};
+use crate::model::{
+    Capabilities, Clean, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, Snapshot,
+};
 
 pub use handle::{Handle, Runtime, Updates};
 pub use shell::now;
@@ -133,7 +135,12 @@ pub enum Update {
         result: Result<LogChunk, Clean>,
     },
     /// The journal can't be written: acting is unrecorded until it can.
-    Unrecorded(Clean),
+    Unrecorded {
+        /// Why.
+        reason: Clean,
+        /// The intent that was not sent for that. The same wish, sent again, goes unrecorded.
+        refused: Option<IntentId>,
+    },
     /// Something for the message line: "started a coordinator", "taken over".
     Note(Clean),
 }

@@ -151,11 +151,12 @@ impl Outbox {
 
 impl Inner {
     fn take(&mut self) -> Option<Update> {
-        if let Some((_, receipt)) = self.receipts.pop_first() {
-            return Some(Update::Receipt(receipt));
-        }
+        // That the journal can't be written comes before the receipts which that brought about.
         if let Some(update) = self.others.pop_front() {
             return Some(update);
+        }
+        if let Some((_, receipt)) = self.receipts.pop_first() {
+            return Some(Update::Receipt(receipt));
         }
         let (name, slot) = self.slots.first_mut()?;
         let endpoint = name.clone();
@@ -281,7 +282,7 @@ mod tests {
         }
         let updates = taken(&outbox);
         assert_eq!(updates.len(), MAX_OTHERS + 2);
-        for update in &updates[..2] {
+        for update in &updates[MAX_OTHERS..] {
             assert!(matches!(update, Update::Receipt(receipt) if receipt.stage == Stage::Accepted));
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn event(update: Update) -> Event {
             });
             Event::Log { endpoint, run, offset, result }
         }
-        Update::Unrecorded(reason) => Event::Unrecorded(reason),
+        Update::Unrecorded { reason, .. } => Event::Unrecorded(reason),
         Update::Note(text) => Event::Note(text),
     }
 }
