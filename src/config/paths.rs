@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use directories::BaseDirs;
+
 use super::{ConfigError, Environment};
 
 /// Where files are.
@@ -32,12 +34,12 @@ impl Paths {
     /// # Errors
     /// [`ConfigError::NoHome`] if a default is needed and there is no home directory.
     pub fn resolve(flag: Option<&Path>, env: Environment<'_>) -> Result<Self, ConfigError> {
-        let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(std::env::home_dir);
-        let folder = |name: &str, default: &str| {
+        let base = BaseDirs::new();
+        let folder = |name: &str, default: fn(&BaseDirs) -> Option<&Path>| {
             env(name)
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
-                .or_else(|| home.as_ref().map(|home| home.join(default)))
+                .or_else(|| base.as_ref().and_then(default).map(Path::to_path_buf))
                 .map(|path| path.join("vigie"))
                 .ok_or(ConfigError::NoHome)
         };
@@ -47,7 +49,7 @@ impl Paths {
         let explicit = named.is_some();
         let config = match named {
             Some(path) => std::path::absolute(&path).unwrap_or(path),
-            None => folder("XDG_CONFIG_HOME", ".config")?.join("config.toml"),
+            None => folder("XDG_CONFIG_HOME", |base| Some(base.config_dir()))?.join("config.toml"),
         };
         let beside = config.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         Ok(Self {
@@ -55,9 +57,12 @@ impl Paths {
             tasks: beside.join("tasks.toml"),
             themes: beside.join("themes"),
             config,
-            state: folder("XDG_STATE_HOME", ".local/state")?,
-            data: folder("XDG_DATA_HOME", ".local/share")?,
-            home,
+            state: folder("XDG_STATE_HOME", |base| base.state_dir().or_else(|| Some(base.data_dir())))?,
+            data: folder("XDG_DATA_HOME", |base| Some(base.data_dir()))?,
+            home: env("HOME")
+                .filter(|home| !home.is_empty())
+                .map(PathBuf::from)
+                .or_else(|| base.as_ref().map(|base| base.home_dir().to_path_buf())),
         })
     }
 }

@@ -54,8 +54,10 @@ impl Started {
             LocalPolicy::AnswerOnly => command.args(["--linger", "1s", "--answer-only"]),
         };
         // Where a task runs must not depend on where a console was started.
-        if let Some(home) = std::env::home_dir().filter(|home| home.is_dir()) {
-            command.current_dir(home);
+        if let Some(base) = directories::BaseDirs::new()
+            && base.home_dir().is_dir()
+        {
+            command.current_dir(base.home_dir());
         }
         let child = command
             .stdin(Stdio::null())
