@@ -52,6 +52,7 @@ fn status_of_a_fresh_home_is_ok_and_complete() {
     let endpoint = &report["endpoints"][0];
     assert_eq!(members(endpoint)[..7], ["name", "kind", "url", "health", "latency_ms", "last_ok", "error"]);
     assert_eq!((endpoint["name"].as_str(), endpoint["health"].as_str()), (Some("local"), Some("up")));
+    assert!(endpoint["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{endpoint}");
     let tasks = report["tasks"].as_array().unwrap();
     let ids: Vec<&str> = tasks.iter().map(|task| task["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["audit-log-cleanup", "disk-space", "overdue-check", "self-backup"]);
@@ -121,6 +122,22 @@ fn a_triggered_run_is_waited_for_and_kept() {
     assert!(lines.next().unwrap().contains("last_run.state"), "{tasks}");
     assert!(lines.next().unwrap().starts_with("local,disk-space,disk-space,healthy,fresh,false,"), "{tasks}");
     assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn what_cannot_be_recorded_is_sent_only_where_that_is_meant() {
+    let home = Home::new();
+    // A file where the state's folder should be: neither journal nor log can be written.
+    let state = home.path().join(".local/state/vigie");
+    std::fs::create_dir_all(state.parent().unwrap()).unwrap();
+    std::fs::write(&state, "").unwrap();
+    let refused = vigie(&home, &["trigger", "local/disk-space"]);
+    let said = stderr(&refused);
+    assert_eq!(code(&refused), 1, "{said}");
+    assert!(said.contains("the journal can't be written") && said.contains("give --yes"), "{said}");
+    let sent = vigie(&home, &["trigger", "local/disk-space", "--yes"]);
+    assert_eq!(code(&sent), 0, "{}", stderr(&sent));
+    assert!(stdout(&sent).contains("(unrecorded)"), "{}", stdout(&sent));
 }
 
 #[test]

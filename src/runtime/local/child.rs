@@ -23,8 +23,8 @@ pub struct Started {
     child: Option<Child>,
     pid: Option<u32>,
     log: PathBuf,
-    /// Where the child's own output begins in the log.
-    log_from: u64,
+    /// Where the child's own output begins in the log, or why that is lost.
+    log_from: Result<u64, Clean>,
 }
 
 impl Started {
@@ -34,15 +34,12 @@ impl Started {
     /// # Errors
     /// Why it can't be started, in one line.
     pub fn new(program: &Path, places: &Places, policy: LocalPolicy) -> Result<Self, Clean> {
-        let log_path = places.coordinator_log();
-        let unloggable = |error: io::Error| {
-            Clean::from(format!(
-                "no coordinator was started: {} can't be written: {error}",
-                log_path.display()
-            ))
+        let log = places.coordinator_log();
+        // Without its log it works all the same.
+        let (log_from, out, err) = match open_log(&log) {
+            Ok((from, out, err)) => (Ok(from), out.into(), err.into()),
+            Err(error) => (Err(Clean::from(error.to_string())), Stdio::null(), Stdio::null()),
         };
-        let log = open_log(&log_path).map_err(unloggable)?;
-        let log_from = log.metadata().map_err(unloggable)?.len();
         let mut command = Command::new(program);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -59,16 +56,10 @@ impl Started {
         {
             command.current_dir(base.home_dir());
         }
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(unloggable)?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                Clean::from(format!("no coordinator was started: {}: {error}", program.display()))
-            })?;
-        Ok(Self { pid: child.id(), child: Some(child), log: log_path, log_from })
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0).spawn().map_err(
+            |error| Clean::from(format!("no coordinator was started: {}: {error}", program.display())),
+        )?;
+        Ok(Self { pid: child.id(), child: Some(child), log, log_from })
     }
 
     /// Whether it is the process `pid`.
@@ -80,10 +71,21 @@ impl Started {
     pub fn ended(&mut self) -> Option<End> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         self.child = None;
-        let said = last_words(&self.log, self.log_from);
-        let last = said.lines().rev().map(Clean::line).find(|line| !line.trim().is_empty());
-        let last = last.unwrap_or_else(|| "it said nothing".into());
-        let reason = format!("the coordinator ended at once ({status}): {last} (see {})", self.log.display());
+        let log = self.log.display();
+        let (said, reason) = match &self.log_from {
+            Ok(from) => {
+                let said = last_words(&self.log, *from);
+                let last = said.lines().rev().map(Clean::line).find(|line| !line.trim().is_empty());
+                let last = last.unwrap_or_else(|| "it said nothing".into());
+                (said, format!("the coordinator ended at once ({status}): {last} (see {log})"))
+            }
+            Err(error) => (
+                String::new(),
+                format!(
+                    "the coordinator ended at once ({status}); why is lost, since {log} can't be written: {error}"
+                ),
+            ),
+        };
         Some(End { lost_a_race: said.contains(TAKEN), reason: Clean::from(reason) })
     }
 }
@@ -101,7 +103,8 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
+/// The log's length, and the log for standard output and standard error.
+fn open_log(path: &Path) -> io::Result<(u64, File, File)> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -113,7 +116,7 @@ fn open_log(path: &Path) -> io::Result<File> {
     if file.metadata()?.len() > MAX_LOG {
         file.set_len(0)?;
     }
-    Ok(file)
+    Ok((file.metadata()?.len(), file.try_clone()?, file))
 }
 
 /// The end of what was written from `from` on; empty if that can't be read.
