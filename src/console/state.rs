@@ -1,6 +1,6 @@
 //! What the console knows beyond the fleet: where the operator is, and what is open.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
@@ -411,7 +411,7 @@ pub struct State {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Episodes that have been heard of: they don't ring again.
-    pub episodes: BTreeSet<(EndpointName, AlertKey, DateTime<Utc>)>,
+    pub episodes: HashSet<(EndpointName, AlertKey, DateTime<Utc>)>,
     /// Endpoints that have answered or failed once: what they tell from then on is news.
     pub heard: BTreeSet<EndpointName>,
     /// The last key was an interrupt: another one quits.

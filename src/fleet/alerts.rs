@@ -8,42 +8,40 @@ use super::rows::{AlertRow, TaskContext};
 use super::site::Site;
 use crate::model::{Alert, AlertKind, Clean, Evidence, Severity, TaskState};
 
+/// The open alerts of one endpoint, in no order that means anything.
+pub(super) fn open(site: &Site) -> impl Iterator<Item = &Alert> {
+    let troubled = site.book.troubled.iter().filter_map(|id| site.entries.get(id));
+    let computed = site.own.iter().chain(troubled.flat_map(|entry| &entry.problems));
+    site.told.values().chain(computed.filter(|alert| !site.told.contains_key(&alert.key())))
+}
+
 /// All alerts of one endpoint.
 pub(super) fn collect(site: &Site, rows: &mut Vec<AlertRow>) {
-    let evidence = site.row.evidence;
-    let mut push = |alert: &Alert, evidence| {
+    rows.extend(open(site).map(|alert| {
         let entry = alert.task.as_ref().and_then(|task| site.entries.get(task));
-        rows.push(AlertRow {
+        AlertRow {
             endpoint: site.name.clone(),
             alert: alert.clone(),
-            evidence,
+            // That it can't be read is known first-hand.
+            evidence: match alert.kind {
+                AlertKind::EndpointDown if !site.told.contains_key(&alert.key()) => Evidence::Fresh,
+                _ => site.row.evidence,
+            },
             task_name: entry.map(|entry| entry.row.task.name.clone()),
             task: entry
                 .map_or_else(|| TaskContext::of_endpoint(&site.row), |entry| TaskContext::of(&entry.row)),
-        });
-    };
-    for alert in site.told.values() {
-        push(alert, evidence);
-    }
-    for alert in site.own.iter().filter(|alert| !site.told.contains_key(&alert.key())) {
-        // That it can't be read is known first-hand.
-        push(alert, if alert.kind == AlertKind::EndpointDown { Evidence::Fresh } else { evidence });
-    }
-    let troubled = site.book.troubled.iter().filter_map(|id| site.entries.get(id));
-    for alert in troubled.flat_map(|entry| &entry.problems) {
-        if !site.told.contains_key(&alert.key()) {
-            push(alert, evidence);
         }
-    }
+    }));
 }
 
 /// Worst first, then newest, then in a fixed order.
 pub(super) fn sort(rows: &mut [AlertRow]) {
     rows.sort_by(|a, b| {
-        (a.alert.severity, Reverse(a.alert.since))
-            .cmp(&(b.alert.severity, Reverse(b.alert.since)))
+        let (x, y) = (&a.alert, &b.alert);
+        (x.severity, Reverse(x.since))
+            .cmp(&(y.severity, Reverse(y.since)))
             .then_with(|| a.endpoint.cmp(&b.endpoint))
-            .then_with(|| a.alert.key().cmp(&b.alert.key()))
+            .then_with(|| (&x.task, &x.queue, x.kind).cmp(&(&y.task, &y.queue, y.kind)))
     });
 }
 

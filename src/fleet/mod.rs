@@ -49,8 +49,8 @@ pub use series::{MAX_SERIES, took_ms};
 pub use summary::{Counts, Worst, worst};
 
 use crate::model::{
-    Capabilities, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, RunState, Snapshot, Stage,
-    TaskKey,
+    Alert, Capabilities, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, RunState, Snapshot,
+    Stage, TaskKey,
 };
 use changes::{Agenda, Changes, Wake};
 use lateness::Plans;
@@ -318,6 +318,12 @@ impl Fleet {
         }
         alerts::sort(&mut rows);
         rows
+    }
+
+    /// Open alerts with their endpoints, in no order that means anything: for
+    /// counting and looking, where [`Self::alerts`] would copy and sort them.
+    pub fn open_alerts(&self) -> impl Iterator<Item = (&EndpointName, &Alert)> {
+        self.sites.values().flat_map(|site| alerts::open(site).map(move |alert| (&site.name, alert)))
     }
 
     /// Queues, as told.

@@ -11,7 +11,7 @@ use crate::console::format::{clock, width};
 use crate::console::state::Screen;
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
-use crate::model::{Health, Severity, TaskState};
+use crate::model::{Alert, Health, Severity, TaskState};
 
 /// What goes when it is too narrow, one more at each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,10 +128,10 @@ fn title(view: &View<'_>, room: Room) -> (String, &'static str) {
 
 fn counts(view: &View<'_>) -> Vec<Count> {
     if view.state.screen == Screen::Board {
-        let alerts = view.fleet.alerts();
         let of = |severity: Severity| {
-            let open = alerts.iter().filter(|row| !row.is_silenced(view.state.now));
-            open.filter(|row| row.alert.severity == severity).count()
+            let loud = |alert: &Alert| !alert.silenced_until.is_some_and(|until| until > view.state.now);
+            let open = view.fleet.open_alerts().filter(|(_, alert)| loud(alert));
+            open.filter(|(_, alert)| alert.severity == severity).count()
         };
         return [Severity::Critical, Severity::Warning]
             .map(|severity| Count {

@@ -30,7 +30,7 @@ use crate::model::{Clean, Intent, IntentId};
 use crate::runtime::Update;
 use crate::runtime::journal::{self, JournalEntry};
 
-/// The least time between two frames while keys are pressed.
+/// The least time between two frames that answer keys.
 const FRAME: Duration = Duration::from_millis(16);
 /// The least time between two frames while only news come.
 const CALM_FRAME: Duration = Duration::from_millis(33);
@@ -72,6 +72,8 @@ pub(super) struct Shell<W, A, H> {
     /// Where copies are kept, and the journal is.
     files: Option<(PathBuf, PathBuf)>,
     drawn: Option<Instant>,
+    /// When the last frame was drawn that a key asked for.
+    answered: Option<Instant>,
     /// A key has been pressed since the last frame.
     pressed: bool,
     outcome: Option<Outcome>,
@@ -96,6 +98,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
             agent: None,
             files: None,
             drawn: None,
+            answered: None,
             pressed: false,
             outcome: None,
             echo: false,
@@ -316,8 +319,10 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
         let view = View { state: &self.state, fleet: &self.fleet, theme: &self.theme };
         let written = self.surface.draw(|frame| screens::draw(frame, &view))?;
         self.state.dirty = false;
-        self.pressed = false;
         self.drawn = Some(time::instant());
+        if std::mem::take(&mut self.pressed) {
+            self.answered = self.drawn;
+        }
         Ok(written)
     }
 
@@ -325,8 +330,9 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
     fn wake(&self) -> Option<Instant> {
         let now = time::instant();
         if self.state.dirty {
-            let pause = if self.pressed { FRAME } else { CALM_FRAME };
-            return Some(self.drawn.map_or(now, |drawn| drawn + pause));
+            // A key does not wait for the pause after a frame that only told news.
+            let (last, pause) = if self.pressed { (self.answered, FRAME) } else { (self.drawn, CALM_FRAME) };
+            return Some(last.map_or(now, |last| last + pause));
         }
         let at = next_tick(&self.state, &self.fleet)?;
         Some(now + time::until((self.clock)(), at))

@@ -265,15 +265,14 @@ fn ring(state: &mut State, fleet: &Fleet, delta: &Delta, heard: Option<EndpointN
         return None;
     }
     let now = state.now;
-    let mut open = std::collections::BTreeSet::new();
+    let mut open = std::collections::HashSet::new();
     let mut rings = false;
-    for row in fleet.alerts() {
-        let episode = (row.endpoint.clone(), row.alert.key(), row.alert.since);
-        let quiet = row.alert.acknowledged_by.is_some()
-            || row.alert.silenced_until.is_some_and(|until| until > now)
-            || row.alert.severity == Severity::Info;
-        rings |=
-            !quiet && state.memory.heard.contains(&row.endpoint) && !state.memory.episodes.contains(&episode);
+    for (endpoint, alert) in fleet.open_alerts() {
+        let episode = (endpoint.clone(), alert.key(), alert.since);
+        let quiet = alert.acknowledged_by.is_some()
+            || alert.silenced_until.is_some_and(|until| until > now)
+            || alert.severity == Severity::Info;
+        rings |= !quiet && state.memory.heard.contains(endpoint) && !state.memory.episodes.contains(&episode);
         open.insert(episode);
     }
     state.memory.episodes = open;

@@ -173,7 +173,7 @@ fn endpoints(next: &mut Next, fleet: &Fleet) {
 
 fn board(next: &mut Next, fleet: &Fleet) {
     endpoints(next, fleet);
-    fleet.alerts().iter().for_each(|row| next.minute(Some(row.alert.since)));
+    fleet.open_alerts().for_each(|(_, alert)| next.minute(Some(alert.since)));
     fleet.queues().iter().for_each(|row| next.minute(row.queue.oldest_pending));
     let moving = if fleet.counts().of(TaskState::Running) == 0 { None } else { Some(fleet.tasks()) };
     for row in moving.into_iter().flatten() {
