@@ -224,8 +224,12 @@ impl LogWriter {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.remember(bytes);
+        self.append(bytes)
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         if self.head_len < HEAD {
             let room = usize::try_from(HEAD - self.head_len).unwrap_or(usize::MAX).min(bytes.len());
             let (first, rest) = bytes.split_at(room);
@@ -247,12 +251,12 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Appends a line.
+    /// Appends a line of the coordinator's own, which is none of the run's last words.
     ///
     /// # Errors
     /// What the file system says.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
-        self.write(format!("{text}\n").as_bytes())
+        self.append(format!("{text}\n").as_bytes())
     }
 
     fn next_segment(&mut self) -> io::Result<()> {
@@ -387,6 +391,11 @@ mod tests {
         assert_eq!(logs.read(&task(), &run, 6, 100).unwrap().bytes, b"o\n\n");
         assert_eq!(logs.read(&task(), &run, 2, 3).unwrap().bytes, b"e\nt");
         assert_eq!(logs.read(&task(), &run, 99, 3).unwrap().next_offset, 99);
-        assert_eq!(writer.last_line().as_deref(), Some("two"));
+        writer.line("--- attempt 2 ---").unwrap();
+        assert_eq!(
+            writer.last_line().as_deref(),
+            Some("two"),
+            "the coordinator's own words are not the run's"
+        );
     }
 }
