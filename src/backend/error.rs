@@ -23,7 +23,7 @@ pub enum BackendError {
     #[error("TLS: {0}")]
     Tls(Clean),
     /// 401, or a session that is lost.
-    #[error("unauthorised: {0}")]
+    #[error("the credentials are refused: {0}")]
     Unauthorised(Clean),
     /// A credential could not be read, or has expired.
     #[error("{0}")]
