@@ -1,10 +1,9 @@
 //! The stable JSON of the reading commands. Keys, their order and their words
 //! are a contract: [`VERSION`] is raised on any breaking change.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow, TaskRow};
 use crate::model::{Clean, Priority, Run, RunState, Schedule, TaskState, Verb};
@@ -129,7 +128,7 @@ pub struct TaskReport {
     late_by_s: Option<i64>,
     last_run: LastRunReport,
     retry: RetryReport,
-    actions: BTreeMap<&'static str, Option<Clean>>,
+    actions: Map<String, Value>,
     description: Option<Clean>,
     remote_state: Option<Clean>,
     schedule_assumed: bool,
@@ -165,7 +164,11 @@ impl TaskReport {
                 max: task.retry.max,
                 next_at: stamped(task.retry.next_at),
             },
-            actions: task.capabilities.iter().map(|(verb, reason)| (verb.word(), reason.cloned())).collect(),
+            actions: task
+                .capabilities
+                .iter()
+                .map(|(verb, reason)| (verb.word().to_owned(), reason.map(Clean::as_str).into()))
+                .collect(),
             description: task.description.clone(),
             remote_state: task.remote_state.clone(),
             schedule_assumed: task.schedule.as_ref().is_some_and(|schedule| schedule.assumed),
@@ -178,7 +181,10 @@ impl TaskReport {
     /// An empty row with every member, for the header of an empty table.
     #[must_use]
     pub fn sample() -> Self {
-        Self { actions: Verb::ALL.iter().map(|verb| (verb.word(), None)).collect(), ..Self::default() }
+        Self {
+            actions: Verb::ALL.iter().map(|verb| (verb.word().to_owned(), Value::Null)).collect(),
+            ..Self::default()
+        }
     }
 }
 
