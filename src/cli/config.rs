@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 
 use crate::config::{self, Settings};
-use crate::console::theme::Theme;
 use crate::runtime::Runtime;
 
 use super::args::{ConfigCommand, Global};
@@ -45,10 +44,7 @@ pub fn run(global: &Global, command: &ConfigCommand) -> Result<Exit, Failure> {
 fn check(global: &Global, paths: &config::Paths) -> Result<(), Failure> {
     let overrides = session::overrides(global)?;
     let settings = Settings::load(paths, &overrides).map_err(|error| Failure::usage(error.to_string()))?;
-    super::console::theme(&settings.theme, &paths.themes).map_err(|why| {
-        let own = paths.themes.display();
-        Failure::usage(format!("{why} (built in: {}; your own: {own})", Theme::BUILT_IN.join(", ")))
-    })?;
+    super::console::theme(&settings.theme, &paths.themes).map_err(Failure::usage)?;
     let wrong: Vec<String> = Runtime::check(&session::places(paths), &settings.endpoints)
         .iter()
         .map(ToString::to_string)

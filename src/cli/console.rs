@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{ConfigWatch, Overrides, Paths, Settings};
 use crate::console::shell::{self, Start};
-use crate::console::theme::{Theme, prefers_light};
+use crate::console::theme::{Theme, ThemeError, prefers_light};
 use crate::model::Clean;
 use crate::runtime::LocalPolicy;
 
@@ -28,7 +28,12 @@ pub fn theme(name: &str, folder: &Path) -> Result<Theme, String> {
     } else {
         Theme::load(name, |name| std::fs::read_to_string(folder.join(format!("{name}.toml"))).ok())
     };
-    loaded.map_err(|error| error.to_string())
+    loaded.map_err(|error| match error {
+        ThemeError::Unknown { .. } => {
+            format!("{error} (built in: {}; your own: {})", Theme::BUILT_IN.join(", "), folder.display())
+        }
+        _ => error.to_string(),
+    })
 }
 
 /// Runs it.
@@ -41,6 +46,7 @@ pub async fn run(global: &Global) -> Result<Exit, Failure> {
         return read::status(global, &ReadOptions::default()).await;
     }
     let (paths, settings) = session::configuration(global)?;
+    theme(&settings.theme, &paths.themes).map_err(Failure::usage)?;
     let overrides = session::overrides(global)?;
     let (sender, changes) = mpsc::channel(1);
     let start = Start {

@@ -85,3 +85,15 @@ fn read_only_sends_nothing_and_says_so() {
     term.wait_gone("succeeded");
     term.quit_last();
 }
+
+#[test]
+fn a_theme_that_cannot_be_had_is_told_before_the_terminal_is_taken() {
+    let home = Home::new();
+    home.write(&home.path().join(".config/vigie/themes/mine.toml"), "[roles]\ntxet = 1\n");
+    for (name, words) in [("nope", "there is no theme \"nope\""), ("mine", "theme mine: line 2: roles.txet")]
+    {
+        let mut term = Term::vigie(&home, &["--theme", name], 100, 24);
+        assert_eq!(term.end(), 2);
+        term.wait_for(words);
+    }
+}
