@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use vigie::action::{Action, Scope};
+use vigie::config::Settings;
+use vigie::coordinator::check_tasks;
 
 fn keys_table() -> String {
     let mut table = String::from("| keys | action | what it does |\n|---|---|---|\n");
@@ -43,5 +45,26 @@ fn pictures_that_are_shown_are_there() {
     assert!(shown.iter().any(|path| path.starts_with("screenshots/")));
     for path in shown {
         assert!(root.join(path).exists(), "the README shows {path}, which is not there");
+    }
+}
+
+#[test]
+fn the_examples_are_right() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let examples: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let (tasks, configurations): (Vec<&str>, Vec<&str>) =
+        examples.into_iter().partition(|example| example.contains("[[task]]"));
+    assert!(!tasks.is_empty() && !configurations.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    for (i, example) in tasks.into_iter().enumerate() {
+        let path = folder.path().join(format!("{i}.toml"));
+        std::fs::write(&path, example).unwrap();
+        assert_eq!(check_tasks(&path).map_err(|error| error.problems), Ok(1));
+    }
+    for example in configurations {
+        let settings = Settings::parse(example, folder.path(), None).unwrap();
+        assert_eq!(settings.endpoints.len(), 2);
     }
 }

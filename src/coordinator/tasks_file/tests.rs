@@ -141,3 +141,57 @@ fn what_is_refused_says_why() {
     let shown = shown(Path::new("/etc/tasks.toml"), &parse("[[tsk]]\nid = \"a\"\n").unwrap_err());
     assert!(shown[0].starts_with("/etc/tasks.toml: line 1: tsk"), "{shown:?}");
 }
+
+/// The reference that users read.
+const EXAMPLE: &str = include_str!("../../../tasks.example.toml");
+
+#[test]
+fn the_reference_is_the_defaults() {
+    let file = parse(EXAMPLE).unwrap();
+    assert_eq!(
+        file,
+        TaskFile { tasks: vec![Definition::new("example", Work::Watched)], ..TaskFile::default() }
+    );
+}
+
+#[test]
+fn the_examples_of_the_reference_parse_and_show_every_field() {
+    let example = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let text: String = EXAMPLE.lines().map(example).collect();
+    let file = parse(&text).unwrap();
+    assert_eq!(file.tasks.len(), 2);
+    for field in [
+        "name",
+        "description",
+        "team",
+        "labels",
+        "command",
+        "shell",
+        "env",
+        "cwd",
+        "schedule",
+        "every",
+        "zone",
+        "dialect",
+        "enabled",
+        "overlap",
+        "catch_up",
+        "priority",
+        "concurrency",
+        "max_runtime",
+        "kill_grace",
+        "retry",
+        "failure_action",
+        "start_window",
+        "lateness_window",
+        "heartbeat_timeout",
+        "min_gap",
+        "failure_threshold",
+        "recovery_threshold",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{field} = "))), "{field}");
+    }
+}
