@@ -21,8 +21,8 @@ const POLL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::fr
 /// How long a read may take.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
-const SECRET_FORMS: &str = "{ env = \"NAME\" }, { file = \"PATH\" }, { command = [\"PROGRAM\", …] } \
-                            or { vault = \"NAME\" }";
+/// The forms to use. `{ vault = "NAME" }` is read too, but the store is still to come.
+const SECRET_FORMS: &str = "{ env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\", …] }";
 
 /// What paths in the file are relative to.
 pub struct Base<'a> {

@@ -194,8 +194,7 @@ pause = ["jj"]
 
 #[test]
 fn one_mistake_each() {
-    let forms =
-        "{ env = \"NAME\" }, { file = \"PATH\" }, { command = [\"PROGRAM\", …] } or { vault = \"NAME\" }";
+    let forms = "{ env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\", …] }";
     let plain = format!("line 4: endpoint[0].auth.token: a secret is never written here: use {forms}");
     let either = format!("line 4: endpoint[0].auth.token: must be exactly one of {forms}");
     let vigie = "[[endpoint]]\nname = 'x'\nkind = 'vigie'\n";
