@@ -23,6 +23,8 @@ use super::{Exit, Failure, print, session};
 pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure> {
     let paths = session::paths(global)?;
     let tasks = options.tasks.unwrap_or_else(|| paths.tasks.clone());
+    // What is told of it later must not depend on where this was started.
+    let tasks = std::path::absolute(&tasks).unwrap_or(tasks);
     if options.check {
         let count = check(&tasks)?;
         let there = if tasks.exists() { "is right" } else { "is not there, which is fine" };
