@@ -122,7 +122,8 @@ fn write_run(connection: &Connection, row: &RunRow) -> Result<(), DbError> {
     let sql = "INSERT INTO runs (seq, id, task, state, slot, queued, started, ended, duration_ms, exit_code, message, \
                attempt, priority, next_at, cause) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
-               ON CONFLICT (seq) DO UPDATE SET state = excluded.state, started = excluded.started, \
+               ON CONFLICT (seq) DO UPDATE SET state = excluded.state, slot = excluded.slot, \
+               queued = excluded.queued, started = excluded.started, \
                ended = excluded.ended, duration_ms = excluded.duration_ms, exit_code = excluded.exit_code, \
                message = excluded.message, attempt = excluded.attempt, priority = excluded.priority, \
                next_at = excluded.next_at, pid = NULL, start_ticks = NULL";

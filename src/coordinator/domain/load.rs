@@ -50,6 +50,7 @@ impl Domain {
                     if !same {
                         entry.forget_slots(now);
                     }
+                    entry.set_back(now);
                     entry
                 }
                 None => Entry::new(Arc::new(definition), Record::new(now)),
@@ -77,7 +78,8 @@ impl Domain {
         }
     }
 
-    fn take_over(&mut self, row: RunRow, now: DateTime<Utc>) {
+    fn take_over(&mut self, mut row: RunRow, now: DateTime<Utc>) {
+        super::clock::take_back(&mut row.run, now);
         let Some(id) = row.run.id.clone() else { return };
         let task = row.run.task.clone();
         let defined = self.tasks.get(&task).map(|entry| entry.definition.clone());

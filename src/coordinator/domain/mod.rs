@@ -6,6 +6,7 @@
 //!
 //! - [`definition`](Definition): what a task is;
 //! - [`queue`](Queue): the order in which pending runs start;
+//! - `clock`: what becomes of a clock that was set back;
 //! - `load`: what was on disk, and what the file says now;
 //! - `slots`: due times become runs;
 //! - `runs`: a run from its coming to its end, retries among it;
@@ -13,6 +14,7 @@
 //! - `judge`: states, flips, alerts, and how a task reads from outside.
 
 mod calls;
+mod clock;
 mod definition;
 mod ids;
 mod judge;
@@ -105,6 +107,8 @@ impl Entry {
 pub struct Domain {
     scheduling: bool,
     closing: bool,
+    /// The newest moment that was looked at.
+    latest: Option<DateTime<Utc>>,
     ids: ids::RunIds,
     next_seq: u64,
     limits: Limits,
@@ -137,6 +141,7 @@ impl Domain {
         Self {
             scheduling,
             closing: false,
+            latest: None,
             ids: ids::RunIds::new(seed),
             next_seq: 1,
             limits: Limits::default(),
@@ -160,6 +165,7 @@ impl Domain {
     /// Lets time pass, starts what may start, judges what may have changed,
     /// and gives back everything that has come of it and of the calls before.
     pub fn settle(&mut self, now: DateTime<Utc>) -> Batch {
+        self.follow_clock(now);
         loop {
             while let Some((wake, id)) = self.wakes.first().cloned().filter(|(wake, _)| *wake <= now) {
                 self.wakes.remove(&(wake, id.clone()));
@@ -265,8 +271,13 @@ impl Domain {
     /// Writes a run and tells of it.
     fn note_run(&mut self, row: &RunRow) {
         self.out.writes.push(Write::Run(Box::new(row.clone())));
-        self.out.runs.retain(|told| told.id != row.run.id);
-        self.out.runs.push(row.run.clone());
+        self.tell_run(row.run.clone());
+    }
+
+    /// Tells of a run as it is now.
+    fn tell_run(&mut self, run: crate::model::Run) {
+        self.out.runs.retain(|told| told.id != run.id);
+        self.out.runs.push(run);
         self.queues_changed = true;
     }
 

@@ -379,6 +379,38 @@ fn pauses_hold_over_restarts_and_their_slots_do_not_count() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_stops_no_schedule() {
+    let year = TimeDelta::days(365);
+    let mut limited = every("a", 60);
+    limited.policy.max_runtime_s = Some(30);
+    let mut bench = Bench::new(vec![limited.clone()], at("10:00:30") + year);
+    bench.until(at("10:01:00") + year);
+    let run = bench.running().remove(0);
+    // A correction: the slot does not come twice.
+    bench.now = at("10:00:59") + year;
+    bench.until(at("10:01:10") + year);
+    assert_eq!(bench.of("a").len(), 1);
+    let left = bench.left();
+    // Put right while it runs: what runs keeps its limit, and the next slot comes.
+    bench.now = at("10:01:15");
+    bench.settle();
+    let started = bench.domain.active(&run).and_then(|active| active.row.run.started);
+    assert_eq!(started, Some(at("10:01:05")));
+    bench.until(at("10:01:34"));
+    assert!(bench.stopped.is_empty());
+    bench.until(at("10:01:35"));
+    bench.finish(&run, true);
+    assert_eq!(bench.task("a").next_due, Some(at("10:02:00")));
+    bench.until(at("10:02:00"));
+    assert_eq!(bench.of("a").last().unwrap().slot, Some(at("10:02:00")));
+    // Put right while no coordinator was there.
+    let mut bench = Bench::restarted(vec![limited], at("10:01:15"), left, true);
+    assert_eq!(bench.task("a").next_due, Some(at("10:02:00")));
+    bench.until(at("10:02:00"));
+    assert_eq!(bench.of("a").last().unwrap().slot, Some(at("10:02:00")));
+}
+
+#[test]
 fn a_slot_at_the_very_moment_of_resuming_counts() {
     let mut bench = Bench::new(vec![every("a", 60)], at("10:00:30"));
     let id = TaskId::new("a");
