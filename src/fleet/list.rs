@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Fleet;
 use super::changes::{Delta, plus};
-use super::filter::Filter;
+use super::filter::{Filter, Subject};
 use super::order::{Order, Rank};
 use super::rows::TaskRow;
 use super::seat::Seat;
@@ -46,6 +46,8 @@ pub struct TaskList {
 struct Place {
     rank: Rank,
     key: TaskKey,
+    /// What filters ask of its row, side by side with the others': rows lie too far apart to go through as one types.
+    subject: Subject,
     /// Whether the filter lets it through; says nothing while there is none.
     passes: bool,
 }
@@ -153,19 +155,18 @@ impl TaskList {
         self.seats.clear();
         self.all.clear();
         for (seat, row) in fleet.all_seated() {
-            let place = Place { rank: self.order.rank(row), key: row.key.clone(), passes: false };
+            let place = self.place_of(row, now);
             self.settle(seat, place);
             self.all.push(seat);
         }
         self.sort();
-        self.sift(fleet, now);
-        self.hold_cursor();
+        self.sift(now);
     }
 
     /// Follows a change of the fleet; whether rows came, went or moved.
     pub fn absorb(&mut self, delta: &Delta, fleet: &Fleet, now: DateTime<Utc>) -> bool {
         let keys = delta.gone.iter().chain(&delta.changed).chain(&delta.added);
-        let moves: Vec<Move<'_>> = keys.filter_map(|key| self.move_of(key, fleet, now)).collect();
+        let moves: Vec<Move<'_>> = keys.filter_map(|key| self.follow(key, fleet, now)).collect();
         let seen = moves.iter().any(|moved| moved.was_shown || moved.is_shown);
         if !moves.is_empty() {
             self.leave_cursor(&moves);
@@ -177,14 +178,14 @@ impl TaskList {
             self.show();
             self.hold_cursor();
         }
-        self.refresh(fleet, now) || seen
+        self.refresh(now) || seen
     }
 
     /// Lets time pass for a filter that depends on it; whether anything was done.
-    pub fn refresh(&mut self, fleet: &Fleet, now: DateTime<Utc>) -> bool {
+    pub fn refresh(&mut self, now: DateTime<Utc>) -> bool {
         let is_overdue = self.next_change().is_some_and(|at| at <= now);
         if is_overdue {
-            self.sift(fleet, now);
+            self.sift(now);
         }
         is_overdue
     }
@@ -193,11 +194,11 @@ impl TaskList {
     ///
     /// # Errors
     /// What is wrong with the text; the filter in force stays.
-    pub fn set_filter(&mut self, text: &str, fleet: &Fleet, now: DateTime<Utc>) -> Result<(), Clean> {
+    pub fn set_filter(&mut self, text: &str, now: DateTime<Utc>) -> Result<(), Clean> {
         let filter = Filter::parse(text).map_err(|error| error.message)?;
         if filter != self.filter {
             self.filter = filter;
-            self.sift(fleet, now);
+            self.sift(now);
         }
         Ok(())
     }
@@ -217,15 +218,13 @@ impl TaskList {
     }
 
     /// Puts every row to the filter.
-    fn sift(&mut self, fleet: &Fleet, now: DateTime<Utc>) {
+    fn sift(&mut self, now: DateTime<Utc>) {
         self.evaluated = Some(now);
         let index = self.cursor_index();
         let before = self.shown.take();
         if !self.filter.is_empty() {
-            for (seat, row) in fleet.all_seated() {
-                if let Some(Some(place)) = self.places.get_mut(seat.index()) {
-                    place.passes = self.filter.matches(row, now);
-                }
+            for place in self.places.iter_mut().flatten() {
+                place.passes = self.filter.holds(&place.subject, now);
             }
         }
         if let Some(index) = index {
@@ -268,26 +267,30 @@ impl TaskList {
         self.places.get_mut(seat.index()).and_then(Option::take)
     }
 
-    /// What becomes of one row; `None` if it stays where it is.
-    fn move_of<'a>(&self, key: &'a TaskKey, fleet: &Fleet, now: DateTime<Utc>) -> Option<Move<'a>> {
+    /// Looks at one row again: what becomes of it, or `None` if it stays where it is.
+    fn follow<'a>(&mut self, key: &'a TaskKey, fleet: &Fleet, now: DateTime<Utc>) -> Option<Move<'a>> {
         let from = self.seats.get(key).copied();
-        let to = fleet.seated(key).map(|(seat, row)| (seat, self.place_of(row, now)));
         let was_shown = from.is_some_and(|seat| self.is_shown(seat));
-        let is_shown = to.as_ref().is_some_and(|(_, place)| place.passes);
-        let stays = match (from, &to) {
-            (None, None) => true,
-            (Some(from), Some((to, new))) => {
-                from == *to
-                    && was_shown == is_shown
-                    && self.place(from).is_some_and(|old| old.rank == new.rank)
-            }
-            _ => false,
+        let Some((seat, row)) = fleet.seated(key) else {
+            return from.map(|_| Move { key, from, to: None, was_shown, is_shown: false });
         };
-        (!stays).then_some(Move { key, from, to, was_shown, is_shown })
+        let place = self.place_of(row, now);
+        let is_shown = place.passes;
+        if from == Some(seat)
+            && was_shown == is_shown
+            && let Some(Some(old)) = self.places.get_mut(seat.index())
+            && old.rank == place.rank
+        {
+            *old = place;
+            return None;
+        }
+        Some(Move { key, from, to: Some((seat, place)), was_shown, is_shown })
     }
 
     fn place_of(&self, row: &TaskRow, now: DateTime<Utc>) -> Place {
-        Place { rank: self.order.rank(row), key: row.key.clone(), passes: self.filter.matches(row, now) }
+        let subject = Subject::task(row);
+        let passes = self.filter.holds(&subject, now);
+        Place { rank: self.order.rank(row), key: row.key.clone(), subject, passes }
     }
 
     /// Few rows: each is taken from its place, then each is put into its new one.

@@ -28,7 +28,7 @@ pub(super) fn key(state: &mut State, fleet: &Fleet, key: Key) -> Vec<Effect> {
         return overlay::key(state, fleet, overlay, key);
     }
     if state.filter.editing {
-        filter_key(state, fleet, key);
+        filter_key(state, key);
         return Vec::new();
     }
     let actions = state.keymap.actions(key).to_vec();
@@ -47,9 +47,9 @@ pub(super) fn interrupt(state: &mut State) -> Vec<Effect> {
 
 /// A key while the filter is typed. It never acts on rows: it edits, moves the
 /// cursor up or down, or ends the typing.
-fn filter_key(state: &mut State, fleet: &Fleet, key: Key) {
+fn filter_key(state: &mut State, key: Key) {
     match key {
-        Key { code: Code::Esc, ctrl: false, alt: false } => navigate::clear_filter(state, fleet),
+        Key { code: Code::Esc, ctrl: false, alt: false } => navigate::clear_filter(state),
         Key { code: Code::Enter, ctrl: false, alt: false } => {
             state.filter.editing = false;
             state.dirty = true;
@@ -66,7 +66,7 @@ fn filter_key(state: &mut State, fleet: &Fleet, key: Key) {
             let before = state.filter.input.clone();
             state.filter.input.key(key);
             if state.filter.input.text != before.text {
-                navigate::apply_filter(state, fleet);
+                navigate::apply_filter(state);
             } else if state.filter.input != before {
                 state.dirty = true;
             }
@@ -75,11 +75,11 @@ fn filter_key(state: &mut State, fleet: &Fleet, key: Key) {
 }
 
 /// Text was pasted: into whatever is being typed, else nowhere.
-pub(super) fn paste(state: &mut State, fleet: &Fleet, text: &str) {
+pub(super) fn paste(state: &mut State, text: &str) {
     if state.overlay.is_some() {
         overlay::paste(state, text);
     } else if state.filter.editing {
         state.filter.input.insert(text);
-        navigate::apply_filter(state, fleet);
+        navigate::apply_filter(state);
     }
 }

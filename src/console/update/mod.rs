@@ -39,7 +39,7 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
     match msg.event {
         Event::Key(key) => keys::key(state, fleet, key),
         Event::Paste(text) => {
-            keys::paste(state, fleet, &text);
+            keys::paste(state, &text);
             Vec::new()
         }
         Event::Resize { width, height } => {
@@ -48,7 +48,7 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
         }
         Event::Tick => {
             let delta = fleet.tick(msg.at);
-            if state.tasks.refresh(fleet, msg.at) {
+            if state.tasks.refresh(msg.at) {
                 state.dirty = true;
                 lists::keep_task_in_view(state);
             }
@@ -179,7 +179,7 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
         Action::First => navigate::go(state, fleet, Motion::First),
         Action::Last => navigate::go(state, fleet, Motion::Last),
         Action::Open => return navigate::open(state, fleet),
-        Action::Back => navigate::back(state, fleet),
+        Action::Back => navigate::back(state),
         Action::Mark => navigate::mark(state),
         Action::MarkAll => navigate::mark_all(state),
         Action::Filter => navigate::edit_filter(state, fleet),

@@ -103,7 +103,7 @@ pub(super) fn open(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
         Some(RowKey::Endpoint(endpoint)) => {
             show(state, fleet, Screen::Tasks);
             state.filter.input.set(&format!("endpoint:{}", endpoint.as_raw()));
-            apply_filter(state, fleet);
+            apply_filter(state);
             Vec::new()
         }
         Some(RowKey::Alert(endpoint, alert)) if alert.task.is_none() => {
@@ -133,14 +133,14 @@ pub(super) fn open(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
 
 /// Esc: closes the innermost of what is open, then unmarks, then clears the filter.
 /// Overlays and the filter being typed take their own Esc before.
-pub(super) fn back(state: &mut State, fleet: &Fleet) {
+pub(super) fn back(state: &mut State) {
     if state.overlay.take().is_some() || state.detail.take().is_some() {
         state.dirty = true;
     } else if state.screen == Screen::Tasks && !state.marks.is_empty() {
         state.marks.clear();
         state.dirty = true;
     } else if state.screen == Screen::Tasks && !state.filter.input.text.is_empty() {
-        clear_filter(state, fleet);
+        clear_filter(state);
     } else if state.message.take().is_some() {
         state.dirty = true;
     }
@@ -179,17 +179,17 @@ pub(super) fn edit_filter(state: &mut State, fleet: &Fleet) {
 }
 
 /// Takes the filter as typed; where it can't be read, the last good one stays.
-pub(super) fn apply_filter(state: &mut State, fleet: &Fleet) {
-    state.filter.error = state.tasks.set_filter(&state.filter.input.text, fleet, state.now).err();
+pub(super) fn apply_filter(state: &mut State) {
+    state.filter.error = state.tasks.set_filter(&state.filter.input.text, state.now).err();
     state.dirty = true;
     lists::keep_task_in_view(state);
 }
 
 /// No filter.
-pub(super) fn clear_filter(state: &mut State, fleet: &Fleet) {
+pub(super) fn clear_filter(state: &mut State) {
     state.filter.input.set("");
     state.filter.editing = false;
-    apply_filter(state, fleet);
+    apply_filter(state);
 }
 
 /// Opens the choice of columns.

@@ -4,7 +4,7 @@
 //!
 //! | term | holds for |
 //! |---|---|
-//! | `dump` | what has the word in name, id, endpoint, team or machine; from three letters on also scattered in name or id (`ndmp`) |
+//! | `dump` | what has the word in name, id, endpoint, team or machine; from four letters on also with some letters left out, in name or id (`dsk-spce`) |
 //! | `/^db-\d+$/` | what matches the regular expression in one of those, without regard to case |
 //! | `state:late,failing` | one of these states; for runs and endpoints theirs |
 //! | `name:` `id:` `endpoint:` `team:` `machine:` | what has the text there; with `=` (`team:=data`) what is exactly that |
@@ -26,6 +26,7 @@ mod suggest;
 mod term;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::fmt;
 
@@ -33,7 +34,7 @@ use chrono::{DateTime, Utc};
 
 use super::rows::{AlertRow, EndpointRow, QueueRow, RunRow, TaskRow};
 use crate::model::Clean;
-use subject::Subject;
+pub(super) use subject::Subject;
 pub use suggest::Suggestion;
 pub use term::Flag;
 use term::Term;
@@ -75,38 +76,39 @@ impl Filter {
         self.terms.iter().any(Term::is_timed)
     }
 
-    fn holds(&self, subject: &Subject<'_>) -> bool {
-        self.terms.iter().all(|term| term.holds(subject))
+    /// Whether it lets through what a row says.
+    pub(super) fn holds(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
+        self.terms.iter().all(|term| term.holds(subject, now))
     }
 
     /// Whether it lets a task through.
     #[must_use]
     pub fn matches(&self, row: &TaskRow, now: DateTime<Utc>) -> bool {
-        self.is_empty() || self.holds(&Subject::task(row, now))
+        self.is_empty() || self.holds(&Subject::task(row), now)
     }
 
     /// Whether it lets a run through: by its own state, priority and end, and by its task.
     #[must_use]
     pub fn matches_run(&self, row: &RunRow, now: DateTime<Utc>) -> bool {
-        self.is_empty() || self.holds(&Subject::run(row, now))
+        self.is_empty() || self.holds(&Subject::run(row), now)
     }
 
     /// Whether it lets a queue through.
     #[must_use]
     pub fn matches_queue(&self, row: &QueueRow, now: DateTime<Utc>) -> bool {
-        self.is_empty() || self.holds(&Subject::queue(row, now))
+        self.is_empty() || self.holds(&Subject::queue(row), now)
     }
 
     /// Whether it lets an alert through: by its kind and severity, and by its task.
     #[must_use]
     pub fn matches_alert(&self, row: &AlertRow, now: DateTime<Utc>) -> bool {
-        self.is_empty() || self.holds(&Subject::alert(row, now))
+        self.is_empty() || self.holds(&Subject::alert(row, now), now)
     }
 
     /// Whether it lets an endpoint through.
     #[must_use]
     pub fn matches_endpoint(&self, row: &EndpointRow, now: DateTime<Utc>) -> bool {
-        self.is_empty() || self.holds(&Subject::endpoint(row, now))
+        self.is_empty() || self.holds(&Subject::endpoint(row), now)
     }
 }
 

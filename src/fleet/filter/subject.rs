@@ -2,39 +2,33 @@
 
 use chrono::{DateTime, Utc};
 
-use super::term::{Field, Flag};
+use super::term::Flag;
+use super::texts::Texts;
 use crate::fleet::rows::{AlertRow, EndpointRow, QueueRow, RunRow, TaskContext, TaskRow};
-use crate::model::{AlertKind, Evidence, Labels, Severity, TaskState};
+use crate::model::{
+    AlertKind, Clean, EndpointName, Evidence, Labels, Priority, QueueName, Severity, TaskId, TaskState,
+};
 
 /// One row, as far as filters ask.
-pub(super) struct Subject<'a> {
-    pub now: DateTime<Utc>,
-    endpoint: &'a str,
-    id: Option<&'a str>,
-    name: Option<&'a str>,
-    team: Option<&'a str>,
-    machine: Option<&'a str>,
-    pub labels: Option<&'a Labels>,
+#[derive(Debug, Clone)]
+pub(in crate::fleet) struct Subject {
+    pub(super) texts: Texts,
+    pub labels: Option<Labels>,
     /// Words that are its state: an alert's kind, and the task state that it is about.
     pub states: [Option<&'static str>; 2],
     pub kind: Option<&'static str>,
     pub severity: Option<Severity>,
     pub evidence: Option<Evidence>,
-    pub priority: Option<u8>,
+    pub priority: Option<Priority>,
     pub ended: Option<DateTime<Utc>>,
     pub late_from: Option<DateTime<Utc>>,
     pub flags: u8,
 }
 
-impl<'a> Subject<'a> {
-    fn of_endpoint(endpoint: &'a str, now: DateTime<Utc>) -> Self {
+impl Subject {
+    fn new(texts: Texts) -> Self {
         Self {
-            now,
-            endpoint,
-            id: None,
-            name: None,
-            team: None,
-            machine: None,
+            texts,
             labels: None,
             states: [None; 2],
             kind: None,
@@ -47,25 +41,34 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn with_task(mut self, context: &'a TaskContext) -> Self {
-        self.team = context.team.as_deref();
-        self.machine = context.machine.as_deref();
-        self.labels = Some(&context.labels);
-        self.priority = context.priority.map(crate::model::Priority::level);
-        self
+    /// Of something that is about a task; `machine` is told more exactly than by the task.
+    fn about(
+        name: Option<&str>,
+        id: Option<&str>,
+        endpoint: &EndpointName,
+        machine: Option<&Clean>,
+        task: &TaskContext,
+    ) -> Self {
+        let machine = machine.or(task.machine.as_ref());
+        let texts =
+            Texts::of([name, id, Some(endpoint.as_raw()), task.team.as_deref(), machine.map(Clean::as_str)]);
+        Self { labels: Some(Labels::clone(&task.labels)), priority: task.priority, ..Self::new(texts) }
     }
 
-    pub fn task(row: &'a TaskRow, now: DateTime<Utc>) -> Self {
+    pub fn task(row: &TaskRow) -> Self {
         let assumed = row.task.schedule.as_ref().is_some_and(|schedule| schedule.assumed);
+        let texts = Texts::of([
+            Some(&row.task.name),
+            Some(row.key.task.as_raw()),
+            Some(row.key.endpoint.as_raw()),
+            row.team().map(Clean::as_str),
+            row.machine().map(Clean::as_str),
+        ]);
         Self {
-            id: Some(row.key.task.as_raw()),
-            name: Some(&row.task.name),
-            team: row.team().map(|team| &**team),
-            machine: row.machine().map(|machine| &**machine),
-            labels: Some(&row.labels),
+            labels: Some(Labels::clone(&row.labels)),
             states: [Some(row.state.word()), None],
             evidence: Some(row.evidence),
-            priority: row.task.priority.map(crate::model::Priority::level),
+            priority: row.task.priority,
             ended: row.last_ended(),
             late_from: row.late_from(),
             flags: flags([
@@ -76,84 +79,59 @@ impl<'a> Subject<'a> {
                 (Flag::Pending, !row.receipts.is_empty()),
                 (Flag::Assumed, assumed),
             ]),
-            ..Self::of_endpoint(row.key.endpoint.as_raw(), now)
+            ..Self::new(texts)
         }
     }
 
-    pub fn run(row: &'a RunRow, now: DateTime<Utc>) -> Self {
+    pub fn run(row: &RunRow) -> Self {
         let run = &row.run;
-        let mut subject = Self::of_endpoint(row.endpoint.as_raw(), now).with_task(&row.task);
-        subject.id = Some(run.task.as_raw());
-        subject.name = Some(&row.task_name);
-        subject.machine = run.machine.as_deref().or(subject.machine);
-        subject.states = [Some(run.state.word()), None];
-        subject.priority = run.priority.map(crate::model::Priority::level).or(subject.priority);
-        subject.ended = run.ended;
-        subject.flags = flags([(Flag::Problem, run.state.is_bad())]);
-        subject
-    }
-
-    pub fn queue(row: &'a QueueRow, now: DateTime<Utc>) -> Self {
+        let (name, id) = (Some(row.task_name.as_str()), Some(run.task.as_raw()));
+        let about = Self::about(name, id, &row.endpoint, run.machine.as_ref(), &row.task);
         Self {
-            id: Some(row.queue.name.as_raw()),
-            name: Some(row.queue.name.as_raw()),
-            evidence: Some(row.evidence),
-            ..Self::of_endpoint(row.endpoint.as_raw(), now)
+            states: [Some(run.state.word()), None],
+            priority: run.priority.or(about.priority),
+            ended: run.ended,
+            flags: flags([(Flag::Problem, run.state.is_bad())]),
+            ..about
         }
     }
 
-    pub fn alert(row: &'a AlertRow, now: DateTime<Utc>) -> Self {
+    pub fn queue(row: &QueueRow) -> Self {
+        let name = Some(row.queue.name.as_raw());
+        let texts = Texts::of([name, name, Some(row.endpoint.as_raw()), None, None]);
+        Self { evidence: Some(row.evidence), ..Self::new(texts) }
+    }
+
+    pub fn alert(row: &AlertRow, now: DateTime<Utc>) -> Self {
         let alert = &row.alert;
-        let mut subject = Self::of_endpoint(row.endpoint.as_raw(), now).with_task(&row.task);
-        subject.id = alert
-            .task
-            .as_ref()
-            .map(crate::model::TaskId::as_raw)
-            .or_else(|| alert.queue.as_ref().map(crate::model::QueueName::as_raw));
-        subject.name = row.task_name.as_deref().or(subject.id);
-        subject.states = [Some(alert.kind.word()), state_of(alert.kind).map(TaskState::word)];
-        subject.kind = Some(alert.kind.word());
-        subject.severity = Some(alert.severity);
-        subject.evidence = Some(row.evidence);
-        if matches!(alert.kind, AlertKind::Late | AlertKind::Absent) {
-            subject.late_from = Some(alert.since);
+        let queue = || alert.queue.as_ref().map(QueueName::as_raw);
+        let id = alert.task.as_ref().map(TaskId::as_raw).or_else(queue);
+        let name = row.task_name.as_deref().or(id);
+        let is_late = matches!(alert.kind, AlertKind::Late | AlertKind::Absent);
+        Self {
+            states: [Some(alert.kind.word()), state_of(alert.kind).map(TaskState::word)],
+            kind: Some(alert.kind.word()),
+            severity: Some(alert.severity),
+            evidence: Some(row.evidence),
+            late_from: is_late.then_some(alert.since),
+            flags: flags([
+                (Flag::Problem, true),
+                (Flag::Acknowledged, alert.acknowledged_by.is_some()),
+                (Flag::Silenced, row.is_silenced(now)),
+            ]),
+            ..Self::about(name, id, &row.endpoint, None, &row.task)
         }
-        subject.flags = flags([
-            (Flag::Problem, true),
-            (Flag::Acknowledged, alert.acknowledged_by.is_some()),
-            (Flag::Silenced, row.is_silenced(now)),
-        ]);
-        subject
     }
 
-    pub fn endpoint(row: &'a EndpointRow, now: DateTime<Utc>) -> Self {
+    pub fn endpoint(row: &EndpointRow) -> Self {
+        let about = Self::about(None, None, &row.spec.name, None, &TaskContext::of_endpoint(row));
         Self {
-            team: row.spec.labels.get("team").map(|team| &**team),
-            machine: row.spec.labels.get("machine").map(|machine| &**machine),
-            labels: Some(&row.spec.labels),
             states: [Some(row.health.word()), None],
             kind: Some(row.spec.kind.word()),
             evidence: Some(row.evidence),
             flags: flags([(Flag::Pending, !row.receipts.is_empty())]),
-            ..Self::of_endpoint(row.spec.name.as_raw(), now)
+            ..about
         }
-    }
-
-    /// One text of it.
-    pub const fn text(&self, field: Field) -> Option<&'a str> {
-        match field {
-            Field::Name => self.name,
-            Field::Id => self.id,
-            Field::Endpoint => Some(self.endpoint),
-            Field::Team => self.team,
-            Field::Machine => self.machine,
-        }
-    }
-
-    /// Every text that a bare word is looked for in.
-    pub fn texts(&self) -> impl Iterator<Item = &'a str> {
-        let id = if self.id == self.name { None } else { self.id };
-        [self.name, id, Some(self.endpoint), self.team, self.machine].into_iter().flatten()
     }
 }
 

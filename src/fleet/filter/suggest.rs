@@ -9,7 +9,7 @@ use super::Filter;
 use super::parse::nearest;
 use super::subject::Subject;
 use super::term::{Field, Term, Test, quoted};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, TaskRow};
 use crate::model::Clean;
 
 /// A term that lets something through, in place of one that lets nothing through.
@@ -47,15 +47,14 @@ fn suggest(term: &Term, fleet: &Fleet, now: DateTime<Utc>) -> Option<Suggestion>
     };
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for row in fleet.tasks() {
-        let subject = Subject::task(row, now);
-        if term.holds(&subject) {
+        let subject = Subject::task(row);
+        if term.holds(&subject, now) {
             return None;
         }
         for &field in fields {
             // A task whose id is its name has one name.
-            let repeats =
-                field == Field::Id && fields.len() > 1 && subject.text(Field::Name) == subject.text(field);
-            if let Some(text) = subject.text(field).filter(|_| !repeats) {
+            let repeats = field == Field::Id && fields.len() > 1 && row.key.task.as_raw() == &*row.task.name;
+            if let Some(text) = text_of(row, field).filter(|_| !repeats) {
                 *counts.entry((text, field.word())).or_default() += 1;
             }
         }
@@ -68,4 +67,14 @@ fn suggest(term: &Term, fleet: &Fleet, now: DateTime<Utc>) -> Option<Suggestion>
         term: Clean::from(format!("{field}:{}", quoted(&text, false))),
         tasks,
     })
+}
+
+fn text_of(row: &TaskRow, field: Field) -> Option<&str> {
+    match field {
+        Field::Name => Some(&row.task.name),
+        Field::Id => Some(row.key.task.as_raw()),
+        Field::Endpoint => Some(row.key.endpoint.as_raw()),
+        Field::Team => row.team().map(Clean::as_str),
+        Field::Machine => row.machine().map(Clean::as_str),
+    }
 }

@@ -1,16 +1,17 @@
 //! One term: what it says, and how it is decided.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use frizbee::{CaseMatching, Config, Matcher};
+use chrono::{DateTime, Utc};
+use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 
 use super::subject::Subject;
+use super::texts::Texts;
 use crate::model::{Evidence, Severity, duration_text};
 
-/// From so many letters on, a word is looked for scattered too.
-const FUZZY_FROM: usize = 3;
+/// From so many letters on, a word is looked for with letters left out too.
+const LOOSE_FROM: usize = 4;
 /// The most memory that one regular expression may take when compiled, in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
 
@@ -148,8 +149,8 @@ pub(super) struct Term {
 }
 
 impl Term {
-    pub fn holds(&self, subject: &Subject<'_>) -> bool {
-        self.test.holds(subject) != self.negated
+    pub fn holds(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
+        self.test.holds(subject, now) != self.negated
     }
 
     pub const fn is_timed(&self) -> bool {
@@ -158,12 +159,12 @@ impl Term {
 }
 
 impl Test {
-    fn holds(&self, subject: &Subject<'_>) -> bool {
+    fn holds(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
         match self {
-            Self::Word(word) => word.holds(subject),
-            Self::Pattern(pattern) => subject.texts().any(|text| pattern.0.is_match(text)),
+            Self::Word(word) => word.holds(&subject.texts),
+            Self::Pattern(pattern) => subject.texts.each().any(|text| pattern.0.is_match(text)),
             Self::Text(field, values) => {
-                subject.text(*field).is_some_and(|text| values.iter().any(|value| value.holds(text)))
+                subject.texts.get(*field).is_some_and(|text| values.iter().any(|value| value.holds(text)))
             }
             Self::State(words) => subject.states.iter().flatten().any(|state| words.contains(state)),
             Self::Kind(words) => subject.kind.is_some_and(|kind| words.contains(&kind)),
@@ -171,27 +172,25 @@ impl Test {
             Self::Evidence(wanted) => subject.evidence.is_some_and(|evidence| wanted.contains(&evidence)),
             Self::Label(name, value) => subject
                 .labels
+                .as_ref()
                 .and_then(|labels| labels.get(name.as_str()))
                 .is_some_and(|found| value.as_ref().is_none_or(|value| found.eq_ignore_ascii_case(value))),
-            Self::Priorities(wanted) => subject.priority.is_some_and(|priority| wanted.contains(&priority)),
-            Self::Priority(compare, level) => {
-                subject.priority.is_some_and(|priority| compare.holds(priority, *level))
+            Self::Priorities(wanted) => {
+                subject.priority.is_some_and(|priority| wanted.contains(&priority.level()))
             }
-            Self::Age(compare, seconds) => holds_since(*compare, subject.ended, subject, *seconds),
-            Self::Late(compare, seconds) => holds_since(*compare, subject.late_from, subject, *seconds),
+            Self::Priority(compare, level) => {
+                subject.priority.is_some_and(|priority| compare.holds(priority.level(), *level))
+            }
+            Self::Age(compare, seconds) => holds_since(*compare, subject.ended, now, *seconds),
+            Self::Late(compare, seconds) => holds_since(*compare, subject.late_from, now, *seconds),
             Self::Is(flags) => flags.iter().any(|flag| subject.flags & flag.bit() != 0),
         }
     }
 }
 
-fn holds_since(
-    compare: Compare,
-    since: Option<chrono::DateTime<chrono::Utc>>,
-    subject: &Subject<'_>,
-    seconds: u64,
-) -> bool {
+fn holds_since(compare: Compare, since: Option<DateTime<Utc>>, now: DateTime<Utc>, seconds: u64) -> bool {
     since.is_some_and(|since| {
-        compare.holds((subject.now - since).num_seconds(), i64::try_from(seconds).unwrap_or(i64::MAX))
+        compare.holds((now - since).num_seconds(), i64::try_from(seconds).unwrap_or(i64::MAX))
     })
 }
 
@@ -199,77 +198,68 @@ fn holds_since(
 #[derive(Debug, Clone)]
 pub(super) struct Needle {
     text: String,
-    /// Beyond ASCII, case is not a matter of bytes.
-    folded: Option<Regex>,
+    folded: String,
+    finder: Finder<'static>,
 }
 
 impl Needle {
     pub fn new(text: &str) -> Self {
-        let folded = if text.is_ascii() {
-            None
-        } else {
-            RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build().ok()
-        };
-        Self { text: text.to_owned(), folded }
+        let folded = text.to_lowercase();
+        Self { text: text.to_owned(), finder: Finder::new(&folded).into_owned(), folded }
     }
 
-    fn is_in(&self, text: &str) -> bool {
-        if let Some(folded) = &self.folded {
-            return folded.is_match(text);
-        }
-        let needle = self.text.as_bytes();
-        let Some(first) = needle.first() else { return true };
-        text.as_bytes()
-            .windows(needle.len())
-            .any(|window| window[0].eq_ignore_ascii_case(first) && window.eq_ignore_ascii_case(needle))
-    }
-
-    fn is_all_of(&self, text: &str) -> bool {
-        match &self.folded {
-            None => text.eq_ignore_ascii_case(&self.text),
-            Some(_) => text.to_lowercase() == self.text.to_lowercase(),
-        }
+    fn is_in(&self, folded: &str) -> bool {
+        self.finder.find(folded.as_bytes()).is_some()
     }
 }
 
 /// A bare word.
 #[derive(Debug, Clone)]
-pub(super) struct Word {
-    needle: Needle,
-    /// Shared by clones of the filter; matching needs scratch memory, hence the lock.
-    scattered: Option<Arc<Mutex<Matcher>>>,
-}
+pub(super) struct Word(Needle);
 
 impl Word {
     pub fn new(text: &str) -> Self {
-        let scattered = (text.chars().count() >= FUZZY_FROM).then(|| {
-            let config = Config::default().max_typos(Some(0)).casing(CaseMatching::Ignore);
-            // Built as a pattern, so that none of its characters is an operator.
-            let pattern = frizbee::Pattern::new(text, frizbee::PatternConfig::default());
-            Arc::new(Mutex::new(Matcher::from_patterns(&[pattern], &config)))
-        });
-        Self { needle: Needle::new(text), scattered }
+        Self(Needle::new(text))
     }
 
     pub fn text(&self) -> &str {
-        &self.needle.text
+        &self.0.text
     }
 
-    fn holds(&self, subject: &Subject<'_>) -> bool {
-        if subject.texts().any(|text| self.needle.is_in(text)) {
+    fn holds(&self, texts: &Texts) -> bool {
+        if self.0.is_in(texts.all()) {
             return true;
         }
-        let Some(scattered) = &self.scattered else { return false };
-        let mut matcher = scattered.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = subject.text(Field::Name);
-        let id = subject.text(Field::Id).filter(|id| name != Some(*id));
-        name.into_iter().chain(id).any(|text| matcher.match_one(text, 0).is_some())
+        let word = self.0.folded.as_bytes();
+        word.len() >= LOOSE_FROM
+            && [Field::Name, Field::Id]
+                .into_iter()
+                .filter_map(|field| texts.get(field))
+                .any(|text| is_loosely_in(word, text.as_bytes()))
     }
+}
+
+/// Whether `text` has the letters of `word` in their order and close together:
+/// from the beginning of one of its words on, within a stretch at most half as
+/// long again. `dsk-spce` is in `disk-space`, `report` is not in `repository-export`.
+fn is_loosely_in(word: &[u8], text: &[u8]) -> bool {
+    let Some((first, rest)) = word.split_first() else { return true };
+    let reach = word.len() + word.len() / 2;
+    let is_word = |at: usize| text[at].is_ascii_alphanumeric() || !text[at].is_ascii();
+    let begins = |at: usize| text[at] == *first && (at == 0 || !is_word(at - 1));
+    (0..text.len()).filter(|&at| begins(at)).any(|at| {
+        let stretch = &text[at + 1..text.len().min(at + reach)];
+        let mut letters = rest.iter().peekable();
+        for letter in stretch {
+            letters.next_if_eq(&letter);
+        }
+        letters.peek().is_none()
+    })
 }
 
 impl PartialEq for Word {
     fn eq(&self, other: &Self) -> bool {
-        self.needle.text == other.needle.text
+        self.text() == other.text()
     }
 }
 
@@ -312,8 +302,8 @@ impl TextValue {
         &self.needle.text
     }
 
-    fn holds(&self, text: &str) -> bool {
-        if self.exact { self.needle.is_all_of(text) } else { self.needle.is_in(text) }
+    fn holds(&self, folded: &str) -> bool {
+        if self.exact { self.needle.folded == folded } else { self.needle.is_in(folded) }
     }
 }
 

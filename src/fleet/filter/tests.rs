@@ -59,8 +59,9 @@ fn terms_let_through_what_they_say() {
         ("", &[rotate, dump, report, disk]),
         ("dump", &[dump]),
         ("DUMP", &[dump]),
-        ("ndmp", &[dump]),
-        ("-ndmp", &[rotate, report, disk]),
+        ("dsk-spce", &[disk]),
+        ("-dsk-spce", &[rotate, dump, report]),
+        ("rotte", &[rotate]),
         ("the logs", &[rotate]),
         ("\"the logs\"", &[rotate]),
         ("\"logs the\"", &[]),
@@ -107,6 +108,50 @@ fn terms_let_through_what_they_say() {
     ];
     for (filter, expected) in table {
         assert_eq!(found(&fleet, filter), *expected, "{filter}");
+    }
+}
+
+#[test]
+fn a_word_finds_what_has_it_and_what_nearly_has_it() {
+    let names = [
+        "disk-space",
+        "nightly-dump",
+        "repository-export-tail",
+        "log-rotate",
+        "Übersicht der Kosten",
+        "db2_backup",
+    ];
+    let mut fleet = fleet(&["prod"]);
+    fleet.apply(&name("prod"), poll(1, names.map(task).to_vec()), at(1));
+    for (word, expected) in [
+        ("disk", &["disk-space"][..]),
+        ("DiSk", &["disk-space"]),
+        ("dsk-spce", &["disk-space"]),
+        ("dskspc", &["disk-space"]),
+        ("dsk", &[]),
+        ("kid-", &[]),
+        ("dump", &["nightly-dump"]),
+        ("nghtly", &["nightly-dump"]),
+        ("ndmp", &[]),
+        ("umps", &[]),
+        ("report", &[]),
+        ("repstory", &["repository-export-tail"]),
+        ("exprt", &["repository-export-tail"]),
+        ("xprt", &[]),
+        ("rtate", &["log-rotate"]),
+        ("ubersicht", &[]),
+        ("übrsicht", &["Übersicht der Kosten"]),
+        ("kstn", &["Übersicht der Kosten"]),
+        ("bckup", &["db2_backup"]),
+        ("prod", &names),
+        ("prd-", &[]),
+    ] {
+        let filter = Filter::parse(word).unwrap();
+        let found: Vec<_> = names
+            .into_iter()
+            .filter(|id| filter.matches(fleet.task(&key("prod", id)).unwrap(), at(1)))
+            .collect();
+        assert_eq!(found, expected, "{word}");
     }
 }
 

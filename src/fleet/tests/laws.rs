@@ -333,11 +333,11 @@ proptest! {
             let cursor = list.cursor().cloned();
             let old: Vec<TaskKey> = list.keys().cloned().collect();
             if let Some(filter) = filter {
-                list.set_filter(filter, &fleet, now).unwrap();
+                list.set_filter(filter, now).unwrap();
             } else {
                 let delta = happen(&mut fleet, event, now);
                 list.absorb(&delta, &fleet, now);
-                list.refresh(&fleet, now);
+                list.refresh(now);
             }
 
             let order = list.order();
@@ -404,15 +404,15 @@ fn a_filter_by_age_follows_the_time() {
     fleet.apply(&name("one"), poll(5, vec![ended]), at(5));
     let mut list = TaskList::default();
     list.rebuild(&fleet, at(5));
-    list.set_filter("age:>1m", &fleet, at(5)).unwrap();
+    list.set_filter("age:>1m", at(5)).unwrap();
     assert!(list.is_empty());
     assert_eq!(list.next_change(), Some(at(6)));
-    assert!(!list.refresh(&fleet, at(5)));
-    assert!(list.refresh(&fleet, at(63)));
+    assert!(!list.refresh(at(5)));
+    assert!(list.refresh(at(63)));
     assert_eq!((list.len(), list.cursor()), (1, Some(&key("one", "x"))));
-    list.set_filter("", &fleet, at(63)).unwrap();
+    list.set_filter("", at(63)).unwrap();
     assert_eq!(list.next_change(), None);
-    assert!(list.set_filter("nope:", &fleet, at(63)).is_err());
+    assert!(list.set_filter("nope:", at(63)).is_err());
     assert_eq!(list.filter().to_string(), "");
 }
 

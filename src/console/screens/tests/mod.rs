@@ -206,7 +206,7 @@ fn filtered(fleet: &Fleet, size: (u16, u16), filter: &str, editing: bool) -> Sta
     let mut state = state(fleet, Screen::Tasks, size);
     state.filter.input = input(filter);
     state.filter.editing = editing;
-    state.filter.error = state.tasks.set_filter(filter, fleet, state.now).err();
+    state.filter.error = state.tasks.set_filter(filter, state.now).err();
     state.tasks.select_index(0);
     state
 }
@@ -370,7 +370,7 @@ fn a_filter_in_force_and_marks_are_told_whatever_the_line_below_says() {
     let (fleet, theme) = (live(), painted(Level::True));
     for width in [120, 80, 60, 30] {
         let mut state = state(&fleet, Screen::Tasks, (width, 24));
-        state.tasks.set_filter("endpoint:fleet", &fleet, state.now).unwrap();
+        state.tasks.set_filter("endpoint:fleet", state.now).unwrap();
         state.filter.input.text = "endpoint:fleet".to_owned();
         state.marks = [key("fleet", "restart-webserver"), key("local", "disk-space")].into();
         state.message =
