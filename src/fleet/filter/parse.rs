@@ -140,7 +140,7 @@ fn test(chars: &[Char]) -> Result<Test, String> {
     if word.is_empty() {
         return Err("there is nothing between the quotation marks".into());
     }
-    Ok(Test::Word(Word::new(&word)))
+    Ok(Test::Word(Box::new(Word::new(&word))))
 }
 
 /// Without the quotation marks.

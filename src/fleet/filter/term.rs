@@ -124,7 +124,7 @@ impl Compare {
 /// What a term says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
-    Word(Word),
+    Word(Box<Word>),
     Pattern(Pattern),
     Text(Field, Vec<TextValue>),
     State(Vec<&'static str>),
