@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tokio::sync::mpsc;
 
-use crate::config::{ConfigWatch, Overrides, Paths, Settings};
+use crate::config::{ConfigError, ConfigWatch, Overrides, Paths, Settings};
 use crate::console::shell::{self, Start};
 use crate::console::theme::{Theme, ThemeError, prefers_light};
 use crate::model::Clean;
@@ -63,6 +63,18 @@ pub async fn run(global: &Global) -> Result<Exit, Failure> {
     outcome.map(|outcome| Exit(outcome.exit_code())).map_err(|error| Failure::usage(format!("{error:#}")))
 }
 
+/// What is wrong with a file, so that one line of a terminal tells its cause:
+/// the first problem, the file by its name, and how many more there are.
+fn in_a_line(error: &ConfigError) -> String {
+    let ConfigError::Wrong { path, problems } = error else { return error.to_string() };
+    let [first, others @ ..] = &problems[..] else { return error.to_string() };
+    let file = path.file_name().unwrap_or(path.as_os_str()).display();
+    match others.len() {
+        0 => format!("{file} {first}"),
+        more => format!("{file} {first} (and {more} more: vigie config check)"),
+    }
+}
+
 /// Reads the configuration again whenever its file changes.
 async fn watch(
     paths: &Paths,
@@ -74,12 +86,32 @@ async fn watch(
             watch.changed().await;
             let read = Settings::load(paths, overrides).map(Box::new);
             // A console that has ended is not told.
-            let _ = changes.send(read.map_err(|error| Clean::from(error.to_string()))).await;
+            let _ = changes.send(read.map_err(|error| Clean::from(in_a_line(&error)))).await;
         },
         Err(error) => {
             let told = format!("the configuration is not watched: {error}");
             let _ = changes.send(Err(Clean::from(told))).await;
             std::future::pending().await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Problem;
+
+    #[test]
+    fn a_broken_file_is_told_in_a_line_cause_first() {
+        let problem = |line| Problem { line, path: "keys.quit".into(), message: "quit needs a key".into() };
+        let wrong = |problems| {
+            in_a_line(&ConfigError::Wrong { path: "/a/very/long/way/to/config.toml".into(), problems })
+        };
+        assert_eq!(wrong(vec![problem(3)]), "config.toml line 3: keys.quit: quit needs a key");
+        assert_eq!(
+            wrong(vec![problem(3), problem(4), problem(9)]),
+            "config.toml line 3: keys.quit: quit needs a key (and 2 more: vigie config check)"
+        );
+        assert_eq!(in_a_line(&ConfigError::NoHome), ConfigError::NoHome.to_string());
     }
 }

@@ -35,9 +35,10 @@ pub(super) fn told(text: &str, kept: &io::Result<PathBuf>, tmux: bool) -> Result
         0 | 1 => format!("copied {}", text.trim_end()),
         lines => format!("copied {lines} lines"),
     };
-    let hint = if tmux { "; tmux needs: set -g set-clipboard on" } else { "" };
+    // Before the path, which a narrow line cuts.
+    let hint = if tmux { " (tmux needs: set -g set-clipboard on)" } else { "" };
     match kept {
-        Ok(path) => Ok(format!("{what}, also to {}{hint}", path.display())),
+        Ok(path) => Ok(format!("{what}{hint}, also to {}", path.display())),
         Err(error) => Err(format!("{what}{hint}, but not to a file: {error}")),
     }
 }
@@ -57,7 +58,7 @@ mod tests {
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         let said = told("a\nb\n", &kept, true).unwrap();
-        assert!(said.starts_with("copied 2 lines, also to ") && said.contains("set-clipboard on"), "{said}");
+        assert!(said.starts_with("copied 2 lines (tmux needs: set -g set-clipboard on), also to "), "{said}");
         assert!(told("x", &Err(io::Error::other("disk full")), false).unwrap_err().contains("disk full"));
     }
 }
