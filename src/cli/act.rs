@@ -251,7 +251,8 @@ fn permit(
             names.join(", ")
         )));
     }
-    let dangerous = verb.is_destructive() || intent.targets.len() > 1;
+    let cautions = cautions(session, intent);
+    let dangerous = verb.is_destructive() || !cautions.is_empty() || intent.targets.len() > 1;
     if strictest == Guard::None || !dangerous || how.yes {
         return Ok(());
     }
@@ -265,7 +266,22 @@ fn permit(
     for (target, call) in intent.targets.iter().zip(calls) {
         let _ = writeln!(question, "  {verb} {target}   ({call})");
     }
+    question.push_str(&cautions);
     ask(&question, &expected, "go on")
+}
+
+/// What running the targets destroys, a line each.
+fn cautions(session: &Session, intent: &Intent) -> String {
+    let mut lines = String::new();
+    for target in &intent.targets {
+        let row = target.key().and_then(|key| session.fleet.task(&key));
+        if let Some(row) = row.filter(|row| row.task.is_destroyed_by(intent.verb))
+            && let Some(caution) = &row.task.caution
+        {
+            let _ = writeln!(lines, "  {target}: {caution}");
+        }
+    }
+    lines
 }
 
 /// Asks at the terminal.

@@ -72,9 +72,20 @@ pub struct Task {
     /// What an operator should know beyond the state, each one line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Clean>,
+    /// What running it destroys, in one line: a trigger then asks as a destructive verb does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caution: Option<Clean>,
     /// What lateness is computed from here, where the system does not judge itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Box<Facts>>,
+}
+
+impl Task {
+    /// Whether `verb` loses something here.
+    #[must_use]
+    pub const fn is_destroyed_by(&self, verb: super::Verb) -> bool {
+        verb.is_destructive() || (matches!(verb, super::Verb::Trigger) && self.caution.is_some())
+    }
 }
 
 /// Retries of a run.

@@ -31,6 +31,9 @@ const KNOWN: [Known; 2] = [
 /// The task whose trigger deletes something.
 pub const CLEANUP: &str = "audit-log-cleanup";
 
+/// What a run of it does.
+const CAUTION: &str = "a run deletes audit rows older than the retention";
+
 /// How an error begins that only says that the service has no code for a name.
 const NO_CODE: &str = "Error: Unknown task";
 
@@ -135,7 +138,8 @@ fn task(id: TaskId, success: Option<DateTime<Utc>>, status: &Status, seen: &Seen
         active_runs: Vec::new(),
         retry: Retry::default(),
         capabilities: capabilities(active, without_code, seen.leaks()),
-        remarks: remarks(&id, active, without_code, seen),
+        remarks: remarks(active, without_code, seen),
+        caution: (id.as_raw() == CLEANUP).then(|| Clean::line(CAUTION)),
         facts: Some(Box::new(facts)),
         id,
     }
@@ -185,7 +189,7 @@ pub const fn lacks(verb: Verb) -> &'static str {
     }
 }
 
-fn remarks(id: &TaskId, active: bool, without_code: bool, seen: &Seen) -> Vec<Clean> {
+fn remarks(active: bool, without_code: bool, seen: &Seen) -> Vec<Clean> {
     let mut remarks = Vec::new();
     if !active && seen.leaks() {
         remarks.push(Clean::line(
@@ -200,9 +204,6 @@ fn remarks(id: &TaskId, active: bool, without_code: bool, seen: &Seen) -> Vec<Cl
     }
     if without_code {
         remarks.push(Clean::line("configured in duplistatus, which has no code for it: every run fails"));
-    }
-    if id.as_raw() == CLEANUP {
-        remarks.push(Clean::line("a trigger deletes audit rows older than the retention"));
     }
     remarks
 }

@@ -133,7 +133,14 @@ fn lines(question: &Confirm, room: usize, view: &View<'_>) -> Vec<Line> {
                 text: fate(verb).to_owned(),
                 role: if verb.is_destructive() { Role::SeverityWarning } else { Role::Text },
             });
-            calls(&mut lines, group, each, view);
+            let cautions = cautions(verb, group, view);
+            calls(&mut lines, group, each.saturating_sub(cautions.len()), view);
+            lines.extend(cautions.into_iter().map(|text| Line {
+                name: String::new(),
+                number: String::new(),
+                text,
+                role: Role::SeverityWarning,
+            }));
         }
         for (reason, targets) in &group.skipped {
             lines.push(Line {
@@ -176,6 +183,15 @@ fn calls(lines: &mut Vec<Line>, group: &ConfirmGroup, room: usize, view: &View<'
     if shown < all && room > 0 {
         line(format!("and {} more", all - shown));
     }
+}
+
+/// What the verb destroys at the targets beyond what it always does.
+fn cautions(verb: Verb, group: &ConfirmGroup, view: &View<'_>) -> Vec<String> {
+    let rows = group.will.iter().filter_map(|(target, _)| view.fleet.task(&target.key()?));
+    let at_risk = rows.filter(|row| row.task.is_destroyed_by(verb));
+    at_risk
+        .filter_map(|row| row.task.caution.as_ref().map(|caution| format!("{}: {caution}", row.task.name)))
+        .collect()
 }
 
 /// A target within its endpoint: its task's name, and the run where it is one.

@@ -176,6 +176,7 @@ fn task(id: &str) -> Task {
         retry: Retry::default(),
         capabilities: Capabilities::by(|verb| (verb == Verb::Cancel).then(|| "nothing runs".into())),
         remarks: Vec::new(),
+        caution: None,
         facts: None,
     }
 }

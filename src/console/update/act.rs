@@ -284,7 +284,9 @@ fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> 
     let draft = Draft { verb, targets: split.will, arguments };
     let asks = match guard {
         Guard::None => bulk,
-        Guard::Confirm | Guard::Typed | Guard::ReadOnly => bulk || verb.is_destructive(),
+        Guard::Confirm | Guard::Typed | Guard::ReadOnly => {
+            bulk || is_destructive(fleet, verb, &draft.targets)
+        }
     };
     if !asks {
         return send(state, fleet, draft);
@@ -299,6 +301,12 @@ fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> 
     })));
     state.dirty = true;
     vec![Effect::Preview(draft)]
+}
+
+/// Whether the verb loses something: everywhere, or at one of the targets.
+fn is_destructive(fleet: &Fleet, verb: Verb, targets: &[Target]) -> bool {
+    let row = |target: &Target| target.key().and_then(|key| fleet.task(&key));
+    verb.is_destructive() || targets.iter().filter_map(row).any(|row| row.task.is_destroyed_by(verb))
 }
 
 /// The strictest guard among the endpoints of `targets`.

@@ -59,6 +59,7 @@ fn task(id: &str, state: TaskState) -> Task {
             _ => None,
         }),
         remarks: Vec::new(),
+        caution: None,
         facts: None,
     }
 }
@@ -494,6 +495,18 @@ fn the_confirm_policy() {
             }
         }
     }
+}
+
+#[test]
+fn a_trigger_that_deletes_something_asks_first() {
+    let mut desk = Desk::one(&[("one", HEALTHY)]);
+    let risky = Task { caution: Some("a run deletes rows".into()), ..task("one", HEALTHY) };
+    desk.tell("a", vec![risky], Vec::new());
+    desk.keys("t");
+    assert!(matches!(desk.state.overlay, Some(Overlay::Confirm(_))));
+    // Putting it on hold deletes nothing.
+    desk.keys("esc P");
+    assert!(desk.state.overlay.is_none());
 }
 
 #[test]

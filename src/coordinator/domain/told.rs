@@ -61,6 +61,7 @@ impl Domain {
             },
             capabilities: self.capabilities(entry),
             remarks: self.remarks_on(entry),
+            caution: None,
             active_runs: active,
             facts: None,
         }

@@ -61,6 +61,7 @@ pub fn task(id: &str) -> Task {
         retry: Retry::default(),
         capabilities: Capabilities::by(|_| None),
         remarks: Vec::new(),
+        caution: None,
         facts: None,
     }
 }

@@ -222,7 +222,7 @@ fn grouping(lines: &mut Summary<'_>, row: &TaskRow) {
         lines.add("belongs to", &all.join(" · "), Role::Text);
     }
     let mut name = "remarks";
-    for remark in &row.task.remarks {
+    for remark in row.task.remarks.iter().chain(&row.task.caution) {
         lines.add(name, remark, Role::Text);
         name = "";
     }

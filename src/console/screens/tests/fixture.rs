@@ -61,6 +61,7 @@ pub fn task(id: &str, state: TaskState) -> Task {
             _ => None,
         }),
         remarks: Vec::new(),
+        caution: None,
         facts: None,
     }
 }
