@@ -167,9 +167,7 @@ impl Domain {
                 wanted.push(alert(Some(id.clone()), None, kind, problem.since, summary));
             }
         }
-        let open: Vec<AlertKey> =
-            self.alerts.keys().filter(|key| key.task.as_ref() == Some(id)).cloned().collect();
-        for key in open {
+        for key in self.alerts_on(Some(id)) {
             if wanted.iter().all(|alert| alert.kind != key.kind) {
                 self.close_alert(&key, now);
             }
@@ -177,6 +175,13 @@ impl Domain {
         for alert in wanted {
             self.raise(alert);
         }
+    }
+
+    /// Keys of the open alerts on a task, or on what is no task. Keys are in order of their tasks.
+    pub(super) fn alerts_on(&self, task: Option<&TaskId>) -> Vec<AlertKey> {
+        let first = AlertKey { task: task.cloned(), queue: None, kind: AlertKind::ALL[0] };
+        let keys = self.alerts.range(first..).map(|(key, _)| key);
+        keys.take_while(|key| key.task.as_ref() == task).cloned().collect()
     }
 
     /// Opens an episode, or changes what the open one says.
@@ -233,8 +238,7 @@ impl Domain {
                 )),
             }
         }
-        let open: Vec<AlertKey> = self.alerts.keys().filter(|key| key.queue.is_some()).cloned().collect();
-        for key in open {
+        for key in self.alerts_on(None) {
             if wanted.iter().all(|alert| alert.queue != key.queue) {
                 self.close_alert(&key, now);
             }

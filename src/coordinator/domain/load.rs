@@ -179,9 +179,7 @@ impl Domain {
         }
         self.dirty.remove(id);
         self.stalled.remove(id);
-        let closed: Vec<_> =
-            self.alerts.keys().filter(|key| key.task.as_ref() == Some(id)).cloned().collect();
-        for key in closed {
+        for key in self.alerts_on(Some(id)) {
             self.close_alert(&key, now);
         }
         self.out.writes.push(entry.write());

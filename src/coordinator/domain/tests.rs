@@ -683,3 +683,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_alerts_of_a_task_are_found_whatever_their_kind() {
+    assert!(AlertKind::ALL.is_sorted(), "the search begins at the first kind");
+    let mut limited = every("b", 60);
+    limited.policy.max_runtime_s = Some(30);
+    let mut bench = Bench::new(vec![on_demand("a"), limited, on_demand("c")], at("10:00:30"));
+    for task in ["a", "c"] {
+        let run = bench.trigger(task);
+        bench.finish(&run, false);
+    }
+    bench.until(at("10:01:30"));
+    let kinds = |task: &str| -> Vec<AlertKind> {
+        bench.domain.alerts_on(Some(&TaskId::new(task))).iter().map(|key| key.kind).collect()
+    };
+    assert_eq!(kinds("a"), [AlertKind::Failed]);
+    assert_eq!(kinds("b"), [AlertKind::Overrun]);
+    assert_eq!(kinds("c"), [AlertKind::Failed]);
+    assert!(kinds("d").is_empty() && bench.domain.alerts_on(None).is_empty());
+}
