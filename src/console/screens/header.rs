@@ -129,7 +129,7 @@ fn title(view: &View<'_>, room: Room) -> (String, &'static str) {
 fn counts(view: &View<'_>) -> Vec<Count> {
     if view.state.screen == Screen::Board {
         let of = |severity: Severity| {
-            let loud = |alert: &Alert| !alert.silenced_until.is_some_and(|until| until > view.state.now);
+            let loud = |alert: &Alert| alert.silenced_until.is_none_or(|until| until <= view.state.now);
             let open = view.fleet.open_alerts().filter(|(_, alert)| loud(alert));
             open.filter(|(_, alert)| alert.severity == severity).count()
         };

@@ -77,6 +77,7 @@ async fn what_becomes_of_a_call_is_told_and_recorded() {
         let entries = journal_of(&world, lines + 1).await;
         assert_eq!(entries.last(), Some(&journal::JournalEntry::Receipt(later)));
         assert_eq!(fake.called.lock().unwrap()[0].1.intent, sent.id);
+        world.end().await;
     }
 }
 
@@ -91,6 +92,7 @@ async fn the_intent_is_on_disk_before_its_request_leaves() {
         world.receipt().await;
     }
     assert_eq!(*fake.recorded.lock().unwrap(), [true; 10]);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,6 +134,7 @@ async fn each_target_has_its_own_receipt_and_a_repeated_one_is_sent_once() {
     ];
     assert_eq!(stages, wanted.map(|(target, stage)| (target.to_owned(), stage)));
     assert_eq!(a.called.lock().unwrap().len(), 2);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,6 +150,7 @@ async fn one_endpoint_has_at_most_four_calls_in_flight() {
         assert_eq!(world.receipt().await.stage, Stage::Accepted);
     }
     assert_eq!(fake.most_calling.load(Ordering::SeqCst), 4);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,6 +167,7 @@ async fn an_accepted_action_is_looked_for_at_once_and_again() {
         fake.began().into_iter().skip(1).map(|at| at.duration_since(begin).as_millis()).collect();
     assert_eq!(looks.len(), 2, "{looks:?}");
     assert!(looks[0] < 50 && (900..1_200).contains(&looks[1]), "{looks:?}");
+    world.end().await;
 }
 
 #[cfg(unix)]
@@ -204,6 +209,7 @@ async fn without_a_journal_acting_must_be_meant_twice() {
     world.runtime.handle.send(intent(Verb::Trigger, &[("a", "three")]));
     assert_eq!(world.receipt().await.stage, Stage::Accepted);
     assert_eq!(journal_of(&world, 2).await.len(), 2);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -214,6 +214,11 @@ impl World {
         Self { runtime, folder }
     }
 
+    /// Ends the loop before its folder goes: what is still being journalled would make the folder anew.
+    async fn end(self) {
+        self.runtime.shutdown().await;
+    }
+
     async fn next(&mut self) -> Update {
         self.runtime.updates.next().await.unwrap()
     }
