@@ -14,6 +14,12 @@ mod commands;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
+#[path = "../it/stand_in.rs"]
+#[expect(dead_code, reason = "the pictures need less of it than the tests of the backend")]
+mod stand_in;
+#[cfg(test)]
+mod svg;
+#[cfg(test)]
 mod term;
 #[cfg(test)]
 mod terminal;

@@ -10,6 +10,8 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::svg;
+
 /// How long anything may take before a test fails with the screen that it saw.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -190,10 +192,15 @@ impl Term {
         self.wait(&format!("a line with {words:?}"), |screen| screen.contents().lines().any(has))
     }
 
-    /// The screen as SVG.
-    pub fn svg(&self) -> String {
-        let shared = self.shared.0.lock().unwrap();
-        anstyle_svg::Term::new().render_svg(&shared.parser.screen().contents_formatted_basic())
+    /// The screen as SVG, on the background of `theme`: a whole frame, never the half of one.
+    pub fn svg(&self, theme: &str) -> String {
+        let end = Instant::now() + LIMIT;
+        let mut shared = self.shared.0.lock().unwrap();
+        while !shared.raw.ends_with(b"\x1b[?2026l") {
+            assert!(Instant::now() < end, "a frame that does not end");
+            shared = self.shared.1.wait_timeout(shared, Duration::from_millis(200)).unwrap().0;
+        }
+        svg::picture(shared.parser.screen(), theme)
     }
 
     /// Everything that was written to the terminal so far.

@@ -31,7 +31,7 @@ pub struct Inner {
     timers: Vec<String>,
     last_run_times: BTreeMap<String, DateTime<Utc>>,
     errors: BTreeMap<String, String>,
-    clock: DateTime<Utc>,
+    pub clock: DateTime<Utc>,
     /// Overdue backups, and notifications that go out for them.
     pub overdue: (u64, u64),
     /// Why the overdue check throws, if it does.
