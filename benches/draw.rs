@@ -19,7 +19,7 @@ fn state(screen: Screen, fleet: &Fleet) -> State {
     let look = Look { ascii: false, utc: true, local_offset_s: 0, local_zone: "UTC".into() };
     let mut state = State::new(Keymap::new(&[]), look, screen, SIZE, synthetic::now());
     state.tasks.rebuild(fleet, synthetic::now());
-    state.tasks.select_first();
+    state.tasks.select_index(0);
     state
 }
 

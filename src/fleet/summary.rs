@@ -92,6 +92,7 @@ pub struct Counts {
     /// Those among them that are absent.
     pub scheduled_absent: usize,
     states: [usize; TaskState::ALL.len()],
+    fresh: [usize; TaskState::ALL.len()],
 }
 
 impl Counts {
@@ -101,9 +102,16 @@ impl Counts {
         self.states[state as usize]
     }
 
+    /// How many of those are known to be so now.
+    #[must_use]
+    pub const fn fresh(&self, state: TaskState) -> usize {
+        self.fresh[state as usize]
+    }
+
     pub(super) fn add(&mut self, class: Class) {
         self.tasks += 1;
         self.states[class.state as usize] += 1;
+        self.fresh[class.state as usize] += usize::from(!class.not_fresh);
         self.not_fresh += usize::from(class.not_fresh);
         self.unverified += usize::from(class.unverified);
         self.scheduled += usize::from(class.scheduled);
@@ -113,6 +121,7 @@ impl Counts {
     pub(super) fn remove(&mut self, class: Class) {
         self.tasks -= 1;
         self.states[class.state as usize] -= 1;
+        self.fresh[class.state as usize] -= usize::from(!class.not_fresh);
         self.not_fresh -= usize::from(class.not_fresh);
         self.unverified -= usize::from(class.unverified);
         self.scheduled -= usize::from(class.scheduled);
@@ -133,8 +142,9 @@ impl Counts {
         self.unverified += other.unverified;
         self.scheduled += other.scheduled;
         self.scheduled_absent += other.scheduled_absent;
-        for (state, count) in self.states.iter_mut().zip(other.states) {
-            *state += count;
+        let counts = self.states.iter_mut().chain(&mut self.fresh);
+        for (sum, count) in counts.zip(other.states.into_iter().chain(other.fresh)) {
+            *sum += count;
         }
         self
     }

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::{View, words};
-use crate::action::Action;
+use crate::action::{Action, Code, Key};
 use crate::console::format::{count, width};
 use crate::console::hints::Hint;
 use crate::console::state::{Input, RowKey, Screen};
@@ -109,14 +109,23 @@ pub(super) fn hints(buffer: &mut Buffer, area: Rect, view: &View<'_>, hints: &[H
             Some(_) => (Role::Disabled, Role::Disabled),
             None => (Role::Key, Role::Muted),
         };
-        pen.put(&key.to_string(), view.style(key_role));
+        pen.put(&key_text(key), view.style(key_role));
         pen.skip(1).put(label(hint.action), view.style(word_role)).skip(2);
         help_drawn |= is_help;
     }
 }
 
 fn cells(hint: &Hint) -> usize {
-    hint.keys.first().map_or(0, |key| width(&key.to_string()) + 1 + width(label(hint.action)))
+    hint.keys.first().map_or(0, |key| width(&key_text(key)) + 1 + width(label(hint.action)))
+}
+
+/// A key as the footer shows it: what has a sign needs no word, which would read as one of ours.
+fn key_text(key: &Key) -> String {
+    match (key.code, key.ctrl, key.alt) {
+        (Code::Right, false, false) => "→".to_owned(),
+        (Code::Left, false, false) => "←".to_owned(),
+        _ => key.to_string(),
+    }
 }
 
 /// A word for the footer: the action's name, shorter where that is long.

@@ -108,7 +108,7 @@ fn palette(
 ) -> Option<Position> {
     let found = hints::palette(view.state, view.fleet, &input.text);
     // As high as all actions need, whatever matches: it keeps still while one types.
-    let inside = open_box(buffer, screen, 84, crate::action::Action::ALL.len() + 4, "do", view);
+    let inside = open_box(buffer, screen, 84, crate::action::Action::ALL.len() + 5, "do", view);
     if inside.is_empty() {
         return None;
     }
@@ -119,9 +119,15 @@ fn palette(
     if found.is_empty() {
         Pen::new(buffer, inside, 2).put("No action is called that.", view.style(Role::Muted));
     }
-    let list = Rect { y: inside.y + 2, height: inside.height.saturating_sub(2), ..inside };
+    // The last line has room for the whole reason why the selected one can't be done.
+    let list = Rect { y: inside.y + 2, height: inside.height.saturating_sub(3), ..inside };
     let lines = usize::from(list.height);
     let selected = selected.min(found.len().saturating_sub(1));
+    if let Some(reason) = found.get(selected).and_then(|hint| hint.refusal.as_ref())
+        && inside.height > 3
+    {
+        Pen::new(buffer, inside, inside.height - 1).put(reason, view.style(Role::SeverityWarning));
+    }
     let first = layout::window(0, Some(selected), found.len(), lines);
     for ((index, hint), line) in found.iter().enumerate().skip(first).take(lines).zip(0u16..) {
         let (key, words) = roles(hint);

@@ -55,7 +55,7 @@ fn grid(columns: &[Column], room: u16, view: &View<'_>) -> Grid {
             Column::State => Slot::new(title, 10, 11),
             Column::Endpoint => Slot::new(title, 8, endpoint).drop(1),
             Column::Task => Slot::new(title, task, 48),
-            Column::Schedule => Slot::new(title, 12, 16).drop(8),
+            Column::Schedule => Slot::new(title, 13, 16).drop(8),
             Column::Last => Slot::new(title, 7, 7).drop(2),
             Column::Took => Slot::new(title, 7, 7).drop(5).right(),
             Column::Next => Slot::new(title, 9, 9).gap(2).drop(3),
@@ -271,6 +271,11 @@ pub(super) fn next(row: &TaskRow, view: &View<'_>) -> (String, Role) {
         }
         state => match row.late_since.or(row.next_due) {
             Some(at) if at > now => (format::due(now, at), Role::Text),
+            // Within its start window, and known to be well: nothing to count yet.
+            Some(at) if state == TaskState::Healthy && row.evidence == Evidence::Fresh => {
+                let over = format::due(now, at);
+                (if over == "+<1m" { "now".to_owned() } else { over }, Role::Text)
+            }
             Some(at) => (format::due(now, at), Role::task(state)),
             None => (NONE.to_owned(), Role::Muted),
         },

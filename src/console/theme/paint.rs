@@ -1,6 +1,6 @@
 //! The one place where a theme's faces become the terminal's styles.
 
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 
 use super::{Colour, Face, Level, Role, Theme};
 
@@ -51,13 +51,14 @@ fn modifiers(face: Face) -> Modifier {
 
 fn coloured(face: Face, level: Level, ground: Colour) -> Style {
     let mut modifier = modifiers(face);
-    let mut bg = face.bg.and_then(|bg| bg.at(level));
-    // A shade that this level can't tell from the background is no highlight: turn the colours round.
+    let (mut fg, mut bg) = (face.fg.and_then(|fg| fg.at(level)), face.bg.and_then(|bg| bg.at(level)));
+    // A shade that this level can't tell from the background is no highlight: turn the terminal's own
+    // colours round. Its own, since a row of several colours would become patches of them.
     if level == Level::Sixteen && bg.is_some() && bg == ground.at(level) {
-        bg = None;
+        (fg, bg) = (Some(Color::Reset), None);
         modifier |= Modifier::REVERSED;
     }
-    Style { fg: face.fg.and_then(|fg| fg.at(level)), bg, add_modifier: modifier, ..Style::new() }
+    Style { fg, bg, add_modifier: modifier, ..Style::new() }
 }
 
 /// Without colours a role is told by weight alone; what has a background is reversed.

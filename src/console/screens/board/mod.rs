@@ -1,7 +1,9 @@
 //! The board: what hangs in a pane all day. Alerts first, then queues, what
-//! runs now, and what comes next. Sections shrink to their headline before
-//! anything is cut; on a small screen endpoints, alerts and queues remain.
+//! runs now, what comes next, and, where there is room, how what ran last has
+//! ended. Sections shrink to their headline before anything is cut; on a small
+//! screen endpoints, alerts and queues remain.
 
+mod glance;
 mod parts;
 
 use ratatui::buffer::Buffer;
@@ -15,6 +17,8 @@ use crate::console::widgets::{Pen, rule};
 
 /// From so many lines on there is a place for what runs and what comes.
 const FULL: u16 = 14;
+/// Fewer lines of runs that have ended are not worth their headline, more are no news.
+const ENDED: std::ops::RangeInclusive<u16> = 2..=10;
 
 /// Lines that a section would like, and what it got: its headline not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,20 +49,32 @@ fn share(room: u16, least: u16, wants: [u16; 4]) -> [u16; 4] {
 }
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>) {
-    let endpoints = parts::endpoints(buffer, area, view);
-    let rest = Rect { y: area.y + endpoints, height: area.height - endpoints, ..area };
-    let board = parts::Board::gather(view);
     let full = area.height >= FULL;
+    let mut top = parts::endpoints(buffer, area, view);
+    if full {
+        glance::tasks(buffer, Rect { y: area.y + top, height: 1, ..area }, view);
+        top += 1;
+    }
+    let board = parts::Board::gather(view);
     let headlines = if full { 4 } else { 2 };
     let wants = board.wants();
     let wants = if full { wants } else { [wants[0], wants[1], 0, 0] };
-    let shares = share(rest.height.saturating_sub(headlines), board_alerts(area.height), wants);
+    let room = area.height.saturating_sub(top + headlines);
+    let shares = share(room, board_alerts(area.height), wants);
+    let left = room - shares.iter().sum::<u16>();
+    // Air between the sections comes before a long list of what has ended.
+    let spare = if left >= 2 * (headlines + 1) { left - (headlines + 1) } else { left };
+    let ended = board.wants_ended().min(*ENDED.end()).min(spare.saturating_sub(1));
+    let ended = if full && ended >= *ENDED.start() { Some(ended) } else { None };
+    let sections = headlines + u16::from(ended.is_some());
+    let air = u16::from(full && left - ended.map_or(0, |lines| lines + 1) >= sections);
 
-    let mut y = 0;
+    top += air;
     let mut section = |lines: u16| {
-        let top = y;
-        y += lines + 1;
-        Rect { y: rest.y + top, height: (lines + 1).min(rest.height.saturating_sub(top)), ..rest }
+        let place =
+            Rect { y: area.y + top, height: (lines + 1).min(area.height.saturating_sub(top)), ..area };
+        top += lines + 1 + air;
+        place
     };
     let [alerts, queues, running, next] = shares;
     board.alerts(buffer, section(alerts), view);
@@ -66,6 +82,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>) {
     if full {
         board.running(buffer, section(running), view);
         board.next(buffer, section(next), view);
+    }
+    if let Some(lines) = ended {
+        board.ended(buffer, section(lines), view);
     }
 }
 

@@ -1,26 +1,22 @@
 //! The sections of the board.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{Standing, View, in_view, stand};
+use super::glance::{self, Slotted};
 use super::headline;
 use crate::console::format::{self, count, percentile, width};
 use crate::console::state::{RowKey, Screen};
 use crate::console::theme::Role;
 use crate::console::widgets::{Grid, Pen, Row, Slot, glyph};
-use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow, TaskRow};
+use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow};
 use crate::model::{AlertKind, Evidence, Health, Priority, RunState, TaskState};
 
-/// So many runs in progress are looked for.
-const RUNNING: usize = 64;
+/// Among so many runs, those in progress first, is looked for what the board shows.
+const RUNS: usize = 96;
 /// From this width on alerts have their full words.
 const WIDE: u16 = 100;
-/// So many minutes with something due are shown.
-const NEXT: usize = 6;
 
 /// The bar of endpoints, on up to two lines; gives how many.
 pub(super) fn endpoints(buffer: &mut Buffer, area: Rect, view: &View<'_>) -> u16 {
@@ -70,32 +66,42 @@ fn health(row: &EndpointRow, view: &View<'_>) -> String {
     }
 }
 
-/// A minute in which something is due: one task's name, and how many there are.
-type Slotted = (DateTime<Utc>, String, usize);
-
 /// What the board shows, gathered once per frame.
 pub(super) struct Board {
     alerts: Vec<AlertRow>,
     queues: Vec<QueueRow>,
     running: Vec<RunRow>,
     next: Vec<Slotted>,
+    ended: Vec<RunRow>,
 }
 
 impl Board {
     pub fn gather(view: &View<'_>) -> Self {
-        let mut running = view.fleet.runs(RUNNING);
+        let mut running = view.fleet.runs(RUNS);
+        let ended = glance::ended(&running);
         running.retain(|row| row.run.state == RunState::Running);
         let mut queues = view.fleet.queues();
         // What waits longest is first; what is empty says nothing.
         queues.retain(|row| row.queue.depth > 0 || row.queue.stale > 0);
         queues.sort_by_key(|row| (row.queue.oldest_pending.is_none(), row.queue.oldest_pending));
-        Self { alerts: view.fleet.alerts(), queues, running, next: next(view) }
+        Self { alerts: view.fleet.alerts(), queues, running, next: glance::next(view), ended }
     }
 
     /// How many lines each section would like.
     pub fn wants(&self) -> [u16; 4] {
         let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        [lines(self.alerts.len().max(1)), lines(self.queues.len()), lines(self.running.len()), 1]
+        let alerts = self.alerts.len().max(1);
+        [lines(alerts), lines(self.queues.len()), lines(self.running.len()), lines(self.next.len())]
+    }
+
+    /// How many lines the runs that have ended would like.
+    pub fn wants_ended(&self) -> u16 {
+        u16::try_from(self.ended.len()).unwrap_or(u16::MAX)
+    }
+
+    pub fn ended(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
+        let list = headline(buffer, area, "ENDED", ("", Role::Muted), view);
+        glance::draw_ended(buffer, list, &self.ended, view);
     }
 
     pub fn alerts(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
@@ -110,6 +116,13 @@ impl Board {
             return;
         };
         let narrow = list.width < WIDE;
+        let find = |key: &RowKey| {
+            let RowKey::Alert(endpoint, id) = key else { return None };
+            self.alerts.iter().find(|row| row.endpoint == *endpoint && row.alert.key() == *id)
+        };
+        let found = in_view(listed, list.height).filter_map(|(_, key, _)| find(key));
+        let names = found.map(|row| width(&subject(row, view))).max().unwrap_or(0);
+        let names = u16::try_from(names).unwrap_or(u16::MAX);
         let kinds = self.alerts.iter().map(|row| word(row.alert.kind, narrow).len()).max().unwrap_or(0);
         // One more for the evidence.
         let kinds = u16::try_from(kinds + 1).unwrap_or(u16::MAX);
@@ -118,16 +131,14 @@ impl Board {
                 Slot::new("", 1, 1),
                 Slot::new("", kinds, kinds),
                 // The summary, which says what to do, has a good part of a narrow line.
-                Slot::new("", 16, (list.width * 3 / 8).clamp(16, 48)).gap(1),
+                Slot::new("", 16, names.min(list.width * 3 / 8).clamp(16, 48)).gap(1),
                 Slot::new("", 6, 6).right(),
                 Slot::new("", 8, 200).gap(2).drop(1),
             ],
             list.width,
         );
         for (line, key, cursor) in in_view(listed, list.height) {
-            let RowKey::Alert(endpoint, id) = key else { continue };
-            let found = self.alerts.iter().find(|row| row.endpoint == *endpoint && row.alert.key() == *id);
-            if let Some(found) = found {
+            if let Some(found) = find(key) {
                 alert(&mut grid.row(buffer, list, line), found, narrow, view);
             }
             stand(buffer, list, line, Standing { cursor, marked: false }, view);
@@ -175,57 +186,31 @@ impl Board {
     }
 
     pub fn next(&self, buffer: &mut Buffer, area: Rect, view: &View<'_>) {
-        let shrunk = area.height < 2;
         let note = match self.next.first() {
             None => "nothing is known".to_owned(),
-            Some(first) if shrunk => due_text(first, view),
+            Some(first) if area.height < 2 => first.text(view),
             Some(_) => String::new(),
         };
         let list = headline(buffer, area, "NEXT", (&note, Role::Muted), view);
+        if list.height > 1 {
+            for (slot, line) in self.next.iter().zip(0..list.height) {
+                slot.draw(&mut Pen::new(buffer, list, line), view);
+            }
+            return;
+        }
         let mut pen = Pen::new(buffer, list, 0);
         pen.skip(1);
         for (index, slot) in self.next.iter().enumerate() {
-            let text = due_text(slot, view);
+            let text = slot.text(view);
             let separator = if index == 0 { "" } else { " · " };
             if index > 0 && width(separator) + width(&text) > pen.left() {
                 break;
             }
             pen.put(separator, view.style(Role::Muted));
             let (time, rest) = text.split_once(' ').unwrap_or((&text, ""));
-            pen.put(time, view.style(Role::Text)).skip(1).put(rest, view.style(Role::Muted));
+            pen.put(time, view.style(Role::Muted)).skip(1).put(rest, view.style(Role::Text));
         }
     }
-}
-
-/// `09:45 backups/overdue-backup-check`, or `10:00 (14 tasks)`.
-fn due_text((at, name, tasks): &Slotted, view: &View<'_>) -> String {
-    let time = format::clock(*at, &view.state.look);
-    if *tasks == 1 { format!("{time} {name}") } else { format!("{time} ({})", count(*tasks, "task")) }
-}
-
-/// The earliest minutes in which something is due, within a day.
-fn next(view: &View<'_>) -> Vec<Slotted> {
-    let now = view.state.now;
-    let horizon = now + TimeDelta::days(1);
-    let mut minutes: BTreeMap<DateTime<Utc>, (&TaskRow, usize)> = BTreeMap::new();
-    for row in view.fleet.tasks() {
-        let paused = matches!(row.state, TaskState::Paused | TaskState::Archived);
-        let Some(due) = row.next_due.filter(|due| *due > now && *due < horizon && !paused) else { continue };
-        if minutes.len() == NEXT
-            && minutes.last_key_value().is_some_and(|(last, _)| due > *last + TimeDelta::minutes(1))
-        {
-            continue;
-        }
-        let minute = due.duration_trunc(TimeDelta::minutes(1)).unwrap_or(due);
-        minutes.entry(minute).or_insert((row, 0)).1 += 1;
-        if minutes.len() > NEXT {
-            minutes.pop_last();
-        }
-    }
-    let named = |(at, (row, tasks)): (DateTime<Utc>, (&TaskRow, usize))| {
-        (at, format!("{}/{}", row.key.endpoint, row.task.name), tasks)
-    };
-    minutes.into_iter().map(named).collect()
 }
 
 /// What the board says where no alert is open: only what is known counts as well.
@@ -251,7 +236,7 @@ fn quiet(first: Option<&Slotted>, view: &View<'_>) -> (String, Role) {
         format!("nothing is wrong: {healthy} of {} healthy", count(counts.tasks, "task"))
     };
     if let Some(first) = first {
-        text = format!("{text}, next {}", due_text(first, view));
+        text = format!("{text}, next {}", first.text(view));
     }
     (text, Role::Notice)
 }

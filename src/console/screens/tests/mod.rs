@@ -399,6 +399,19 @@ fn a_dead_endpoint_turns_the_fraction_loud() {
 }
 
 #[test]
+fn the_board_calls_healthy_only_what_is_known_to_be() {
+    let fleet = live();
+    let counts = fleet.counts();
+    let (told, known) = (counts.of(TaskState::Healthy), counts.fresh(TaskState::Healthy));
+    assert!(known < told, "the fixture has healthy rows that are stale");
+    let drawn = text(&frame(&state(&fleet, Screen::Board, (160, 45)), &fleet, &painted(Level::True)));
+    let line = drawn.lines().find(|line| line.starts_with(" TASKS")).unwrap();
+    assert!(line.contains(&format!("✓{known} healthy")) && line.contains("~2 not fresh"), "{line}");
+    let numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<usize>().ok());
+    assert_eq!(numbers.sum::<usize>(), 2 * counts.tasks, "every task is counted once: {line}");
+}
+
+#[test]
 fn a_stale_row_never_looks_green() {
     let fleet = live();
     let theme = painted(Level::True);
