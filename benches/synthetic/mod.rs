@@ -59,6 +59,7 @@ fn task(n: usize) -> Task {
         retry: Retry::default(),
         capabilities: Capabilities::by(|_| None),
         remarks: Vec::new(),
+        caution: None,
         facts: None,
     }
 }
