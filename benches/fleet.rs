@@ -44,17 +44,17 @@ fn filter(criterion: &mut Criterion) {
         group.bench_function(what, |bench| {
             bench.iter_batched_ref(
                 || list.clone(),
-                |list| list.set_filter(black_box(text), &fleet, synthetic::now()),
+                |list| list.set_filter(black_box(text), synthetic::now()),
                 BatchSize::LargeInput,
             );
         });
     }
     let mut narrow = list.clone();
-    if narrow.set_filter("state:late,failing", &fleet, synthetic::now()).is_ok() {
+    if narrow.set_filter("state:late,failing", synthetic::now()).is_ok() {
         group.bench_function("clear", |bench| {
             bench.iter_batched_ref(
                 || narrow.clone(),
-                |list| list.set_filter("", &fleet, synthetic::now()),
+                |list| list.set_filter("", synthetic::now()),
                 BatchSize::LargeInput,
             );
         });
