@@ -11,10 +11,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::changes::plus;
-use crate::model::{
-    Alert, AlertKind, Clean, Evidence, Facts, Policy, RunState, Schedule, Severity, Task, TaskState,
-};
-use crate::schedule::{Assessment, Plan, Problem, assess};
+use crate::model::{Alert, AlertKind, Clean, Evidence, Facts, RunState, Schedule, Severity, Task, TaskState};
+use crate::schedule::{Assessment, Plan, Problem, assess, windows};
 
 /// A schedule as read, or why it can't be.
 pub(super) type ReadPlan = Result<Plan, Clean>;
@@ -74,7 +72,7 @@ pub(super) fn judge(task: &Task, plan: Option<&ReadPlan>, basis: Basis, now: Dat
             let plan = plan.and_then(|plan| plan.as_ref().ok());
             computed(task, facts, plan, basis, now)
         }
-        _ => told(task, basis, now),
+        _ => told(task, plan.and_then(|plan| plan.as_ref().ok()), basis, now),
     };
     // A rule that names an instant that has passed must not make a busy loop.
     verdict.wake = verdict.wake.map(|wake| if wake > now { wake } else { plus(now, TimeDelta::seconds(1)) });
@@ -82,7 +80,7 @@ pub(super) fn judge(task: &Task, plan: Option<&ReadPlan>, basis: Basis, now: Dat
 }
 
 /// As the system says; its lateness too.
-fn told(task: &Task, basis: Basis, now: DateTime<Utc>) -> Verdict {
+fn told(task: &Task, plan: Option<&Plan>, basis: Basis, now: DateTime<Utc>) -> Verdict {
     let state = task.state.unwrap_or_else(|| state_of_runs(task));
     let is_late = matches!(state, TaskState::Late | TaskState::Absent);
     let mut verdict = Verdict {
@@ -99,7 +97,9 @@ fn told(task: &Task, basis: Basis, now: DateTime<Utc>) -> Verdict {
             && !task.paused
             && !task.archived;
     if basis.until.is_some() && could_turn_late {
-        let limit = task.next_due.map(|due| plus(due, start_window(&task.policy)));
+        let limit = task
+            .next_due
+            .map(|due| plus(due, windows(&task.policy, plan.and_then(|plan| plan.interval(due))).0));
         if limit.is_some_and(|limit| limit <= now) {
             verdict.unverified_late_since = task.next_due;
         } else {
@@ -107,10 +107,6 @@ fn told(task: &Task, basis: Basis, now: DateTime<Utc>) -> Verdict {
         }
     }
     verdict
-}
-
-fn start_window(policy: &Policy) -> TimeDelta {
-    TimeDelta::seconds(i64::from(policy.start_window_s))
 }
 
 /// What runs and flags alone tell, where neither a word nor facts were told.

@@ -38,7 +38,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
 pub use changes::Delta;
-pub use filter::{Filter, FilterError, Flag, Suggestion};
+pub use filter::{Filter, FilterError, Flag};
 pub use health::SKEW_TOLERANCE;
 pub use history::{MAX_RUNS_PER_ENDPOINT, MAX_RUNS_PER_TASK};
 pub use list::TaskList;
@@ -49,8 +49,7 @@ pub use series::{MAX_SERIES, took_ms};
 pub use summary::{Counts, Worst, worst};
 
 use crate::model::{
-    Alert, Capabilities, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, RunState, Snapshot,
-    Stage, TaskKey,
+    Alert, Capabilities, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, Snapshot, Stage, TaskKey,
 };
 use changes::{Agenda, Changes, Wake};
 use lateness::Plans;
@@ -381,15 +380,6 @@ impl Fleet {
     pub fn durations(&self, key: &TaskKey) -> Vec<u64> {
         let entry = self.sites.get(&key.endpoint).and_then(|site| site.entries.get(&key.task));
         entry.map(|entry| entry.series.durations()).unwrap_or_default()
-    }
-
-    /// How the known runs of one task ended, oldest first.
-    #[must_use]
-    pub fn outcomes(&self, key: &TaskKey) -> Vec<RunState> {
-        let mut states: Vec<RunState> =
-            self.runs_of(key).iter().map(|run| run.state).filter(|state| state.is_ended()).collect();
-        states.reverse();
-        states
     }
 
     /// Recent receipts of the whole console, newest first.

@@ -1,6 +1,6 @@
 //! The rows that console and commands read.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::model::{
     Alert, Capabilities, Clean, EndpointName, EndpointSpec, Evidence, Health, Labels, Priority, Queue,
@@ -64,12 +64,6 @@ impl TaskRow {
     #[must_use]
     pub fn late_from(&self) -> Option<DateTime<Utc>> {
         self.late_since.or(self.unverified_late_since)
-    }
-
-    /// How late it is, while late or absent on evidence that covers it.
-    #[must_use]
-    pub fn late_by(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        self.late_since.map(|since| now - since)
     }
 
     /// When its newest run ended, as far as its system dates it.

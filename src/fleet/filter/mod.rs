@@ -22,7 +22,6 @@
 
 mod parse;
 mod subject;
-mod suggest;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -35,7 +34,6 @@ use chrono::{DateTime, Utc};
 use super::rows::{AlertRow, EndpointRow, QueueRow, RunRow, TaskRow};
 use crate::model::Clean;
 pub(super) use subject::Subject;
-pub use suggest::Suggestion;
 pub use term::Flag;
 use term::Term;
 

@@ -295,7 +295,7 @@ fn comparison(value: &str) -> Option<(Compare, &str)> {
 }
 
 /// The known word that is most like `word`, if one is like it at all.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let limit = (word.chars().count() / 3).clamp(1, 3);
     known

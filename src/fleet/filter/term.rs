@@ -349,7 +349,7 @@ fn list(f: &mut fmt::Formatter<'_>, key: &str, values: impl Iterator<Item = Stri
 }
 
 /// In quotes, if it would mean something else without.
-pub(super) fn quoted(text: &str, is_word: bool) -> String {
+fn quoted(text: &str, is_word: bool) -> String {
     let special = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ',' | '=') || (is_word && c == ':');
     let leads = is_word && text.starts_with(['-', '!', '/']);
     if text.is_empty() || leads || text.contains(special) {

@@ -1,7 +1,5 @@
 //! Evidence: what is not known is never shown as good.
 
-use chrono::TimeDelta;
-
 use super::build::*;
 use crate::fleet::{Counts, Fleet, TaskRow, Worst};
 use crate::model::{
@@ -87,7 +85,6 @@ fn what_is_judged_here_turns_late_on_fresh_evidence_only() {
     fleet.apply(&name("a"), poll(721, vec![judged("x")]), at(721));
     assert_eq!(row(&fleet, "x").state, TaskState::Late);
     assert_eq!(row(&fleet, "x").late_since, Some(at(600)));
-    assert_eq!(row(&fleet, "x").late_by(at(721)), Some(TimeDelta::seconds(121)));
     assert_eq!(kinds(&fleet), [AlertKind::Late]);
     assert_eq!(fleet.worst(&[], at(721)), Worst::Warning);
     // It stays what it was when the evidence ended.
@@ -143,6 +140,20 @@ fn what_its_system_judges_is_shown_as_told_and_unverified_when_stale() {
     told.state = Some(TaskState::Absent);
     fleet.apply(&name("a"), poll(730, vec![told]), at(730));
     assert_eq!((row(&fleet, "x").state, row(&fleet, "x").late_since), (TaskState::Absent, Some(at(600))));
+}
+
+#[test]
+fn where_slots_follow_quickly_the_start_window_is_cut_for_the_unverified_too() {
+    let mut fleet = fleet(&["a"]);
+    let mut told = task("x");
+    told.schedule = Some(every_ten_minutes());
+    told.schedule.as_mut().unwrap().timing = crate::model::Timing::Every { seconds: 60 };
+    told.next_due = Some(at(600));
+    fleet.apply(&name("a"), poll(590, vec![told]), at(590));
+    fleet.fail(&name("a"), refused(595), at(595));
+    assert_eq!(fleet.next_change(), Some(at(620)), "a third of the minute");
+    fleet.tick(at(620));
+    assert_eq!(row(&fleet, "x").unverified_late_since, Some(at(600)));
 }
 
 #[test]

@@ -328,6 +328,36 @@ fn what_a_failing_task_shows_when_its_slot_comes() {
 }
 
 #[test]
+fn where_several_states_hold_the_first_is_shown() {
+    let all = Facts {
+        bad_streak: 1,
+        good_streak: 0,
+        running: vec![running(None, "02:00:01", None)],
+        queued: Some(QueuedFact { since: clock("02:00:00"), slot: None }),
+        satisfied: Some(at("2026-11-19T02:00:00Z")),
+        ..known()
+    };
+    let not_running = Facts { running: vec![], ..all.clone() };
+    let not_queued = Facts { queued: None, ..not_running.clone() };
+    let not_failing = Facts { bad_streak: 0, good_streak: 1, ..not_queued.clone() };
+    let steps = [
+        (&all, true, "02:10:00"),
+        (&all, false, "02:10:00"),
+        (&not_running, false, "02:10:00"),
+        (&not_queued, false, "02:10:00"),
+        (&not_queued, false, "02:03:00"),
+        (&not_queued, false, "02:01:00"),
+        (&not_failing, false, "02:01:00"),
+        (&not_failing, false, "01:00:00"),
+    ];
+    let shown = steps.map(|(facts, paused, now)| {
+        assess(facts, Some(&daily()), false, &Policy::default(), paused, clock(now)).state
+    });
+    // All but archived, which is no matter of time, and unknown, which is no fact.
+    assert_eq!(shown, TaskState::PRECEDENCE[1..9]);
+}
+
+#[test]
 fn a_queued_run_is_queued_and_not_late() {
     let queued = |slot| Some(QueuedFact { since: clock("02:00:00"), slot });
     let facts = Facts { queued: queued(Some(clock("02:00:00"))), ..known() };
