@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 
 use super::subject::Subject;
-use super::texts::Texts;
+use super::texts::{Letters, Texts};
 use crate::model::{Evidence, Severity, duration_text};
 
 /// From so many letters on, a word is looked for with letters left out too.
@@ -164,7 +164,11 @@ impl Test {
             Self::Word(word) => word.holds(&subject.texts),
             Self::Pattern(pattern) => subject.texts.each().any(|text| pattern.0.is_match(text)),
             Self::Text(field, values) => {
-                subject.texts.get(*field).is_some_and(|text| values.iter().any(|value| value.holds(text)))
+                let texts = &subject.texts;
+                values.iter().any(|value| {
+                    texts.letters().may_have(value.needle.letters)
+                        && texts.get(*field).is_some_and(|text| value.holds(text))
+                })
             }
             Self::State(words) => subject.states.iter().flatten().any(|state| words.contains(state)),
             Self::Kind(words) => subject.kind.is_some_and(|kind| words.contains(&kind)),
@@ -199,13 +203,15 @@ fn holds_since(compare: Compare, since: Option<DateTime<Utc>>, now: DateTime<Utc
 pub(super) struct Needle {
     text: String,
     folded: String,
+    letters: Letters,
     finder: Finder<'static>,
 }
 
 impl Needle {
     pub fn new(text: &str) -> Self {
         let folded = text.to_lowercase();
-        Self { text: text.to_owned(), finder: Finder::new(&folded).into_owned(), folded }
+        let finder = Finder::new(&folded).into_owned();
+        Self { text: text.to_owned(), letters: Letters::of(&folded), finder, folded }
     }
 
     fn is_in(&self, folded: &str) -> bool {
@@ -227,6 +233,9 @@ impl Word {
     }
 
     fn holds(&self, texts: &Texts) -> bool {
+        if !texts.letters().may_have(self.0.letters) {
+            return false;
+        }
         if self.0.is_in(texts.all()) {
             return true;
         }

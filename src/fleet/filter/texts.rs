@@ -12,6 +12,24 @@ pub(super) struct Texts {
     folded: Box<str>,
     /// Where each field's text ends.
     ends: [u32; COUNT],
+    letters: Letters,
+}
+
+/// Which letters there are, as bits, some sharing one: what lacks a letter of
+/// a word can't have the word, and most rows are known by that alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Letters(u64);
+
+impl Letters {
+    /// Those of a text in lower case.
+    pub fn of(folded: &str) -> Self {
+        Self(folded.bytes().fold(0, |bits, byte| bits | 1 << (byte % 64)))
+    }
+
+    /// Whether all of `other` may be among these.
+    pub const fn may_have(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
 }
 
 impl Texts {
@@ -33,7 +51,12 @@ impl Texts {
             folded.push('\n');
             end
         });
-        Self { folded: folded.into_boxed_str(), ends }
+        Self { letters: Letters::of(&folded), folded: folded.into_boxed_str(), ends }
+    }
+
+    /// The letters of all of them.
+    pub const fn letters(&self) -> Letters {
+        self.letters
     }
 
     /// All in one piece.
