@@ -17,7 +17,6 @@ fn apply(criterion: &mut Criterion) {
     let names = synthetic::endpoints(TASKS);
     let same = synthetic::snapshot(0, TASKS);
     let mut group = criterion.benchmark_group("apply");
-    group.throughput(Throughput::Elements(u64::try_from(same.tasks.items.len()).unwrap_or(0)));
     group.bench_function("unchanged-5000-of-100000", |bench| {
         bench.iter_batched(
             || same.clone(),
