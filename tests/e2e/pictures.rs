@@ -217,6 +217,16 @@ fn stage(term: &mut Term, home: &Home) {
     everything(term);
 }
 
+/// Gives the terminal another height, and waits until the footer stands at its end.
+fn resized(term: &Term, height: u16) {
+    term.resize(112, height);
+    term.wait("the footer at the new height", |screen| {
+        let text = screen.contents();
+        let last = text.lines().nth(usize::from(height) - 1);
+        last.is_some_and(|line| line.contains("palette"))
+    });
+}
+
 #[test]
 fn pictures() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -241,7 +251,7 @@ fn pictures() {
     term.wait_line(&["▌", "failing"]);
     keep("tasks", &term, "vigie-dark");
 
-    term.resize(112, 34);
+    resized(&term, 34);
     term.keys("1");
     term.wait_for("ENDED");
     keep("board", &term, "vigie-dark");
@@ -251,8 +261,9 @@ fn pictures() {
     second.keys("q");
     assert_eq!(second.end(), 0);
 
-    term.resize(112, 26);
     term.keys("2");
+    term.wait_for("STATE");
+    resized(&term, 26);
     find(&mut term, "sync-repo", "sync-repository");
     term.keys("\r");
     term.wait_for("history");

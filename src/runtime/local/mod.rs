@@ -108,6 +108,10 @@ impl Keeper {
             None => self.start(client).await?,
         };
         let lease = client.lease(&found).await?;
+        // Known from the first moment on: quitting must never go unasked.
+        let others = found.about.consoles;
+        self.state
+            .send_replace(LocalState::Attached { ends_with_us: ends_with_last(&found.about) && others == 0 });
         let pid = found.about.pid;
         let note = match (self.policy, started, former) {
             (LocalPolicy::AnswerOnly, ..) | (_, false, None) => None,
@@ -201,8 +205,8 @@ impl Keeper {
                 about = client.about(found) => about,
             };
             // One that is too busy to answer is still the one that we hold.
-            let about = asked.unwrap_or_else(|_| found.about.clone());
-            let ends_with_us = about.scheduling && about.ends_with_consoles && about.consoles <= 1;
+            let Ok(about) = asked else { continue };
+            let ends_with_us = ends_with_last(&about) && about.consoles <= 1;
             self.state.send_if_modified(|state| {
                 let next = LocalState::Attached { ends_with_us };
                 let changed = *state != next;
@@ -211,6 +215,11 @@ impl Keeper {
             });
         }
     }
+}
+
+/// Whether scheduling stops when the last console goes.
+const fn ends_with_last(about: &Coordinator) -> bool {
+    about.scheduling && about.ends_with_consoles
 }
 
 #[cfg(test)]
