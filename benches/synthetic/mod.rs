@@ -1,12 +1,10 @@
 //! Fleets of any size with something of everything, the same each time.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use vigie::fleet::Fleet;
 use vigie::model::{
-    Capabilities, Dialect, EndpointName, EndpointSpec, Kind, Part, Policy, Priority, Retry, Run, RunId,
-    RunState, Schedule, Snapshot, Task, TaskId, TaskState, Timing,
+    Capabilities, Dialect, EndpointName, EndpointSpec, Kind, Part, Priority, Run, RunId, RunState, Schedule,
+    Snapshot, Task, TaskId, TaskState, Timing,
 };
 
 /// Tasks per endpoint.
@@ -39,28 +37,16 @@ fn task(n: usize) -> Task {
     run.ended = Some(now() - seconds(50 + n % 3_000));
     run.duration_ms = Some(10_000);
     let timing = Timing::Cron { expression: "*/10 * * * *".into(), dialect: Dialect::Unix };
+    let capabilities = Capabilities::by(|_| None);
     Task {
-        name: format!("sync-repository-{n:06}").as_str().into(),
-        id,
-        description: None,
         state: Some(state),
-        remote_state: None,
         paused: state == TaskState::Paused,
-        archived: false,
         priority: Some(Priority::default()),
         team: Some(["data", "web", "ops"][n % 3].into()),
-        machine: None,
-        labels: Arc::default(),
         schedule: Some(Schedule { timing, zone: "UTC".into(), assumed: false }),
-        policy: Policy::default(),
         next_due: Some(now() + seconds(30 + n % 86_000)),
         last_run: Some(run),
-        active_runs: Vec::new(),
-        retry: Retry::default(),
-        capabilities: Capabilities::by(|_| None),
-        remarks: Vec::new(),
-        caution: None,
-        facts: None,
+        ..Task::bare(id, format!("sync-repository-{n:06}").as_str().into(), capabilities)
     }
 }
 

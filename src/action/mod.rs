@@ -8,4 +8,4 @@ mod key;
 mod table;
 
 pub use key::{Code, Key, UnknownKey};
-pub use table::{Action, Risk, Scope, Spec, UnknownAction};
+pub use table::{Action, Scope, Spec, UnknownAction};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::model::{Clean, Verb};
+use crate::model::{Clean, Risk, Verb};
 
 /// Where an action applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,17 +18,6 @@ pub enum Scope {
     Endpoint,
     /// In an open detail.
     Detail,
-}
-
-/// What an action may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Risk {
-    /// Changes nothing outside the console.
-    Safe,
-    /// Changes something at an endpoint; several targets at once need a confirmation.
-    Write,
-    /// May lose work: needs a confirmation.
-    Destructive,
 }
 
 /// Everything that is fixed about an action.

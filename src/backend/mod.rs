@@ -5,23 +5,31 @@
 //! Knows no fleet, no console and no coordinator. May import: `model`, `wire`, `schedule`.
 
 mod duplistatus;
+mod duty_duck;
 mod error;
 mod http;
+mod offers;
+mod rediacc;
 mod registry;
 mod vigie;
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
 use crate::model::{
-    Arguments, Capabilities, Clean, IntentId, Kind, Priority, Run, RunId, Snapshot, TaskId, Verb,
+    Arguments, AuditEntry, Capabilities, Clean, Deed, Input, IntentId, Kind, LogOf, Priority, Run, RunId,
+    Snapshot, TaskId, Trace,
 };
 
 pub use error::{BackendError, BuildError};
-pub use registry::build;
+pub use offers::{Offer, Offers, Reads};
+pub use registry::{build, offers};
 
 /// Where a backend left off: opaque to everybody but the backend that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +66,14 @@ pub struct LogChunk {
     pub complete: bool,
 }
 
-/// One verb on one target: what is sent to one endpoint.
+/// One deed on one target: what is sent to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// The intent that it belongs to: the idempotency key, together with the target.
     pub intent: IntentId,
     /// What to do.
-    pub verb: Verb,
-    /// The task; `None` for a verb on the endpoint.
+    pub deed: Deed,
+    /// The task; `None` for a deed on the endpoint.
     pub task: Option<TaskId>,
     /// One run of it.
     pub run: Option<RunId>,
@@ -74,6 +82,15 @@ pub struct Call {
 }
 
 impl Call {
+    /// A text input of a command.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.arguments.inputs.get(name)? {
+            Input::Text(text) => Some(text.as_str()),
+            Input::Payload(_) => None,
+        }
+    }
+
     /// The priority that reprioritise asks for.
     ///
     /// # Errors
@@ -134,12 +151,24 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// [`BackendError::Unsupported`] where the system keeps none.
     async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError>;
 
-    /// A piece of a run's log from byte `offset` on. At its end the answer is
+    /// A piece of a log from byte `offset` on. At its end the answer is
     /// empty, at once: who follows asks again.
     ///
     /// # Errors
     /// [`BackendError::Unsupported`] where the system keeps none.
-    async fn log(&self, run: &RunId, offset: u64) -> Result<LogChunk, BackendError>;
+    async fn log(&self, of: &LogOf, offset: u64) -> Result<LogChunk, BackendError>;
+
+    /// What the system tells of one task beyond polls and runs: its own trace of it.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] where it tells no more.
+    async fn trace(&self, task: &TaskId) -> Result<Trace, BackendError>;
+
+    /// The newest lines of the system's own audit log, newest first.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] where it keeps none.
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, BackendError>;
 
     /// Sends one call. Has its own time limit. Never retried by itself.
     ///
@@ -147,9 +176,46 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Any [`BackendError`]; see [`BackendError::may_have_acted`].
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError>;
 
+    /// What a call would do, where the system can tell without doing it (a dry run). One line.
+    ///
+    /// # Errors
+    /// Any [`BackendError`].
+    async fn foresee(&self, _call: &Call) -> Result<Option<Clean>, BackendError> {
+        Ok(None)
+    }
+
     /// The request that [`Backend::execute`] would send, as `POST /path`: for the preview.
     fn preview(&self, call: &Call) -> Clean;
 }
 
 /// The time at which something is read, given by the shell.
 pub type Now = fn() -> DateTime<Utc>;
+
+/// Sees a future through to its end, whatever becomes of who asked for it: for
+/// exchanges that may not be cut off in the middle.
+pub type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// What an adapter is given by the shell around it.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where its credentials come from.
+    pub credentials: Arc<dyn CredentialSource>,
+    /// The data directory in which a `vigie` endpoint without url finds its coordinator.
+    pub data: Option<PathBuf>,
+    /// Where an adapter may keep what it must not lose: sessions.
+    pub state: Option<PathBuf>,
+    /// The shell's clock.
+    pub now: Now,
+    /// See [`Spawn`].
+    pub spawn: Spawn,
+}
+
+/// Without anything that could hold a credential.
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("data", &self.data)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

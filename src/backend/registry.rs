@@ -1,28 +1,35 @@
 //! The only list of adapters.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::duplistatus::Duplistatus;
+use super::duty_duck::DutyDuck;
+use super::rediacc::Rediacc;
 use super::vigie::Vigie;
-use super::{Backend, BuildError, CredentialSource, Now};
+use super::{Backend, BuildError, Offers, Surroundings, duplistatus, duty_duck, rediacc, vigie};
 use crate::model::{EndpointSpec, Kind};
 
 /// The adapter for an endpoint.
 ///
-/// `locator` is the data directory in which a `vigie` endpoint without url
-/// finds its coordinator; `now` is the shell's clock.
 ///
 /// # Errors
 /// [`BuildError`] if the endpoint's configuration can't work.
-pub fn build(
-    spec: &EndpointSpec,
-    credentials: Arc<dyn CredentialSource>,
-    locator: Option<PathBuf>,
-    now: Now,
-) -> Result<Arc<dyn Backend>, BuildError> {
+pub fn build(spec: &EndpointSpec, around: &Surroundings) -> Result<Arc<dyn Backend>, BuildError> {
     Ok(match spec.kind {
-        Kind::Vigie => Arc::new(Vigie::new(spec, credentials, locator, now)?),
-        Kind::Duplistatus => Arc::new(Duplistatus::new(spec, now)?),
+        Kind::Vigie => Arc::new(Vigie::new(spec, around)?),
+        Kind::Duplistatus => Arc::new(Duplistatus::new(spec, around)?),
+        Kind::DutyDuck => Arc::new(DutyDuck::new(spec, around)?),
+        Kind::Rediacc => Arc::new(Rediacc::new(spec, around)?),
     })
+}
+
+/// What a kind offers, whichever endpoint it is.
+#[must_use]
+pub const fn offers(kind: Kind) -> Offers {
+    match kind {
+        Kind::Vigie => vigie::OFFERS,
+        Kind::Duplistatus => duplistatus::OFFERS,
+        Kind::DutyDuck => duty_duck::OFFERS,
+        Kind::Rediacc => rediacc::OFFERS,
+    }
 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::fleet::TaskRow;
 use crate::model::{
-    Arguments, Clean, EndpointName, Guard, Health, Intent, IntentId, Priority, Receipt, Run, RunId, RunState,
-    Stage, Target, TaskId, TaskKey, Verb,
+    Arguments, Clean, Deed, EndpointName, Guard, Health, Intent, IntentId, Priority, Receipt, Run, RunId,
+    RunState, Stage, Target, TaskId, TaskKey, Verb,
 };
 
 use super::args::{ActOptions, Global, How, ReloadOptions, RunActOptions};
@@ -32,8 +32,8 @@ const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 ///
 /// # Errors
 /// What was refused before anything was sent.
-pub async fn on_tasks(global: &Global, verb: Verb, options: &ActOptions) -> Result<Exit, Failure> {
-    on_targets(global, verb, Arguments::default(), options, None).await
+pub async fn on_tasks(global: &Global, deed: Deed, options: &ActOptions) -> Result<Exit, Failure> {
+    on_targets(global, deed, Arguments::default(), options, None).await
 }
 
 /// `vigie VERB ENDPOINT/TASK… [--run ID]`
@@ -42,17 +42,17 @@ pub async fn on_tasks(global: &Global, verb: Verb, options: &ActOptions) -> Resu
 /// What was refused before anything was sent.
 pub async fn on_runs(
     global: &Global,
-    verb: Verb,
+    deed: Deed,
     priority: Option<Priority>,
     options: &RunActOptions,
 ) -> Result<Exit, Failure> {
     let arguments = Arguments { priority, ..Arguments::default() };
-    on_targets(global, verb, arguments, &options.act, options.run.as_deref()).await
+    on_targets(global, deed, arguments, &options.act, options.run.as_deref()).await
 }
 
 async fn on_targets(
     global: &Global,
-    verb: Verb,
+    deed: Deed,
     arguments: Arguments,
     options: &ActOptions,
     run: Option<&str>,
@@ -66,9 +66,9 @@ async fn on_targets(
     let specs = session::select(&settings, &names, Exit::FAILED)?;
     let mut session = Session::open(&paths, specs, settings.read_only)?;
     session.settle(READ_LIMIT).await;
-    let result = match targets(&session, verb, &wanted, run) {
+    let result = match targets(&session, deed, &wanted, run) {
         Ok(targets) => {
-            decide(&mut session, &settings, verb, targets, arguments, options.how, options.wait).await
+            decide(&mut session, &settings, deed, targets, arguments, options.how, options.wait).await
         }
         Err(failure) => Err(failure),
     };
@@ -96,8 +96,16 @@ pub async fn reload(global: &Global, options: &ReloadOptions) -> Result<Exit, Fa
         Err(Failure::refused(format!("reload-config {endpoint}: {reason}")))
     } else {
         let targets = vec![Target::endpoint(endpoint)];
-        decide(&mut session, &settings, Verb::ReloadConfig, targets, Arguments::default(), options.how, false)
-            .await
+        decide(
+            &mut session,
+            &settings,
+            Verb::ReloadConfig.into(),
+            targets,
+            Arguments::default(),
+            options.how,
+            false,
+        )
+        .await
     };
     session.close().await;
     result
@@ -117,18 +125,18 @@ fn split(target: &str) -> Result<(String, String), Failure> {
 /// refused about them at once.
 fn targets(
     session: &Session,
-    verb: Verb,
+    deed: Deed,
     wanted: &[(String, String)],
     run: Option<&str>,
 ) -> Result<Vec<Target>, Failure> {
     let mut targets: Vec<Target> = Vec::new();
     let mut refusals = Vec::new();
     for (endpoint, task) in wanted {
-        match target(session, verb, &EndpointName::new(endpoint), task, run) {
+        match target(session, deed, &EndpointName::new(endpoint), task, run) {
             Ok(target) if targets.contains(&target) => {}
             Ok(target) => targets.push(target),
             Err(reason) => {
-                refusals.push(format!("{verb} {}/{}: {reason}", Clean::line(endpoint), Clean::line(task)));
+                refusals.push(format!("{deed} {}/{}: {reason}", Clean::line(endpoint), Clean::line(task)));
             }
         }
     }
@@ -137,7 +145,7 @@ fn targets(
 
 fn target(
     session: &Session,
-    verb: Verb,
+    deed: Deed,
     endpoint: &EndpointName,
     task: &str,
     run: Option<&str>,
@@ -147,7 +155,7 @@ fn target(
     let row = by_id.map_or_else(|| named(session, endpoint, task), Ok)?;
     // What a run may be asked is known only to its endpoint.
     if run.is_none()
-        && let Some(reason) = row.task.capabilities.refusal(verb)
+        && let Some(reason) = row.task.capabilities.refusal(deed)
     {
         return Err(reason.clone());
     }
@@ -185,17 +193,17 @@ fn named<'a>(session: &'a Session, endpoint: &EndpointName, name: &str) -> Resul
 async fn decide(
     session: &mut Session,
     settings: &Settings,
-    verb: Verb,
+    deed: Deed,
     targets: Vec<Target>,
     arguments: Arguments,
     how: How,
     wait: bool,
 ) -> Result<Exit, Failure> {
-    let intent = Intent { id: IntentId(Uuid::now_v7()), verb, targets, arguments, at: session::now() };
+    let intent = Intent { id: IntentId(Uuid::now_v7()), deed, targets, arguments, at: session::now() };
     let calls = session.handle().preview(&intent);
     if how.dry_run {
         for (target, call) in intent.targets.iter().zip(&calls) {
-            print(&format!("would {verb} {target}   ({call})\n"))?;
+            print(&format!("would {deed} {target}   ({call})\n"))?;
         }
         return Ok(Exit::OK);
     }
@@ -236,9 +244,9 @@ fn permit(
     calls: &[Clean],
     how: How,
 ) -> Result<(), Failure> {
-    let verb = intent.verb;
+    let deed = intent.deed;
     if settings.read_only {
-        return Err(Failure::refused(format!("{verb}: read-only, so nothing is sent")));
+        return Err(Failure::refused(format!("{deed}: read-only, so nothing is sent")));
     }
     let guards =
         intent.targets.iter().filter_map(|target| session.specs().iter().find(|s| s.name == target.endpoint));
@@ -247,24 +255,24 @@ fn permit(
         let names: Vec<String> =
             guards.filter(|spec| spec.guard == Guard::ReadOnly).map(|spec| spec.name.to_string()).collect();
         return Err(Failure::refused(format!(
-            "{verb}: {} is read-only, so nothing is sent",
+            "{deed}: {} is read-only, so nothing is sent",
             names.join(", ")
         )));
     }
     let cautions = cautions(session, intent);
-    let dangerous = verb.is_destructive() || !cautions.is_empty() || intent.targets.len() > 1;
+    let dangerous = deed.is_destructive() || !cautions.is_empty() || intent.targets.len() > 1;
     if strictest == Guard::None || !dangerous || how.yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        let what = format!("{verb} of {} needs a confirmation", count(intent.targets.len()));
+        let what = format!("{deed} of {} needs a confirmation", count(intent.targets.len()));
         return Err(Failure::refused(format!("{what}, and there is no terminal to ask at: give --yes")));
     }
     let expected =
-        if strictest == Guard::Typed { format!("{verb} {}", intent.targets.len()) } else { "y".to_owned() };
+        if strictest == Guard::Typed { format!("{deed} {}", intent.targets.len()) } else { "y".to_owned() };
     let mut question = String::new();
     for (target, call) in intent.targets.iter().zip(calls) {
-        let _ = writeln!(question, "  {verb} {target}   ({call})");
+        let _ = writeln!(question, "  {deed} {target}   ({call})");
     }
     question.push_str(&cautions);
     ask(&question, &expected, "go on")
@@ -275,7 +283,7 @@ fn cautions(session: &Session, intent: &Intent) -> String {
     let mut lines = String::new();
     for target in &intent.targets {
         let row = target.key().and_then(|key| session.fleet.task(&key));
-        if let Some(row) = row.filter(|row| row.task.is_destroyed_by(intent.verb))
+        if let Some(row) = row.filter(|row| row.task.is_destroyed_by(intent.deed))
             && let Some(caution) = &row.task.caution
         {
             let _ = writeln!(lines, "  {target}: {caution}");
@@ -363,7 +371,7 @@ fn is_silent(session: &Session, receipt: &Receipt) -> bool {
 /// The run that a trigger or a retry started, where the endpoint names it.
 fn started_run<'a>(session: &'a Session, receipt: &Receipt) -> Option<&'a Run> {
     let (key, id) = (receipt.target.key()?, receipt.run.as_ref()?);
-    let starts = matches!(receipt.verb, Verb::Trigger | Verb::Retry);
+    let starts = matches!(receipt.deed, Deed::Verb(Verb::Trigger | Verb::Retry));
     session.fleet.runs_of(&key).into_iter().find(|run| starts && run.id.as_ref() == Some(id))
 }
 
@@ -403,7 +411,7 @@ fn verdict(intent: &Intent, receipts: &BTreeMap<Target, Receipt>) -> (Exit, Stri
             .filter(|run| !message.contains(run.as_str()))
             .map(|run| format!(" (run {run})"))
             .unwrap_or_default();
-        let line = format!("{stage} {} {target}{run}{message}", intent.verb);
+        let line = format!("{stage} {} {target}{run}{message}", intent.deed);
         match stage {
             Stage::Observed | Stage::Accepted => done.extend([line.as_str(), "\n"]),
             Stage::Failed => complain(&line),
@@ -439,14 +447,14 @@ mod tests {
         let at = chrono::DateTime::UNIX_EPOCH;
         let intent = Intent {
             id: IntentId(Uuid::nil()),
-            verb: Verb::Trigger,
+            deed: Verb::Trigger.into(),
             targets: vec![target("a"), target("b"), target("c")],
             arguments: Arguments::default(),
             at,
         };
         let receipt = |task: &str, stage| Receipt {
             intent: intent.id,
-            verb: intent.verb,
+            deed: intent.deed,
             target: target(task),
             stage,
             at,

@@ -119,14 +119,14 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Some(Command::Queues(options)) => read::list(&global, read::What::Queues, &options).await,
         Some(Command::Alerts(options)) => read::list(&global, read::What::Alerts, &options).await,
         Some(Command::Endpoints(options)) => read::list(&global, read::What::Endpoints, &options).await,
-        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, &options).await,
-        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause, &options).await,
-        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume, &options).await,
-        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive, &options).await,
-        Some(Command::Retry(options)) => act::on_runs(&global, Verb::Retry, None, &options).await,
-        Some(Command::Cancel(options)) => act::on_runs(&global, Verb::Cancel, None, &options).await,
+        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger.into(), &options).await,
+        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause.into(), &options).await,
+        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume.into(), &options).await,
+        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive.into(), &options).await,
+        Some(Command::Retry(options)) => act::on_runs(&global, Verb::Retry.into(), None, &options).await,
+        Some(Command::Cancel(options)) => act::on_runs(&global, Verb::Cancel.into(), None, &options).await,
         Some(Command::Priority(options)) => {
-            act::on_runs(&global, Verb::Reprioritise, Some(options.priority), &options.act).await
+            act::on_runs(&global, Verb::Reprioritise.into(), Some(options.priority), &options.act).await
         }
         Some(Command::Reload(options)) => act::reload(&global, &options).await,
         Some(Command::Serve(options)) => serve::run(&global, options).await,

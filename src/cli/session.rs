@@ -167,7 +167,7 @@ impl Session {
                 return Step::Receipt(receipt);
             }
             Update::Runs { endpoint, result, .. } => return Step::Runs(endpoint, result),
-            Update::Log { .. } => {}
+            Update::Log { .. } | Update::Trace { .. } | Update::Audit { .. } | Update::Foreseen { .. } => {}
             Update::Unrecorded { reason, refused } => self.unrecorded = Some((reason, refused)),
             Update::Note(note) => self.notes.push(note),
         }

@@ -11,8 +11,8 @@ use url::Url;
 use super::is_simple_name;
 use crate::document::{Table, Value};
 use crate::model::{
-    AuthName, Clean, Dialect, EndpointName, EndpointSpec, Guard, Kind, OptionShape, OptionValue, SecretRef,
-    TlsSpec,
+    AuthName, Clean, Dialect, EndpointName, EndpointSpec, Guard, Kind, OptionShape, OptionValue, RetryRule,
+    SecretRef, TlsSpec,
 };
 use crate::schedule;
 
@@ -20,6 +20,11 @@ use crate::schedule;
 const POLL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 /// How long a read may take.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+
+/// How often what failed may be tried again.
+const RETRIES: RangeInclusive<i64> = 1..=100;
+/// How long after a failure.
+const RETRY_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// The forms to use. `{ vault = "NAME" }` is read too, but the store is still to come.
 const SECRET_FORMS: &str = "{ env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\", …] }";
@@ -238,6 +243,9 @@ fn read_options(table: Table<'_>, kind: Kind) -> BTreeMap<String, OptionValue> {
         let Some(value) = table.get(option.name) else { continue };
         let value = match option.shape {
             OptionShape::Url => url(value).map(OptionValue::Url),
+            OptionShape::Flag => value.bool().map(OptionValue::Flag),
+            OptionShape::Text => value.string().map(OptionValue::Text),
+            OptionShape::Retry => value.table().and_then(retry).map(OptionValue::Retry),
             OptionShape::Schedules => value.table().map(|table| OptionValue::Schedules(schedules(&table))),
         };
         if let Some(value) = value {
@@ -246,6 +254,14 @@ fn read_options(table: Table<'_>, kind: Kind) -> BTreeMap<String, OptionValue> {
     }
     table.finish();
     options
+}
+
+/// `{ count = 3, delay = "30s" }`.
+fn retry(table: Table<'_>) -> Option<RetryRule> {
+    let count = table.need("count").and_then(|value| value.integer(RETRIES));
+    let delay = table.need("delay").and_then(|value| value.duration_within(RETRY_DELAY));
+    table.finish();
+    Some(RetryRule { count: u32::try_from(count?).ok()?, delay: delay? })
 }
 
 /// Cron texts by task; `"off"` is `None`.

@@ -1,12 +1,12 @@
 //! Everything that the console can ask its shell for.
 
-use crate::model::{Arguments, EndpointName, Receipt, RunId, Target, TaskId, Verb};
+use crate::model::{Arguments, Deed, EndpointName, LogOf, Receipt, Target, TaskId};
 
 /// An intent that has no id yet: what, to what, with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// What to do.
-    pub verb: Verb,
+    pub deed: Deed,
     /// To what; never empty.
     pub targets: Vec<Target>,
     /// With what.
@@ -44,11 +44,27 @@ pub enum Effect {
     FetchLog {
         /// The endpoint.
         endpoint: EndpointName,
-        /// The run.
-        run: RunId,
+        /// Whose.
+        of: LogOf,
         /// From this byte on.
         offset: u64,
     },
+    /// Fetch what the endpoint tells of one task beyond polls and runs: one [`super::Event::Trace`].
+    FetchTrace {
+        /// The endpoint.
+        endpoint: EndpointName,
+        /// The task.
+        task: TaskId,
+    },
+    /// Fetch the newest lines of the endpoint's own audit log: one [`super::Event::Audit`].
+    FetchAudit {
+        /// The endpoint.
+        endpoint: EndpointName,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Ask beforehand what a draft would do (a dry run): one [`super::Event::Foreseen`].
+    Foresee(Draft),
     /// Read the journal of earlier consoles: [`super::Event::Journal`].
     LoadJournal,
     /// Write into the journal what a poll has shown; where that can't be, [`super::Event::Unrecorded`].

@@ -33,7 +33,7 @@ pub fn refusal(state: &State, fleet: &Fleet, action: Action) -> Option<Clean> {
         return Some(Clean::line(reason));
     }
     if let Some(verb) = action.spec().needs {
-        return update::verb_refusal(state, fleet, verb);
+        return update::deed_refusal(state, fleet, verb.into());
     }
     let reason = match action {
         Action::Open if state.detail.is_none() && nothing_to_open(state) => "nothing is chosen",

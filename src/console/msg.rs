@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use crate::action::Key;
 use crate::fleet::Failure;
 use crate::model::{
-    Capabilities, Clean, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, Snapshot, TaskId,
+    AuditEntry, Capabilities, Clean, EndpointName, EndpointSpec, IntentId, LogOf, Receipt, Run, Snapshot,
+    TaskId, Trace,
 };
 
 use super::effect::Draft;
@@ -112,12 +113,35 @@ pub enum Event {
     Log {
         /// The endpoint.
         endpoint: EndpointName,
-        /// The run.
-        run: RunId,
+        /// Whose.
+        of: LogOf,
         /// The offset that was asked for.
         offset: u64,
         /// The piece, or why not.
         result: Result<LogPiece, Clean>,
+    },
+    /// The answer to [`super::Effect::FetchTrace`].
+    Trace {
+        /// The endpoint.
+        endpoint: EndpointName,
+        /// The task.
+        task: TaskId,
+        /// What it tells, or why not.
+        result: Result<Trace, Clean>,
+    },
+    /// The answer to [`super::Effect::FetchAudit`].
+    Audit {
+        /// The endpoint.
+        endpoint: EndpointName,
+        /// Lines, newest first, or why not.
+        result: Result<Vec<AuditEntry>, Clean>,
+    },
+    /// The answer to [`super::Effect::Foresee`].
+    Foreseen {
+        /// The draft that was asked about; nothing of it was sent.
+        draft: Draft,
+        /// Per target, in order: what it would do, where the system tells.
+        lines: Vec<Result<Option<Clean>, Clean>>,
     },
     /// The answer to [`super::Effect::LoadJournal`]: oldest first.
     Journal(Vec<JournalLine>),

@@ -7,7 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::changes::{delta, plus};
 use super::history::moment;
 use super::site::{Entry, Site, carried};
-use crate::model::{Clean, EndpointName, IntentId, Receipt, Run, RunState, Stage, Target, TaskId, Verb};
+use crate::model::{
+    Clean, Deed, EndpointName, IntentId, Receipt, Run, RunState, Stage, Target, TaskId, Verb,
+};
 
 /// Most receipts that are kept.
 pub const MAX_RECEIPTS: usize = 500;
@@ -204,12 +206,16 @@ fn without_effect(said: Option<&Clean>) -> Clean {
 /// answer, not in the same instant.
 fn is_shown(site: &Site, receipt: &Receipt, polled: bool, later: bool) -> bool {
     let Some(task) = &receipt.target.task else {
-        return receipt.verb == Verb::ReloadConfig && later;
+        return (receipt.deed == Verb::ReloadConfig || receipt.deed.verb().is_none()) && later;
     };
     let Some(entry) = site.entries.get(task) else {
-        return receipt.verb == Verb::Archive && polled;
+        return (receipt.deed == Verb::Archive || receipt.deed.verb().is_none()) && polled;
     };
-    match receipt.verb {
+    let Deed::Verb(verb) = receipt.deed else {
+        // What a command does shows nowhere that all systems have: a later good poll has to do.
+        return later;
+    };
+    match verb {
         Verb::Trigger | Verb::Retry => shows_run(site, entry, receipt),
         Verb::Pause => polled && entry.row.task.paused,
         Verb::Resume => polled && !entry.row.task.paused,

@@ -56,6 +56,21 @@ pub enum OptionValue {
     Url(String),
     /// Cron texts by task name; `None`: the task is off.
     Schedules(BTreeMap<Clean, Option<String>>),
+    /// Yes or no.
+    Flag(bool),
+    /// A line of text.
+    Text(String),
+    /// How what failed is tried again.
+    Retry(RetryRule),
+}
+
+/// How what failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryRule {
+    /// At most so often.
+    pub count: u32,
+    /// So long after the failure.
+    pub delay: Duration,
 }
 
 /// One configured monitor or coordinator.
@@ -100,6 +115,21 @@ impl EndpointSpec {
             auth: BTreeMap::new(),
             tls: TlsSpec::default(),
             options: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the option of that name is `true`.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.options.get(name), Some(OptionValue::Flag(true)))
+    }
+
+    /// The text of the option of that name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.options.get(name) {
+            Some(OptionValue::Text(text) | OptionValue::Url(text)) => Some(text),
+            _ => None,
         }
     }
 }

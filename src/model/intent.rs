@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::words::words;
-use super::{Clean, EndpointName, Priority, RunId, TaskId, TaskKey, TaskState, Verb};
+use super::{Clean, Deed, EndpointName, Inputs, Priority, RunId, TaskId, TaskKey, TaskState};
 
 /// The id of an intent, made by the client: also the idempotency key of its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,9 +23,9 @@ impl std::fmt::Display for IntentId {
 pub struct Target {
     /// The endpoint.
     pub endpoint: EndpointName,
-    /// The task; `None` for a verb on the endpoint itself (reload-config).
+    /// The task; `None` for a deed on the endpoint itself (reload-config).
     pub task: Option<TaskId>,
-    /// One run of it, where the verb is about a run.
+    /// One run of it, where the deed is about a run.
     pub run: Option<RunId>,
     /// The task's state when the operator decided; `None` for an endpoint.
     pub seen: Option<TaskState>,
@@ -65,7 +65,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// What a verb needs beyond its target.
+/// What a deed needs beyond its target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arguments {
     /// The new priority, for reprioritise.
@@ -77,15 +77,19 @@ pub struct Arguments {
     /// Until when, for snooze and silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
+    /// What a system's own command takes.
+    #[serde(default, skip_serializing_if = "Inputs::is_empty")]
+    pub inputs: Inputs,
 }
 
-/// One verb on named targets, decided but not yet sent.
+/// One deed on named targets, decided but not yet sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// Its id.
     pub id: IntentId,
     /// What to do.
-    pub verb: Verb,
+    #[serde(rename = "verb")]
+    pub deed: Deed,
     /// To what; never empty.
     pub targets: Vec<Target>,
     /// With what.
@@ -124,8 +128,9 @@ impl Stage {
 pub struct Receipt {
     /// The intent.
     pub intent: IntentId,
-    /// The verb, repeated for display.
-    pub verb: Verb,
+    /// What was to be done, repeated for display.
+    #[serde(rename = "verb")]
+    pub deed: Deed,
     /// The target.
     pub target: Target,
     /// How far it came.

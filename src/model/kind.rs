@@ -12,6 +12,10 @@ words! {
         Vigie = "vigie",
         /// The cron service of duplistatus.
         Duplistatus = "duplistatus",
+        /// Duty Duck: tasks that report, and HTTP monitors.
+        DutyDuck = "duty-duck",
+        /// The queue of Rediacc.
+        Rediacc = "rediacc",
     }
 }
 
@@ -31,6 +35,12 @@ pub enum OptionShape {
     Url,
     /// A table of cron texts (or `"off"`) by task name.
     Schedules,
+    /// `true` or `false`.
+    Flag,
+    /// A line of text.
+    Text,
+    /// `{ count = 3, delay = "30s" }`.
+    Retry,
 }
 
 /// A name under `[endpoint.options]`.
@@ -45,7 +55,7 @@ pub struct OptionName {
 }
 
 /// What a kind needs in a configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindSpec {
     /// Whether `url` may be left out.
     pub url_optional: bool,
@@ -57,41 +67,87 @@ pub struct KindSpec {
     pub poll: Duration,
     /// The default limit of a read.
     pub timeout: Duration,
+    /// What using its credentials costs, to be said before they are used.
+    pub caution: Option<&'static str>,
 }
 
 impl Kind {
     /// What it needs in a configuration.
     #[must_use]
     pub const fn spec(self) -> KindSpec {
+        let seconds = Duration::from_secs;
+        let (timeout, url_optional, caution) = (seconds(10), false, None);
         match self {
             Self::Vigie => KindSpec {
                 url_optional: true,
-                auth: &[AuthName { name: "token", secret: true }],
+                auth: VIGIE_AUTH,
                 options: &[],
-                poll: Duration::from_secs(5),
-                timeout: Duration::from_secs(10),
+                poll: seconds(5),
+                timeout,
+                caution,
             },
             Self::Duplistatus => KindSpec {
-                url_optional: false,
-                auth: &[
-                    AuthName { name: "username", secret: false },
-                    AuthName { name: "password", secret: true },
-                ],
-                options: &[
-                    OptionName {
-                        name: "web_url",
-                        shape: OptionShape::Url,
-                        about: "its web app, which username and password are for",
-                    },
-                    OptionName {
-                        name: "schedules",
-                        shape: OptionShape::Schedules,
-                        about: "cron texts by task, where they differ from its defaults",
-                    },
-                ],
-                poll: Duration::from_secs(5),
-                timeout: Duration::from_secs(10),
+                url_optional,
+                auth: DUPLISTATUS_AUTH,
+                options: DUPLISTATUS,
+                poll: seconds(5),
+                timeout,
+                caution,
+            },
+            Self::DutyDuck => KindSpec {
+                url_optional,
+                auth: DUTY_DUCK_AUTH,
+                options: &[],
+                poll: seconds(10),
+                timeout,
+                caution,
+            },
+            Self::Rediacc => KindSpec {
+                url_optional,
+                auth: REDIACC_AUTH,
+                options: REDIACC,
+                poll: seconds(15),
+                timeout: seconds(30),
+                caution: Some(
+                    "vigie forks a session of its own from the token, which spends it: use a token that was \
+                     made for vigie, never the one that a browser or another program goes on with",
+                ),
             },
         }
     }
 }
+
+const fn secret(name: &'static str) -> AuthName {
+    AuthName { name, secret: true }
+}
+
+const fn plain(name: &'static str) -> AuthName {
+    AuthName { name, secret: false }
+}
+
+const fn option(name: &'static str, shape: OptionShape, about: &'static str) -> OptionName {
+    OptionName { name, shape, about }
+}
+
+const VIGIE_AUTH: &[AuthName] = &[secret("token")];
+const DUPLISTATUS_AUTH: &[AuthName] = &[plain("username"), secret("password")];
+const DUTY_DUCK_AUTH: &[AuthName] = &[plain("token_id"), secret("secret_key")];
+const REDIACC_AUTH: &[AuthName] =
+    &[secret("token"), plain("email"), secret("password"), secret("second_factor")];
+
+const DUPLISTATUS: &[OptionName] = &[
+    option("web_url", OptionShape::Url, "its web app, which username and password are for"),
+    option("schedules", OptionShape::Schedules, "cron texts by task, where they differ from its defaults"),
+    option(
+        "plain_http_login",
+        OptionShape::Flag,
+        "log in to the web app over plain HTTP although it is on another machine",
+    ),
+];
+
+const REDIACC: &[OptionName] = &[
+    option("teams", OptionShape::Text, "only these teams, separated by commas"),
+    option("policy", OptionShape::Flag, "whether a vigie serve retries what failed, by the two below"),
+    option("retry", OptionShape::Retry, "how often, and how long after the failure"),
+    option("failure_action", OptionShape::Text, "after the last retry: alert, none, or run:ENDPOINT/TASK"),
+];

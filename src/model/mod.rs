@@ -4,6 +4,7 @@
 //! travel between rooms (tasks, runs, queues, alerts, snapshots, intents,
 //! receipts). Pure data: no I/O, no clock, no terminal. May import no other room.
 
+mod command;
 mod endpoint;
 mod id;
 mod intent;
@@ -14,10 +15,12 @@ mod state;
 mod task;
 mod text;
 mod time;
+mod trace;
 mod verb;
 mod words;
 
-pub use endpoint::{EndpointSpec, Guard, OptionValue, SecretRef, TlsSpec};
+pub use command::{Aim, Command, CommandSpec, Input, InputShape, InputSpec, Inputs, Payload};
+pub use endpoint::{EndpointSpec, Guard, OptionValue, RetryRule, SecretRef, TlsSpec};
 pub use id::{EndpointName, QueueName, RunId, TaskId, TaskKey};
 pub use intent::{Arguments, Intent, IntentId, Receipt, Stage, Target};
 pub use kind::{AuthName, Kind, KindSpec, OptionName, OptionShape};
@@ -27,5 +30,6 @@ pub use state::{AlertKind, Evidence, Health, Priority, PriorityOutOfRange, RunSt
 pub use task::{Alert, AlertKey, Flip, Labels, Queue, Retry, Run, Task};
 pub use text::{Clean, MAX_LINE, MAX_TEXT};
 pub use time::{duration_text, parse_duration};
-pub use verb::{Capabilities, Capability, Verb};
+pub use trace::{AuditEntry, Event, LogOf, Trace};
+pub use verb::{Capabilities, Capability, Deed, Risk, Verb};
 pub use words::UnknownWord;

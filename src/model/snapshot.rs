@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -99,6 +100,11 @@ pub struct Snapshot {
     pub degraded: Option<Clean>,
     /// The endpoint's version, where it tells.
     pub version: Option<Clean>,
+    /// What an operator should know of the endpoint, each one line: scopes, a budget, a session's end.
+    pub remarks: Vec<Clean>,
+    /// The pause before the next poll where that has to be longer than the
+    /// endpoint's cadence: a budget of requests is nearly spent.
+    pub next_poll: Option<Duration>,
 }
 
 impl Snapshot {
@@ -115,6 +121,8 @@ impl Snapshot {
             alerts: Part::nothing(),
             degraded: None,
             version: None,
+            remarks: Vec::new(),
+            next_poll: None,
         }
     }
 
@@ -128,6 +136,8 @@ impl Snapshot {
         self.at = newer.at;
         self.latency_ms = newer.latency_ms;
         self.degraded = newer.degraded;
+        self.remarks = newer.remarks;
+        self.next_poll = newer.next_poll;
         self.version = newer.version.or_else(|| self.version.take());
         self.keep_runs_of_replaced(&newer.tasks);
         self.tasks.absorb(newer.tasks, |task| task.id.clone());

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertKind, Capabilities, Clean, Facts, Policy, Priority, QueueName, RunId, RunState, Schedule, Severity,
-    TaskId, TaskState,
+    AlertKind, Capabilities, Clean, Deed, Facts, Policy, Priority, QueueName, RunId, RunState, Schedule,
+    Severity, TaskId, TaskState, Verb,
 };
 
 /// Labels by name. Shared, since most tasks of an endpoint carry the same.
@@ -21,6 +21,12 @@ pub struct Task {
     pub id: TaskId,
     /// Its name; the id where the system has no names.
     pub name: Clean,
+    /// Another id that its system knows it by, and that people type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Clean>,
+    /// What sort of thing it is, where its system watches several: `http monitor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Clean>,
     /// What it is for.
     #[serde(default)]
     pub description: Option<Clean>,
@@ -75,16 +81,52 @@ pub struct Task {
     /// What running it destroys, in one line: a trigger then asks as a destructive verb does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caution: Option<Clean>,
+    /// The system judges lateness itself, and its word follows what the
+    /// windows after [`Task::next_due`] say within so many seconds. Where it
+    /// does not, vigie judges by them, and says that this is its own finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_within_s: Option<u32>,
     /// What lateness is computed from here, where the system does not judge itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Box<Facts>>,
 }
 
 impl Task {
-    /// Whether `verb` loses something here.
+    /// A task of which nothing but its name and what may be done to it is known.
     #[must_use]
-    pub const fn is_destroyed_by(&self, verb: super::Verb) -> bool {
-        verb.is_destructive() || (matches!(verb, super::Verb::Trigger) && self.caution.is_some())
+    pub fn bare(id: TaskId, name: Clean, capabilities: Capabilities) -> Self {
+        Self {
+            id,
+            name,
+            alias: None,
+            class: None,
+            description: None,
+            state: None,
+            remote_state: None,
+            paused: false,
+            archived: false,
+            priority: None,
+            team: None,
+            machine: None,
+            labels: Labels::default(),
+            schedule: None,
+            policy: Policy::default(),
+            next_due: None,
+            last_run: None,
+            active_runs: Vec::new(),
+            retry: Retry::default(),
+            capabilities,
+            remarks: Vec::new(),
+            caution: None,
+            judged_within_s: None,
+            facts: None,
+        }
+    }
+
+    /// Whether `deed` loses something here.
+    #[must_use]
+    pub fn is_destroyed_by(&self, deed: Deed) -> bool {
+        deed.is_destructive() || (deed == Verb::Trigger && self.caution.is_some())
     }
 }
 

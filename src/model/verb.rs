@@ -1,11 +1,11 @@
 //! What a system may be asked to do, and whether it may be asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::Clean;
 use super::words::words;
+use super::{Clean, Command, UnknownWord};
 
 words! {
     /// An action that changes something at an endpoint.
@@ -46,7 +46,107 @@ impl Verb {
     }
 }
 
-/// Whether one verb may be used here and now, and if not, why.
+/// What an action may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Risk {
+    /// Changes nothing outside the console.
+    Safe,
+    /// Changes something at an endpoint; several targets at once need a confirmation.
+    Write,
+    /// May lose work: needs a confirmation.
+    Destructive,
+}
+
+/// What an intent asks for: a verb, or a command that only one system has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "Clean")]
+pub enum Deed {
+    /// Known to all.
+    Verb(Verb),
+    /// Known to one system.
+    Command(Command),
+}
+
+impl Deed {
+    /// Its word: `trigger`, `rediacc:delete`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verb(verb) => verb.word(),
+            Self::Command(command) => command.word(),
+        }
+    }
+
+    /// Whether work in progress or waiting is lost by it.
+    #[must_use]
+    pub const fn is_destructive(self) -> bool {
+        match self {
+            Self::Verb(verb) => verb.is_destructive(),
+            Self::Command(command) => matches!(command.spec().risk, Risk::Destructive),
+        }
+    }
+
+    /// The verb, if it is one.
+    #[must_use]
+    pub const fn verb(self) -> Option<Verb> {
+        match self {
+            Self::Verb(verb) => Some(verb),
+            Self::Command(_) => None,
+        }
+    }
+}
+
+impl From<Verb> for Deed {
+    fn from(verb: Verb) -> Self {
+        Self::Verb(verb)
+    }
+}
+
+impl From<Command> for Deed {
+    fn from(command: Command) -> Self {
+        Self::Command(command)
+    }
+}
+
+impl PartialEq<Verb> for Deed {
+    fn eq(&self, verb: &Verb) -> bool {
+        *self == Self::Verb(*verb)
+    }
+}
+
+impl PartialEq<Command> for Deed {
+    fn eq(&self, command: &Command) -> bool {
+        *self == Self::Command(*command)
+    }
+}
+
+impl From<Deed> for &'static str {
+    fn from(deed: Deed) -> Self {
+        deed.word()
+    }
+}
+
+impl TryFrom<Clean> for Deed {
+    type Error = UnknownWord;
+    fn try_from(word: Clean) -> Result<Self, UnknownWord> {
+        word.parse()
+    }
+}
+
+impl std::str::FromStr for Deed {
+    type Err = UnknownWord;
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        if word.contains(':') { word.parse().map(Self::Command) } else { word.parse().map(Self::Verb) }
+    }
+}
+
+impl std::fmt::Display for Deed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Whether one deed may be done here and now, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Capability {
     /// It may.
@@ -55,45 +155,76 @@ pub enum Capability {
     Refused(Clean),
 }
 
-/// The capability of each verb. Cheap to clone: equal tasks may share one.
+/// The capability of each verb, and of the commands that its system has.
+/// Cheap to clone: equal tasks may share one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "CapabilityMap", into = "CapabilityMap")]
-pub struct Capabilities(Arc<[Capability; Verb::COUNT]>);
+pub struct Capabilities(Arc<Listed>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Listed {
+    verbs: [Capability; Verb::COUNT],
+    commands: Vec<(Command, Capability)>,
+}
+
+/// Of a command that its system does not list.
+static NOT_LISTED: LazyLock<Clean> = LazyLock::new(|| Clean::line("this is no command of that system here"));
 
 impl Capabilities {
-    /// Each verb by what `decide` says of it: `None` allows, `Some(reason)` refuses.
+    /// Each verb by what `decide` says of it: `None` allows, `Some(reason)` refuses. No commands.
     #[must_use]
     pub fn by(mut decide: impl FnMut(Verb) -> Option<Clean>) -> Self {
-        Self(Arc::new(std::array::from_fn(|i| {
-            decide(Verb::ALL[i]).map_or(Capability::Allowed, Capability::Refused)
-        })))
+        let verbs = std::array::from_fn(|i| Capability::from(decide(Verb::ALL[i])));
+        Self(Arc::new(Listed { verbs, commands: Vec::new() }))
     }
 
-    /// All refused for one reason.
+    /// All verbs refused for one reason.
     #[must_use]
     pub fn none(reason: &str) -> Self {
         let reason = Clean::line(reason);
         Self::by(|_| Some(reason.clone()))
     }
 
-    /// The capability of `verb`.
+    /// With the commands of a system: `None` allows, `Some(reason)` refuses.
     #[must_use]
-    pub fn of(&self, verb: Verb) -> &Capability {
-        &self.0[verb as usize]
+    pub fn with(self, commands: impl IntoIterator<Item = (Command, Option<Clean>)>) -> Self {
+        let mut listed = Arc::unwrap_or_clone(self.0);
+        listed.commands.extend(commands.into_iter().map(|(command, why)| (command, why.into())));
+        Self(Arc::new(listed))
     }
 
-    /// Why `verb` may not be used; `None` if it may.
+    /// Why a deed may not be done; `None` if it may.
     #[must_use]
-    pub fn refusal(&self, verb: Verb) -> Option<&Clean> {
-        match self.of(verb) {
-            Capability::Allowed => None,
-            Capability::Refused(reason) => Some(reason),
+    pub fn refusal(&self, deed: impl Into<Deed>) -> Option<&Clean> {
+        let capability = match deed.into() {
+            Deed::Verb(verb) => Some(&self.0.verbs[verb as usize]),
+            Deed::Command(command) => {
+                self.0.commands.iter().find(|(known, _)| *known == command).map(|(_, capability)| capability)
+            }
+        };
+        match capability {
+            Some(Capability::Allowed) => None,
+            Some(Capability::Refused(reason)) => Some(reason),
+            None => Some(&NOT_LISTED),
         }
     }
 
-    /// Verb and refusal, in the order of [`Verb::ALL`].
-    pub fn iter(&self) -> impl Iterator<Item = (Verb, Option<&Clean>)> {
-        Verb::ALL.iter().map(|&verb| (verb, self.refusal(verb)))
+    /// Deed and refusal: the verbs in the order of [`Verb::ALL`], then the system's commands.
+    pub fn iter(&self) -> impl Iterator<Item = (Deed, Option<&Clean>)> {
+        let verbs = Verb::ALL.iter().map(|&verb| Deed::Verb(verb));
+        let commands = self.0.commands.iter().map(|(command, _)| Deed::Command(*command));
+        verbs.chain(commands).map(|deed| (deed, self.refusal(deed)))
+    }
+
+    /// The system's commands and refusals, in its order.
+    pub fn commands(&self) -> impl Iterator<Item = (Command, Option<&Clean>)> {
+        self.0.commands.iter().map(|(command, _)| (*command, self.refusal(*command)))
+    }
+}
+
+impl From<Option<Clean>> for Capability {
+    fn from(reason: Option<Clean>) -> Self {
+        reason.map_or(Self::Allowed, Self::Refused)
     }
 }
 
@@ -101,17 +232,18 @@ type CapabilityMap = std::collections::BTreeMap<String, Option<Clean>>;
 
 impl From<Capabilities> for CapabilityMap {
     fn from(capabilities: Capabilities) -> Self {
-        capabilities.iter().map(|(verb, reason)| (verb.word().to_owned(), reason.cloned())).collect()
+        capabilities.iter().map(|(deed, reason)| (deed.word().to_owned(), reason.cloned())).collect()
     }
 }
 
 /// Verbs that a map leaves out are refused; names that it has beyond ours are a newer server's.
 impl From<CapabilityMap> for Capabilities {
     fn from(map: CapabilityMap) -> Self {
-        Self::by(|verb| match map.get(verb.word()) {
+        let verbs = Self::by(|verb| match map.get(verb.word()) {
             Some(reason) => reason.clone(),
             None => Some(Clean::line("the endpoint does not say that it can do this")),
-        })
+        });
+        verbs.with(map.iter().filter_map(|(word, reason)| Some((word.parse().ok()?, reason.clone()))))
     }
 }
 
@@ -128,7 +260,32 @@ mod tests {
         let back: Capabilities = serde_json::from_value(json).unwrap();
         assert_eq!(back, capabilities);
         let sparse: Capabilities = serde_json::from_str(r#"{"trigger":null,"invented":"x"}"#).unwrap();
-        assert_eq!(sparse.of(Verb::Trigger), &Capability::Allowed);
+        assert_eq!(sparse.refusal(Verb::Trigger), None);
         assert!(sparse.refusal(Verb::Cancel).is_some());
+        assert_eq!(sparse.iter().count(), Verb::COUNT, "a command that nobody knows is left out");
+    }
+
+    #[test]
+    fn commands_stand_beside_the_verbs() {
+        let why = Clean::line("it runs");
+        let commands = [(Command::RediaccDelete, Some(why.clone())), (Command::RediaccCreate, None)];
+        let capabilities = Capabilities::none("no").with(commands);
+        assert_eq!(capabilities.refusal(Command::RediaccDelete), Some(&why));
+        assert_eq!(capabilities.refusal(Command::RediaccCreate), None);
+        assert!(capabilities.refusal(Command::DutyDuckStart).is_some());
+        let json = serde_json::to_value(&capabilities).unwrap();
+        assert_eq!((&json["rediacc:delete"], &json["trigger"]), (&"it runs".into(), &"no".into()));
+        let back: Capabilities = serde_json::from_value(json).unwrap();
+        assert_eq!(back.refusal(Command::RediaccDelete), Some(&why));
+    }
+
+    #[test]
+    fn a_deed_is_its_word() {
+        for deed in [Deed::Verb(Verb::Retry), Deed::Command(Command::RediaccDelete)] {
+            let json = serde_json::to_string(&deed).unwrap();
+            assert_eq!(json, format!("{:?}", deed.word()));
+            assert_eq!(serde_json::from_str::<Deed>(&json).unwrap(), deed);
+        }
+        assert!("rediacc:dance".parse::<Deed>().is_err() && "dance".parse::<Deed>().is_err());
     }
 }

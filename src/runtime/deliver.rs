@@ -14,7 +14,7 @@ use super::handle::{CALLS, Endpoint, Shared, no_such};
 use super::journal::JournalEntry;
 use super::{Update, shell};
 use crate::backend::{Accepted, BackendError, Call};
-use crate::model::{Arguments, Clean, EndpointName, Guard, Intent, Receipt, Stage, Target, Verb};
+use crate::model::{Arguments, Clean, Deed, EndpointName, Guard, Intent, Receipt, Stage, Target};
 
 /// Adapters have their own limits; this is for one that has forgotten it.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -24,7 +24,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(1);
 const MAX_REFUSED: usize = 256;
 
 /// What makes two intents the same wish: sent again, it is meant.
-type Wish = (Verb, Vec<Target>, Arguments);
+type Wish = (Deed, Vec<Target>, Arguments);
 
 /// Takes intents one after the other until the end.
 pub async fn run(shared: Arc<Shared>, mut intents: mpsc::Receiver<Intent>) {
@@ -93,7 +93,7 @@ fn wish(intent: &Intent) -> Wish {
     let mut targets: Vec<Target> =
         intent.targets.iter().map(|target| Target { seen: None, ..target.clone() }).collect();
     targets.sort();
-    (intent.verb, targets, Arguments { until: None, ..intent.arguments.clone() })
+    (intent.deed, targets, Arguments { until: None, ..intent.arguments.clone() })
 }
 
 /// The targets of an intent: those that may be acted on, with their endpoint,
@@ -138,7 +138,7 @@ pub fn refuse(shared: &Shared, intent: &Intent, reason: &Clean) {
 pub fn call(intent: &Intent, target: &Target) -> Call {
     Call {
         intent: intent.id,
-        verb: intent.verb,
+        deed: intent.deed,
         task: target.task.clone(),
         run: target.run.clone(),
         arguments: intent.arguments.clone(),
@@ -255,7 +255,7 @@ fn receipt(
 ) -> Receipt {
     Receipt {
         intent: intent.id,
-        verb: intent.verb,
+        deed: intent.deed,
         target: target.clone(),
         stage,
         at: sent,

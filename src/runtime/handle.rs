@@ -21,9 +21,11 @@ use super::poller::Poller;
 use super::{LocalPolicy, Places, Setup, StartError, Update, shell};
 use crate::backend::{
     self, Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery,
+    Surroundings,
 };
 use crate::model::{
-    Capabilities, Clean, EndpointName, EndpointSpec, Intent, Kind, Receipt, Run, RunId, Target,
+    AuditEntry, Capabilities, Clean, EndpointName, EndpointSpec, Intent, Kind, LogOf, Receipt, Run, Target,
+    TaskId, Trace,
 };
 
 /// How many calls that change something one endpoint has at once.
@@ -48,15 +50,30 @@ pub(super) struct Wiring {
     pub factory: Factory,
     /// The program that is a coordinator when it is told `serve`.
     pub program: Option<PathBuf>,
+    /// What the end waits for.
+    pub tracker: TaskTracker,
 }
 
 impl Wiring {
     pub fn real(places: &Places) -> Self {
-        let data = places.data.clone();
-        let factory: Factory = Arc::new(move |spec| {
-            backend::build(spec, Arc::new(Credentials::of(spec)), Some(data.clone()), shell::now)
+        let (data, state) = (places.data.clone(), places.state.clone());
+        let tracker = TaskTracker::new();
+        let through = tracker.clone();
+        // The end waits for what is tracked, so that no exchange is cut off by it.
+        let spawn: backend::Spawn = Arc::new(move |work| {
+            through.spawn(work);
         });
-        Self { factory, program: std::env::current_exe().ok() }
+        let factory: Factory = Arc::new(move |spec| {
+            let around = Surroundings {
+                credentials: Arc::new(Credentials::of(spec)),
+                data: Some(data.clone()),
+                state: Some(state.clone()),
+                now: shell::now,
+                spawn: Arc::clone(&spawn),
+            };
+            backend::build(spec, &around)
+        });
+        Self { factory, program: std::env::current_exe().ok(), tracker }
     }
 }
 
@@ -279,15 +296,55 @@ impl Handle {
         });
     }
 
-    /// Fetches a piece of a log.
-    pub fn fetch_log(&self, endpoint: EndpointName, run: RunId, offset: u64) {
+    /// Fetches what the endpoint tells of one task beyond polls and runs.
+    pub fn fetch_trace(&self, endpoint: EndpointName, task: TaskId) {
         let (found, outbox) = (self.shared.endpoint(&endpoint), Arc::clone(&self.shared.outbox));
         self.shared.spawn(async move {
             let result = match found {
-                Some(found) => found.read(found.backend.log(&run, offset)).await,
+                Some(found) => found.read(found.backend.trace(&task)).await,
                 None => Err(no_such(&endpoint)),
             };
-            outbox.other(Update::Log { endpoint, run, offset, result });
+            outbox.other(Update::Trace { endpoint, task, result });
+        });
+    }
+
+    /// Fetches the newest lines of the endpoint's own audit log.
+    pub fn fetch_audit(&self, endpoint: EndpointName, limit: usize) {
+        let (found, outbox) = (self.shared.endpoint(&endpoint), Arc::clone(&self.shared.outbox));
+        self.shared.spawn(async move {
+            let result = match found {
+                Some(found) => found.read(found.backend.audit(limit)).await,
+                None => Err(no_such(&endpoint)),
+            };
+            outbox.other(Update::Audit { endpoint, result });
+        });
+    }
+
+    /// Asks beforehand what an intent would do, target by target: a dry run, where the system has one.
+    pub fn foresee(&self, intent: Intent) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.spawn(async move {
+            let mut lines = Vec::with_capacity(intent.targets.len());
+            for target in &intent.targets {
+                let call = deliver::call(&intent, target);
+                lines.push(match shared.endpoint(&target.endpoint) {
+                    Some(found) => found.read(found.backend.foresee(&call)).await,
+                    None => Err(no_such(&target.endpoint)),
+                });
+            }
+            shared.outbox.other(Update::Foreseen { intent: Box::new(intent), lines });
+        });
+    }
+
+    /// Fetches a piece of a log.
+    pub fn fetch_log(&self, endpoint: EndpointName, of: LogOf, offset: u64) {
+        let (found, outbox) = (self.shared.endpoint(&endpoint), Arc::clone(&self.shared.outbox));
+        self.shared.spawn(async move {
+            let result = match found {
+                Some(found) => found.read(found.backend.log(&of, offset)).await,
+                None => Err(no_such(&endpoint)),
+            };
+            outbox.other(Update::Log { endpoint, of, offset, result });
         });
     }
 
@@ -383,7 +440,7 @@ impl Runtime {
             outbox: Arc::default(),
             journal: Journal::new(setup.places.journal()),
             read_only: AtomicBool::new(setup.read_only),
-            tracker: TaskTracker::new(),
+            tracker: wiring.tracker.clone(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             places: setup.places,
@@ -446,7 +503,13 @@ impl Backend for Unbuilt {
     async fn runs(&self, _: &RunsQuery) -> Result<Vec<Run>, BackendError> {
         Err(self.error())
     }
-    async fn log(&self, _: &RunId, _: u64) -> Result<LogChunk, BackendError> {
+    async fn log(&self, _: &LogOf, _: u64) -> Result<LogChunk, BackendError> {
+        Err(self.error())
+    }
+    async fn trace(&self, _: &TaskId) -> Result<Trace, BackendError> {
+        Err(self.error())
+    }
+    async fn audit(&self, _: usize) -> Result<Vec<AuditEntry>, BackendError> {
         Err(self.error())
     }
     async fn execute(&self, _: &Call) -> Result<Accepted, BackendError> {

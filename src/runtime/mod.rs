@@ -33,7 +33,8 @@ use std::path::PathBuf;
 use crate::backend::{LogChunk, RunsQuery};
 use crate::fleet::Failure;
 use crate::model::{
-    Capabilities, Clean, EndpointName, EndpointSpec, IntentId, Receipt, Run, RunId, Snapshot,
+    AuditEntry, Capabilities, Clean, EndpointName, EndpointSpec, Intent, IntentId, LogOf, Receipt, Run,
+    Snapshot, TaskId, Trace,
 };
 
 pub use handle::{Handle, Runtime, Updates};
@@ -127,12 +128,35 @@ pub enum Update {
     Log {
         /// The endpoint.
         endpoint: EndpointName,
-        /// The run.
-        run: RunId,
+        /// Whose.
+        of: LogOf,
         /// The offset that was asked for.
         offset: u64,
         /// The piece, or why not.
         result: Result<LogChunk, Clean>,
+    },
+    /// The answer to [`Handle::fetch_trace`].
+    Trace {
+        /// The endpoint.
+        endpoint: EndpointName,
+        /// The task.
+        task: TaskId,
+        /// What it tells, or why not.
+        result: Result<Trace, Clean>,
+    },
+    /// The answer to [`Handle::fetch_audit`].
+    Audit {
+        /// The endpoint.
+        endpoint: EndpointName,
+        /// Lines, newest first, or why not.
+        result: Result<Vec<AuditEntry>, Clean>,
+    },
+    /// The answer to [`Handle::foresee`].
+    Foreseen {
+        /// The intent that was asked about; nothing of it was sent.
+        intent: Box<Intent>,
+        /// Per target, in order: what it would do, where the system tells.
+        lines: Vec<Result<Option<Clean>, Clean>>,
     },
     /// The journal can't be written: acting is unrecorded until it can.
     Unrecorded {

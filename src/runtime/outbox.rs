@@ -269,7 +269,7 @@ mod tests {
                 let at = chrono::DateTime::UNIX_EPOCH;
                 outbox.receipt(Receipt {
                     intent,
-                    verb: Verb::Trigger,
+                    deed: Verb::Trigger.into(),
                     target: Target::endpoint(target.into()),
                     stage,
                     at,

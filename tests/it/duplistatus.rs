@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::join;
 use vigie::backend::{Accepted, Backend, BackendError, Cursor, RunsQuery};
 use vigie::model::{
-    Clean, Coverage, EndpointSpec, Kind, OptionValue, RunId, RunState, Snapshot, Task, TaskId, Verb,
+    Clean, Coverage, EndpointSpec, Kind, OptionValue, RunState, Snapshot, Task, TaskId, Verb,
 };
 
 use crate::raw::{Play, Raw};
 use crate::stand_in::{CHECK, CLEANUP, StandIn};
-use crate::support::{build, call, spec};
+use crate::support::{build, call, log_of, spec};
 
 fn backend(url: &str) -> Arc<dyn Backend> {
     build(&spec(Kind::Duplistatus, url))
@@ -228,7 +228,7 @@ async fn what_the_service_lacks_is_refused_with_its_reason_and_never_sent() {
     assert_eq!(service.posts(), [] as [String; 0]);
     let query = RunsQuery { task: Some(TaskId::new(CHECK)), limit: 10 };
     assert!(matches!(backend.runs(&query).await, Err(BackendError::Unsupported(_))));
-    assert!(matches!(backend.log(&RunId::new("1"), 0).await, Err(BackendError::Unsupported(_))));
+    assert!(matches!(backend.log(&log_of(CHECK, "1"), 0).await, Err(BackendError::Unsupported(_))));
 }
 
 #[tokio::test]

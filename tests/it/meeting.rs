@@ -152,9 +152,10 @@ async fn a_trigger_is_seen_to_run_and_to_end_and_leaves_its_output() {
     assert_eq!(task.last_run.unwrap().id.as_ref(), Some(&run));
     let runs = watch.backend.runs(&RunsQuery { task: Some(TaskId::new("hello")), limit: 10 }).await.unwrap();
     assert_eq!(runs.len(), 1);
-    let log = watch.backend.log(&run, 0).await.unwrap();
+    let of = crate::support::log_of("hello", run.as_raw());
+    let log = watch.backend.log(&of, 0).await.unwrap();
     assert!(log.complete && log.text.contains("hello from here"), "{log:?}");
-    let rest = watch.backend.log(&run, log.next_offset).await.unwrap();
+    let rest = watch.backend.log(&of, log.next_offset).await.unwrap();
     assert_eq!(rest.text.as_str(), "");
     home.stop().await;
 }

@@ -485,7 +485,7 @@ async fn a_log_is_cleaned_and_goes_on_where_it_ended() {
         Play::json(200, &body.to_string())
     })
     .await;
-    let chunk = backend.log(&RunId::new("r1"), 80).await.unwrap();
+    let chunk = backend.log(&crate::support::log_of("t", "r1"), 80).await.unwrap();
     assert_eq!(chunk.text.as_str(), "one\ntwo");
     assert_eq!((chunk.next_offset, chunk.dropped_bytes, chunk.complete), (99, 7, true));
     assert_eq!(server.lines(), ["GET /api/v1/runs/r1/log?offset=80"]);

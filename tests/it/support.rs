@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
-use vigie::backend::{Backend, BuildError, Call, CredentialSource, build as build_backend};
-use vigie::model::{Arguments, EndpointName, EndpointSpec, IntentId, Kind, TaskId, Verb};
+use vigie::backend::{Backend, BuildError, Call, CredentialSource, Surroundings, build as build_backend};
+use vigie::model::{Arguments, Deed, EndpointName, EndpointSpec, IntentId, Kind, LogOf, TaskId};
 
 /// The credential of every configured endpoint here: must never be seen where it is not sent on purpose.
 pub const TOKEN: &str = "t0p-s3cret";
@@ -51,8 +51,19 @@ pub fn spec(kind: Kind, url: &str) -> EndpointSpec {
     spec
 }
 
+/// What a shell gives an adapter. Its sessions are kept beside the data.
+pub fn around(credentials: Arc<dyn CredentialSource>, data: Option<PathBuf>) -> Surroundings {
+    let state = data.clone();
+    Surroundings { credentials, data, state, now, spawn: Arc::new(|work| drop(tokio::spawn(work))) }
+}
+
+/// The log of a run.
+pub fn log_of(task: &str, run: &str) -> LogOf {
+    LogOf::Run { task: task.into(), run: run.into() }
+}
+
 pub fn try_build(spec: &EndpointSpec) -> Result<Arc<dyn Backend>, BuildError> {
-    build_backend(spec, Arc::new(Tokens::default()), None, now)
+    build_backend(spec, &around(Arc::new(Tokens::default()), None))
 }
 
 pub fn build(spec: &EndpointSpec) -> Arc<dyn Backend> {
@@ -62,14 +73,14 @@ pub fn build(spec: &EndpointSpec) -> Arc<dyn Backend> {
 /// With a source of its own, or a data directory.
 pub fn build_with(spec: &EndpointSpec, tokens: &Arc<Tokens>, data: Option<PathBuf>) -> Arc<dyn Backend> {
     let tokens: Arc<dyn CredentialSource> = Arc::clone(tokens) as _;
-    build_backend(spec, tokens, data, now).unwrap()
+    build_backend(spec, &around(tokens, data)).unwrap()
 }
 
 /// A call on a task, or on the endpoint.
-pub fn call(verb: Verb, task: Option<&str>) -> Call {
+pub fn call(deed: impl Into<Deed>, task: Option<&str>) -> Call {
     Call {
         intent: IntentId(Uuid::new_v4()),
-        verb,
+        deed: deed.into(),
         task: task.map(TaskId::new),
         run: None,
         arguments: Arguments::default(),

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::memory::{Memory, Seen};
 use super::wire::{Statistics, Status, Triggered};
+use crate::backend::Offer;
 use crate::model::{
-    Capabilities, Clean, Dialect, Facts, Labels, Policy, Retry, Run, RunState, Schedule, Task, TaskId,
-    Timing, Verb,
+    Capabilities, Clean, Deed, Dialect, Facts, Run, RunState, Schedule, Task, TaskId, Timing, Verb,
 };
 
 /// What is known of a task that `/health` does not tell.
@@ -120,28 +120,16 @@ fn task(id: TaskId, success: Option<DateTime<Utc>>, status: &Status, seen: &Seen
         undated_failure: error.is_some(),
         ..Facts::default()
     };
+    let capabilities = capabilities(active, without_code, seen.leaks());
     Task {
-        name: id.shown(),
         description: known.map(|known| Clean::line(known.about)),
-        state: None,
-        remote_state: None,
         paused: !active,
-        archived: false,
-        priority: None,
-        team: None,
-        machine: None,
-        labels: Labels::default(),
         schedule: schedule(&id, known, given),
-        policy: Policy::default(),
-        next_due: None,
         last_run,
-        active_runs: Vec::new(),
-        retry: Retry::default(),
-        capabilities: capabilities(active, without_code, seen.leaks()),
         remarks: remarks(active, without_code, seen),
         caution: (id.as_raw() == CLEANUP).then(|| Clean::line(CAUTION)),
         facts: Some(Box::new(facts)),
-        id,
+        ..Task::bare(id.clone(), id.shown(), capabilities)
     }
 }
 
@@ -173,6 +161,15 @@ fn capabilities(active: bool, without_code: bool, leaks: bool) -> Capabilities {
         };
         Some(Clean::line(reason))
     })
+}
+
+/// What the service can be asked.
+pub const fn offer(deed: Deed) -> Offer {
+    match deed {
+        Deed::Verb(Verb::Trigger | Verb::Pause | Verb::Resume | Verb::ReloadConfig) => Offer::Yes,
+        Deed::Verb(verb) => Offer::No(lacks(verb)),
+        Deed::Command(_) => Offer::No("the cron service has no such command"),
+    }
 }
 
 /// Why a verb that the service does not have can't be used.

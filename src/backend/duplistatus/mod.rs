@@ -17,9 +17,13 @@ use reqwest::StatusCode;
 use reqwest::header::{ETAG, IF_NONE_MATCH};
 
 use super::http::{self, Http};
-use super::{Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Now, Polled, RunsQuery};
+use super::offers::{self, Offer, Offers, Reads};
+use super::{
+    Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
+};
 use crate::model::{
-    Capabilities, Clean, EndpointSpec, Kind, OptionValue, Part, Run, RunId, Snapshot, TaskId, Verb,
+    AuditEntry, Capabilities, Clean, Deed, EndpointSpec, Kind, LogOf, OptionValue, Part, Run, Snapshot,
+    TaskId, Trace, Verb,
 };
 use crate::schedule::Plan;
 use convert::Given;
@@ -32,6 +36,19 @@ const TRIGGER_LIMIT: Duration = Duration::from_secs(120);
 const MAX_NAMES: usize = 10_000;
 /// Stopping and starting live in the service's memory only.
 const NOT_KEPT: &str = "until duplistatus restarts or reloads its configuration";
+
+/// What duplistatus offers.
+pub const OFFERS: Offers = Offers {
+    reads: Reads {
+        runs: Offer::No("duplistatus keeps no run history: only each task's last success and newest error"),
+        log: Offer::No("duplistatus keeps no log of a run"),
+        queues: Offer::No("duplistatus has no queue"),
+        alerts: Offer::No("duplistatus keeps no alerts of its tasks"),
+        trace: Offer::No("duplistatus tells no more of a task"),
+        audit: Offer::No("the cron service keeps no audit log"),
+    },
+    acts: convert::offer,
+};
 
 /// The adapter.
 #[derive(Debug)]
@@ -69,7 +86,7 @@ impl Duplistatus {
     ///
     /// # Errors
     /// [`BuildError`] if there is no usable URL, or a cron text can't be read.
-    pub fn new(spec: &EndpointSpec, now: Now) -> Result<Self, BuildError> {
+    pub fn new(spec: &EndpointSpec, around: &Surroundings) -> Result<Self, BuildError> {
         let url = spec.url.as_deref().ok_or_else(|| BuildError::new("a url is needed".to_owned()))?;
         let mut given = Given::default();
         if let Some(OptionValue::Schedules(schedules)) = spec.options.get("schedules") {
@@ -83,7 +100,7 @@ impl Duplistatus {
             }
         }
         Ok(Self {
-            http: Http::new(url, spec.timeout, &spec.tls, now)?,
+            http: Http::new(url, spec.timeout, &spec.tls, around.now)?,
             given,
             state: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
@@ -170,7 +187,9 @@ fn kept_for_now(done: &Done) -> Accepted {
 }
 
 fn task_of(call: &Call) -> Result<&TaskId, BackendError> {
-    call.task.as_ref().ok_or_else(|| BackendError::Unsupported(convert::lacks(call.verb).into()))
+    call.task
+        .as_ref()
+        .ok_or_else(|| BackendError::Unsupported("this is for a task, not for the endpoint".into()))
 }
 
 /// A trigger that is under way, until its answer or its end.
@@ -246,27 +265,37 @@ impl Backend for Duplistatus {
     }
 
     async fn runs(&self, _query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
-        Err(BackendError::Unsupported(
-            "duplistatus keeps no run history: only each task's last success and newest error".into(),
-        ))
+        Err(offers::refused(OFFERS.reads.runs))
     }
 
-    async fn log(&self, _run: &RunId, _offset: u64) -> Result<LogChunk, BackendError> {
-        Err(BackendError::Unsupported("duplistatus keeps no log of a run".into()))
+    async fn log(&self, _of: &LogOf, _offset: u64) -> Result<LogChunk, BackendError> {
+        Err(offers::refused(OFFERS.reads.log))
+    }
+
+    async fn trace(&self, _task: &TaskId) -> Result<Trace, BackendError> {
+        Err(offers::refused(OFFERS.reads.trace))
+    }
+
+    async fn audit(&self, _limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
+        Err(offers::refused(OFFERS.reads.audit))
     }
 
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
-        match call.verb {
-            Verb::Trigger => self.trigger(task_of(call)?).await,
-            Verb::Pause => self.stop(task_of(call)?).await,
-            Verb::Resume => self.start(task_of(call)?).await,
-            Verb::ReloadConfig if call.task.is_none() => self.reload().await,
-            other => Err(BackendError::Unsupported(convert::lacks(other).into())),
+        match call.deed {
+            Deed::Verb(Verb::Trigger) => self.trigger(task_of(call)?).await,
+            Deed::Verb(Verb::Pause) => self.stop(task_of(call)?).await,
+            Deed::Verb(Verb::Resume) => self.start(task_of(call)?).await,
+            Deed::Verb(Verb::ReloadConfig) if call.task.is_none() => self.reload().await,
+            Deed::Verb(other) => Err(BackendError::Unsupported(convert::lacks(other).into())),
+            Deed::Command(_) => Err(offers::refused(convert::offer(call.deed))),
         }
     }
 
     fn preview(&self, call: &Call) -> Clean {
-        let path = match (call.verb, &call.task) {
+        let Deed::Verb(verb) = call.deed else {
+            return Clean::line(convert::offer(call.deed).refusal().unwrap_or_default());
+        };
+        let path = match (verb, &call.task) {
             (Verb::Trigger, Some(task)) => http::shown_path(&["trigger", task.as_raw()]),
             (Verb::Pause, Some(task)) => http::shown_path(&["stop", task.as_raw()]),
             (Verb::Resume, Some(task)) => http::shown_path(&["start", task.as_raw()]),

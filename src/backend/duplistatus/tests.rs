@@ -112,8 +112,8 @@ fn a_stopped_task_is_seen_paused_and_says_what_can_be_done() {
         assert_eq!(refusal(active, verb).is_none(), allowed, "{verb}");
     }
     assert!(stopped.caution.as_ref().unwrap().contains("deletes audit rows"));
-    assert!(stopped.is_destroyed_by(Verb::Trigger) && !stopped.is_destroyed_by(Verb::Pause));
-    assert!(!active.is_destroyed_by(Verb::Trigger));
+    assert!(stopped.is_destroyed_by(Verb::Trigger.into()) && !stopped.is_destroyed_by(Verb::Pause.into()));
+    assert!(!active.is_destroyed_by(Verb::Trigger.into()));
 }
 
 #[test]

@@ -6,7 +6,6 @@
 mod convert;
 mod session;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +14,13 @@ use reqwest::header::HeaderName;
 use serde::Serialize;
 
 use super::http::{self, Answer};
+use super::offers::{self, Offer, Offers, Reads};
 use super::{
-    Accepted, Backend, BackendError, BuildError, Call, CredentialSource, Cursor, LogChunk, Now, Polled,
-    RunsQuery,
+    Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
 };
 use crate::model::{
-    Capabilities, Clean, EndpointSpec, Kind, Run, RunId, RunState, Snapshot, Task, TaskId, Verb,
+    AuditEntry, Capabilities, Clean, Deed, EndpointSpec, Kind, LogOf, Run, RunId, RunState, Snapshot, Task,
+    TaskId, Trace, Verb,
 };
 use crate::wire;
 use session::Locator;
@@ -31,6 +31,39 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const MAX_PAGES: usize = 50;
 /// A coordinator that honours it answers the same key the same again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a coordinator offers.
+pub const OFFERS: Offers = Offers {
+    reads: Reads {
+        runs: Offer::Yes,
+        log: Offer::Yes,
+        queues: Offer::Yes,
+        alerts: Offer::Yes,
+        trace: Offer::No("a coordinator tells all of a task in its row and its runs"),
+        audit: Offer::No("a coordinator has no audit log yet"),
+    },
+    acts,
+};
+
+/// What a coordinator can be asked.
+const fn acts(deed: Deed) -> Offer {
+    match deed {
+        Deed::Verb(
+            Verb::Trigger
+            | Verb::Pause
+            | Verb::Resume
+            | Verb::Retry
+            | Verb::Cancel
+            | Verb::Reprioritise
+            | Verb::ReloadConfig,
+        ) => Offer::Yes,
+        Deed::Verb(Verb::Acknowledge | Verb::Snooze | Verb::Silence) => {
+            Offer::No("a coordinator does not keep who takes its alerts yet")
+        }
+        Deed::Verb(Verb::Archive) => Offer::No("take the task out of tasks.toml instead"),
+        Deed::Command(_) => Offer::No("a coordinator has no such command"),
+    }
+}
 
 /// The adapter.
 #[derive(Debug)]
@@ -52,18 +85,14 @@ struct State {
 }
 
 impl Vigie {
-    /// The adapter for `spec`; without url, for the coordinator of the data directory `data`.
+    /// The adapter for `spec`; without url, for the coordinator of the data directory.
     ///
     /// # Errors
     /// [`BuildError`] for a URL or TLS file that can't be used, or without both url and directory.
-    pub fn new(
-        spec: &EndpointSpec,
-        credentials: Arc<dyn CredentialSource>,
-        data: Option<PathBuf>,
-        now: Now,
-    ) -> Result<Self, BuildError> {
+    pub fn new(spec: &EndpointSpec, around: &Surroundings) -> Result<Self, BuildError> {
+        let (credentials, data) = (Arc::clone(&around.credentials), around.data.clone());
         Ok(Self {
-            locator: Locator::new(spec, credentials, data, now)?,
+            locator: Locator::new(spec, credentials, data, around.now)?,
             wait: Duration::from_secs(spec.poll.as_secs().max(1)).min(LONGEST_WAIT),
             timeout: spec.timeout,
             state: Mutex::default(),
@@ -342,7 +371,12 @@ impl Backend for Vigie {
         Ok(runs)
     }
 
-    async fn log(&self, run: &RunId, offset: u64) -> Result<LogChunk, BackendError> {
+    async fn log(&self, of: &LogOf, offset: u64) -> Result<LogChunk, BackendError> {
+        let LogOf::Run { run, .. } = of else {
+            return Err(BackendError::Unsupported(
+                "a coordinator shows the logs of its runs, not its own".into(),
+            ));
+        };
         let offset = offset.to_string();
         let segments = path(&["runs", run.as_raw(), "log"]);
         let log: wire::Log =
@@ -355,9 +389,18 @@ impl Backend for Vigie {
         })
     }
 
+    async fn trace(&self, _task: &TaskId) -> Result<Trace, BackendError> {
+        Err(offers::refused(OFFERS.reads.trace))
+    }
+
+    async fn audit(&self, _limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
+        Err(offers::refused(OFFERS.reads.audit))
+    }
+
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
         let task = || task_of(call).map(TaskId::as_raw);
-        match call.verb {
+        let Deed::Verb(verb) = call.deed else { return Err(offers::refused(acts(call.deed))) };
+        match verb {
             Verb::Trigger => {
                 let body = wire::TriggerRequest { priority: call.arguments.priority };
                 self.started(&["tasks", task()?, "runs"], Some(&body), &key(call, None)).await
@@ -374,9 +417,12 @@ impl Backend for Vigie {
 
     fn preview(&self, call: &Call) -> Clean {
         let task = call.task.as_ref().map_or("…", TaskId::as_raw);
+        let Deed::Verb(verb) = call.deed else {
+            return Clean::line(acts(call.deed).refusal().unwrap_or_default());
+        };
         // Which run it will be is only known when it is sent.
         let run = call.run.as_ref().map(RunId::as_raw);
-        let segments = match (call.verb, run) {
+        let segments = match (verb, run) {
             (Verb::Trigger, _) => vec!["tasks", task, "runs"],
             (Verb::Pause, _) => vec!["tasks", task, "pause"],
             (Verb::Resume, _) => vec!["tasks", task, "resume"],

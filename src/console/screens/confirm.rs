@@ -10,7 +10,7 @@ use crate::console::format::{self, count, width};
 use crate::console::state::{Confirm, ConfirmGroup};
 use crate::console::theme::Role;
 use crate::console::widgets::Pen;
-use crate::model::{Target, Verb};
+use crate::model::{Deed, Target, Verb};
 
 /// A line of the question.
 struct Line {
@@ -85,9 +85,9 @@ fn things(question: &Confirm, n: usize) -> String {
 }
 
 fn title(question: &Confirm) -> String {
-    let verb = question.draft.verb;
+    let deed = question.draft.deed;
     let endpoints = question.groups.iter().filter(|group| !group.will.is_empty()).count();
-    let mut text = format!("{verb} {}", things(question, question.draft.targets.len()));
+    let mut text = format!("{deed} {}", things(question, question.draft.targets.len()));
     if let Some(priority) = question.draft.arguments.priority {
         text = format!("{text} to {priority}");
     }
@@ -98,8 +98,12 @@ fn title(question: &Confirm) -> String {
 }
 
 /// What becomes of a target, as a sentence goes on: "3 will be cancelled".
-const fn fate(verb: Verb) -> &'static str {
-    match verb {
+fn fate(deed: Deed) -> String {
+    let verb = match deed {
+        Deed::Verb(verb) => verb,
+        Deed::Command(command) => return format!("will be asked to {}", command.spec().title),
+    };
+    let words = match verb {
         Verb::Trigger => "will be started",
         Verb::Pause => "will be paused",
         Verb::Resume => "will be scheduled again",
@@ -111,13 +115,14 @@ const fn fate(verb: Verb) -> &'static str {
         Verb::Silence => "will be silenced",
         Verb::ReloadConfig => "will read its configuration again",
         Verb::Archive => "will be put away",
-    }
+    };
+    words.to_owned()
 }
 
 /// A headline per endpoint and per reason, with as many exact requests between
 /// them as `room` lines hold.
 fn lines(question: &Confirm, room: usize, view: &View<'_>) -> Vec<Line> {
-    let verb = question.draft.verb;
+    let deed = question.draft.deed;
     let headlines: usize =
         question.groups.iter().map(|group| usize::from(!group.will.is_empty()) + group.skipped.len()).sum();
     let groups = question.groups.iter().filter(|group| !group.will.is_empty()).count().max(1);
@@ -130,10 +135,10 @@ fn lines(question: &Confirm, room: usize, view: &View<'_>) -> Vec<Line> {
             lines.push(Line {
                 name: std::mem::take(&mut name),
                 number: group.will.len().to_string(),
-                text: fate(verb).to_owned(),
-                role: if verb.is_destructive() { Role::SeverityWarning } else { Role::Text },
+                text: fate(deed),
+                role: if deed.is_destructive() { Role::SeverityWarning } else { Role::Text },
             });
-            let cautions = cautions(verb, group, view);
+            let cautions = cautions(deed, group, view);
             calls(&mut lines, group, each.saturating_sub(cautions.len()), view);
             lines.extend(cautions.into_iter().map(|text| Line {
                 name: String::new(),
@@ -186,9 +191,9 @@ fn calls(lines: &mut Vec<Line>, group: &ConfirmGroup, room: usize, view: &View<'
 }
 
 /// What the verb destroys at the targets beyond what it always does.
-fn cautions(verb: Verb, group: &ConfirmGroup, view: &View<'_>) -> Vec<String> {
+fn cautions(deed: Deed, group: &ConfirmGroup, view: &View<'_>) -> Vec<String> {
     let rows = group.will.iter().filter_map(|(target, _)| view.fleet.task(&target.key()?));
-    let at_risk = rows.filter(|row| row.task.is_destroyed_by(verb));
+    let at_risk = rows.filter(|row| row.task.is_destroyed_by(deed));
     at_risk
         .filter_map(|row| row.task.caution.as_ref().map(|caution| format!("{}: {caution}", row.task.name)))
         .collect()

@@ -100,7 +100,7 @@ fn clock(row: &EndpointRow) -> (String, Role) {
 
 fn says(row: &EndpointRow, view: &View<'_>) -> String {
     if let Some(receipt) = row.receipts.last() {
-        return format!("{} {}", receipt.verb, receipt.stage);
+        return format!("{} {}", receipt.deed, receipt.stage);
     }
     let trouble = words::trouble(row, view).unwrap_or_default();
     // Its name stands in its own column.

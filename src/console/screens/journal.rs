@@ -60,7 +60,7 @@ fn find<'r>(
 fn verb(receipt: &Receipt) -> String {
     match receipt.priority {
         Some(priority) => format!("priority {priority}"),
-        None => receipt.verb.word().to_owned(),
+        None => receipt.deed.word().to_owned(),
     }
 }
 

@@ -180,13 +180,13 @@ impl Table<'_> {
 
 /// A receipt beside a name: the verb's key and how far it came, such as `t→` or `p2✓`.
 fn mark_of(receipt: &Receipt, view: &View<'_>) -> String {
-    let action = Action::for_verb(receipt.verb);
+    let action = receipt.deed.verb().and_then(Action::for_verb);
     let key = action.and_then(|action| view.state.keymap.keys(action).first());
     let letter = match key.map(|key| key.code) {
         Some(Code::Char(letter)) => letter,
-        _ => receipt.verb.word().chars().next().unwrap_or(' '),
+        _ => receipt.deed.word().chars().next().unwrap_or(' '),
     };
-    let priority = receipt.priority.filter(|_| receipt.verb == Verb::Reprioritise);
+    let priority = receipt.priority.filter(|_| receipt.deed == Verb::Reprioritise);
     let priority = priority.map_or_else(String::new, |priority| priority.to_string());
     format!("{letter}{priority}{}", glyph::stage(receipt.stage))
 }

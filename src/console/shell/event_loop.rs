@@ -158,8 +158,14 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
             Effect::FetchRuns { endpoint, task, limit } => {
                 self.agent.as_ref()?.fetch_runs(endpoint, task, limit);
             }
-            Effect::FetchLog { endpoint, run, offset } => {
-                self.agent.as_ref()?.fetch_log(endpoint, run, offset);
+            Effect::FetchLog { endpoint, of, offset } => {
+                self.agent.as_ref()?.fetch_log(endpoint, of, offset);
+            }
+            Effect::FetchTrace { endpoint, task } => self.agent.as_ref()?.fetch_trace(endpoint, task),
+            Effect::FetchAudit { endpoint, limit } => self.agent.as_ref()?.fetch_audit(endpoint, limit),
+            Effect::Foresee(draft) => {
+                let intent = intend(draft, (self.clock)());
+                self.agent.as_ref()?.foresee(intent);
             }
             Effect::LoadJournal => self.load_journal(),
             Effect::Record(receipts) => self.agent.as_ref()?.record(receipts),
@@ -341,8 +347,8 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
 
 /// The draft with an id, decided now.
 fn intend(draft: Draft, at: DateTime<Utc>) -> Intent {
-    let Draft { verb, targets, arguments } = draft;
-    Intent { id: IntentId(Uuid::now_v7()), verb, targets, arguments, at }
+    let Draft { deed, targets, arguments } = draft;
+    Intent { id: IntentId(Uuid::now_v7()), deed, targets, arguments, at }
 }
 
 /// A line of the journal as the journal's screen lists it.

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,8 +16,8 @@ use super::*;
 use crate::action::{Action, Key};
 use crate::console::theme::{Level, Theme};
 use crate::model::{
-    Capabilities, EndpointName, EndpointSpec, Intent, Kind, Part, Policy, Receipt, Retry, RunId, Snapshot,
-    Task, TaskId, TaskState, Verb,
+    Capabilities, EndpointName, EndpointSpec, Intent, Kind, LogOf, Part, Receipt, Snapshot, Task, TaskId,
+    TaskState, Verb,
 };
 use crate::runtime::Update;
 
@@ -86,7 +85,7 @@ impl Memory {
 impl Agent for Memory {
     fn send(&self, intent: Intent) {
         let targets: Vec<_> = intent.targets.iter().map(ToString::to_string).collect();
-        self.note(format!("send {} {}", intent.verb, targets.join(" ")));
+        self.note(format!("send {} {}", intent.deed, targets.join(" ")));
     }
     fn refresh(&self, endpoint: Option<EndpointName>) {
         self.note(format!("refresh {endpoint:?}"));
@@ -94,8 +93,21 @@ impl Agent for Memory {
     fn fetch_runs(&self, endpoint: EndpointName, _: Option<TaskId>, limit: usize) {
         self.note(format!("runs {endpoint} {limit}"));
     }
-    fn fetch_log(&self, _: EndpointName, run: RunId, offset: u64) {
+    fn fetch_log(&self, _: EndpointName, of: LogOf, offset: u64) {
+        let run = match of {
+            LogOf::Run { run, .. } => run.to_string(),
+            LogOf::Endpoint => "endpoint".to_owned(),
+        };
         self.note(format!("log {run} {offset}"));
+    }
+    fn fetch_trace(&self, endpoint: EndpointName, task: TaskId) {
+        self.note(format!("trace {endpoint}/{task}"));
+    }
+    fn fetch_audit(&self, endpoint: EndpointName, limit: usize) {
+        self.note(format!("audit {endpoint} {limit}"));
+    }
+    fn foresee(&self, intent: Intent) {
+        self.note(format!("foresee {}", intent.deed));
     }
     fn configure(&self, endpoints: Vec<EndpointSpec>, _: bool) {
         self.note(format!("configure {}", endpoints.len()));
@@ -156,29 +168,8 @@ impl Hands {
 }
 
 fn task(id: &str) -> Task {
-    Task {
-        id: id.into(),
-        name: id.into(),
-        description: None,
-        state: Some(TaskState::Healthy),
-        remote_state: None,
-        paused: false,
-        archived: false,
-        priority: None,
-        team: None,
-        machine: None,
-        labels: Arc::default(),
-        schedule: None,
-        policy: Policy::default(),
-        next_due: None,
-        last_run: None,
-        active_runs: Vec::new(),
-        retry: Retry::default(),
-        capabilities: Capabilities::by(|verb| (verb == Verb::Cancel).then(|| "nothing runs".into())),
-        remarks: Vec::new(),
-        caution: None,
-        facts: None,
-    }
+    let capabilities = Capabilities::by(|verb| (verb == Verb::Cancel).then(|| "nothing runs".into()));
+    Task { state: Some(TaskState::Healthy), ..Task::bare(id.into(), id.into(), capabilities) }
 }
 
 fn stream<T>(mut from: UnboundedReceiver<T>) -> impl futures_util::Stream<Item = T> {

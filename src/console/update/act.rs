@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use crate::action::{Action, Key};
 use crate::fleet::{Fleet, TaskRow};
 use crate::model::{
-    Arguments, Clean, Guard, Priority, RunId, RunState, Severity, Target, TaskKey, TaskState, Verb,
+    Aim, Arguments, Clean, Deed, Guard, Priority, RunId, RunState, Severity, Target, TaskKey, TaskState, Verb,
 };
 
 use super::super::effect::{Draft, Effect};
@@ -51,9 +51,9 @@ fn subject(state: &State) -> Subject {
     }
 }
 
-/// Everything that `verb` would be aimed at here; empty where there is nothing.
-fn targets(state: &State, fleet: &Fleet, verb: Verb) -> Vec<Target> {
-    if verb == Verb::ReloadConfig {
+/// Everything that `deed` would be aimed at here; empty where there is nothing.
+fn targets(state: &State, fleet: &Fleet, deed: Deed) -> Vec<Target> {
+    if is_about_endpoints(deed) {
         let mut endpoints: Vec<_> = if state.detail.is_none() && state.screen == Screen::Tasks {
             state.marks.iter().map(|key| key.endpoint.clone()).collect()
         } else {
@@ -66,18 +66,26 @@ fn targets(state: &State, fleet: &Fleet, verb: Verb) -> Vec<Target> {
         return endpoints.into_iter().map(Target::endpoint).collect();
     }
     let subject = subject(state);
-    let about_runs = matches!(verb, Verb::Cancel | Verb::Retry);
+    let about_runs = deed == Verb::Cancel || deed == Verb::Retry;
     let mut targets = Vec::with_capacity(subject.tasks.len());
     for key in &subject.tasks {
         let Some(row) = fleet.task(key) else { continue };
         let target = Target::task(key, row.state);
         match &subject.run {
             Some(run) if about_runs => targets.push(Target { run: Some(run.clone()), ..target }),
-            _ if verb == Verb::Cancel => targets.extend(active_runs(row, &target)),
+            _ if deed == Verb::Cancel => targets.extend(active_runs(row, &target)),
             _ => targets.push(target),
         }
     }
     targets
+}
+
+/// Whether it is aimed at endpoints rather than at tasks.
+fn is_about_endpoints(deed: Deed) -> bool {
+    match deed {
+        Deed::Verb(verb) => verb == Verb::ReloadConfig,
+        Deed::Command(command) => command.spec().aim == Aim::Endpoint,
+    }
 }
 
 /// One target per run in progress or pending, so that no later run is taken
@@ -92,8 +100,8 @@ fn active_runs(row: &TaskRow, target: &Target) -> Vec<Target> {
     }
 }
 
-/// Why `verb` can't be done to `target` now; `None`: it can.
-fn refusal_of(state: &State, fleet: &Fleet, verb: Verb, target: &Target) -> Option<Clean> {
+/// Why `deed` can't be done to `target` now; `None`: it can.
+fn refusal_of(state: &State, fleet: &Fleet, deed: Deed, target: &Target) -> Option<Clean> {
     if state.read_only {
         return Some("this console is read-only".into());
     }
@@ -104,21 +112,21 @@ fn refusal_of(state: &State, fleet: &Fleet, verb: Verb, target: &Target) -> Opti
         return Some(Clean::from(format!("{} is read-only (its guard)", target.endpoint)));
     }
     let Some(key) = target.key() else {
-        return endpoint.capabilities.refusal(verb).cloned();
+        return endpoint.capabilities.refusal(deed).cloned();
     };
     let Some(row) = fleet.task(&key) else {
         return Some(Clean::from(format!("{key} is gone")));
     };
-    if verb == Verb::Cancel
+    if deed == Verb::Cancel
         && let Some(run) = &target.run
         && run_state(fleet, row, run).is_some_and(RunState::is_ended)
     {
         return Some("already finished".into());
     }
-    if let Some(reason) = row.task.capabilities.refusal(verb) {
+    if let Some(reason) = row.task.capabilities.refusal(deed) {
         return Some(reason.clone());
     }
-    if verb == Verb::Retry
+    if deed == Verb::Retry
         && let Some(run) = &target.run
     {
         return match run_state(fleet, row, run)? {
@@ -159,11 +167,12 @@ const fn sort_of(state: TaskState) -> Sort {
 
 /// Whether a task that was seen in one state and now is in another is not what
 /// the operator decided about.
-fn matters(verb: Verb, seen: TaskState, now: TaskState) -> bool {
+fn matters(deed: Deed, seen: TaskState, now: TaskState) -> bool {
     let (seen, now) = (sort_of(seen), sort_of(now));
     if seen == now {
         return false;
     }
+    let Deed::Verb(verb) = deed else { return true };
     match verb {
         // A slot that has come meanwhile is no reason not to start a run: that it runs, or ran, is.
         Verb::Trigger => !(seen == Sort::Resting && now == Sort::Problem),
@@ -177,22 +186,22 @@ fn matters(verb: Verb, seen: TaskState, now: TaskState) -> bool {
 }
 
 /// What has changed about `target` since it was seen, in a way that matters.
-fn changed(fleet: &Fleet, verb: Verb, target: &Target) -> Option<Clean> {
+fn changed(fleet: &Fleet, deed: Deed, target: &Target) -> Option<Clean> {
     let (key, seen) = (target.key()?, target.seen?);
     let now = fleet.task(&key)?.state;
     // A run by its id is checked by itself.
-    if target.run.is_some() && verb == Verb::Cancel {
+    if target.run.is_some() && deed == Verb::Cancel {
         return None;
     }
-    matters(verb, seen, now).then(|| Clean::from(format!("it was {seen} and is {now} now")))
+    matters(deed, seen, now).then(|| Clean::from(format!("it was {seen} and is {now} now")))
 }
 
-/// Why `verb` can't be done here and now; `None`: it can, to one target at least.
-pub(in super::super) fn refusal(state: &State, fleet: &Fleet, verb: Verb) -> Option<Clean> {
-    let targets = targets(state, fleet, verb);
+/// Why `deed` can't be done here and now; `None`: it can, to one target at least.
+pub(in super::super) fn refusal(state: &State, fleet: &Fleet, deed: Deed) -> Option<Clean> {
+    let targets = targets(state, fleet, deed);
     let mut first = None;
     for target in &targets {
-        match refusal_of(state, fleet, verb, target) {
+        match refusal_of(state, fleet, deed, target) {
             None => return None,
             Some(reason) => {
                 first.get_or_insert(reason);
@@ -203,7 +212,7 @@ pub(in super::super) fn refusal(state: &State, fleet: &Fleet, verb: Verb) -> Opt
         return Some(Clean::from(format!("none of {} can be: {reason}", targets.len())));
     }
     Some(first.unwrap_or_else(|| {
-        if verb == Verb::ReloadConfig { "no endpoint is chosen".into() } else { "no task is chosen".into() }
+        if is_about_endpoints(deed) { "no endpoint is chosen".into() } else { "no task is chosen".into() }
     }))
 }
 
@@ -222,20 +231,20 @@ pub(in super::super) fn choose(state: &State, fleet: &Fleet, actions: &[Action])
     actions.iter().copied().find(possible).or_else(|| actions.first().copied())
 }
 
-/// Begins a verb on what is chosen here.
-pub(super) fn begin(state: &mut State, fleet: &Fleet, verb: Verb, key: Option<Key>) -> Vec<Effect> {
-    let targets = targets(state, fleet, verb);
+/// Begins a deed on what is chosen here.
+pub(super) fn begin(state: &mut State, fleet: &Fleet, deed: Deed, key: Option<Key>) -> Vec<Effect> {
+    let targets = targets(state, fleet, deed);
     let mut arguments = Arguments::default();
-    match verb {
-        Verb::Reprioritise => {
+    match deed.verb() {
+        Some(Verb::Reprioritise) => {
             state.overlay = Some(Overlay::Priority { targets });
             state.dirty = true;
             return Vec::new();
         }
-        Verb::Snooze | Verb::Silence => arguments.until = Some(state.now + PUT_OFF),
+        Some(Verb::Snooze | Verb::Silence) => arguments.until = Some(state.now + PUT_OFF),
         _ => {}
     }
-    propose(state, fleet, Draft { verb, targets, arguments }, key)
+    propose(state, fleet, Draft { deed, targets, arguments }, key)
 }
 
 /// The second keystroke of reprioritise.
@@ -247,7 +256,7 @@ pub(super) fn reprioritise(
     key: Key,
 ) -> Vec<Effect> {
     let arguments = Arguments { priority: Some(priority), ..Arguments::default() };
-    propose(state, fleet, Draft { verb: Verb::Reprioritise, targets, arguments }, Some(key))
+    propose(state, fleet, Draft { deed: Verb::Reprioritise.into(), targets, arguments }, Some(key))
 }
 
 /// Which targets can be acted on now, and which not and why.
@@ -256,10 +265,10 @@ struct Split {
     skipped: Vec<(Target, Clean)>,
 }
 
-fn split(state: &State, fleet: &Fleet, verb: Verb, targets: Vec<Target>) -> Split {
+fn split(state: &State, fleet: &Fleet, deed: Deed, targets: Vec<Target>) -> Split {
     let mut split = Split { will: Vec::new(), skipped: Vec::new() };
     for target in targets {
-        let reason = refusal_of(state, fleet, verb, &target).or_else(|| changed(fleet, verb, &target));
+        let reason = refusal_of(state, fleet, deed, &target).or_else(|| changed(fleet, deed, &target));
         match reason {
             Some(reason) => split.skipped.push((target, reason)),
             None => split.will.push(target),
@@ -270,29 +279,29 @@ fn split(state: &State, fleet: &Fleet, verb: Verb, targets: Vec<Target>) -> Spli
 
 /// Sends a draft, or asks first, as the strictest guard among its endpoints wants.
 fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> Vec<Effect> {
-    let Draft { verb, targets, arguments } = draft;
+    let Draft { deed, targets, arguments } = draft;
     // What is not seen is not acted on unasked.
     let unseen = |target: &Target| target.key().is_some_and(|key| state.tasks.index_of(&key).is_none());
     let by_marks = state.detail.is_none() && state.screen == Screen::Tasks && !state.marks.is_empty();
     let bulk = targets.len() > 1 || (by_marks && targets.iter().any(unseen));
-    let split = split(state, fleet, verb, targets);
+    let split = split(state, fleet, deed, targets);
     if split.will.is_empty() {
-        refuse(state, fleet, verb, &split.skipped);
+        refuse(state, fleet, deed, &split.skipped);
         return Vec::new();
     }
     let guard = strictest(fleet, &split.will);
-    let draft = Draft { verb, targets: split.will, arguments };
+    let draft = Draft { deed, targets: split.will, arguments };
     let asks = match guard {
         Guard::None => bulk,
         Guard::Confirm | Guard::Typed | Guard::ReadOnly => {
-            bulk || is_destructive(fleet, verb, &draft.targets)
+            bulk || is_destructive(fleet, deed, &draft.targets)
         }
     };
     if !asks {
         return send(state, fleet, draft);
     }
     let typed =
-        (guard == Guard::Typed).then(|| (format!("{verb} {}", draft.targets.len()), Input::default()));
+        (guard == Guard::Typed).then(|| (format!("{deed} {}", draft.targets.len()), Input::default()));
     state.overlay = Some(Overlay::Confirm(Box::new(Confirm {
         groups: groups(&draft.targets, split.skipped),
         draft: draft.clone(),
@@ -303,10 +312,10 @@ fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> 
     vec![Effect::Preview(draft)]
 }
 
-/// Whether the verb loses something: everywhere, or at one of the targets.
-fn is_destructive(fleet: &Fleet, verb: Verb, targets: &[Target]) -> bool {
+/// Whether the deed loses something: everywhere, or at one of the targets.
+fn is_destructive(fleet: &Fleet, deed: Deed, targets: &[Target]) -> bool {
     let row = |target: &Target| target.key().and_then(|key| fleet.task(&key));
-    verb.is_destructive() || targets.iter().filter_map(row).any(|row| row.task.is_destroyed_by(verb))
+    deed.is_destructive() || targets.iter().filter_map(row).any(|row| row.task.is_destroyed_by(deed))
 }
 
 /// The strictest guard among the endpoints of `targets`.
@@ -358,28 +367,28 @@ pub(super) fn preview(state: &mut State, draft: &Draft, calls: Vec<Clean>) {
 
 /// Yes: sends what is still as it was seen.
 pub(super) fn confirmed(state: &mut State, fleet: &Fleet, confirm: Confirm) -> Vec<Effect> {
-    let Draft { verb, targets, arguments } = confirm.draft;
-    let split = split(state, fleet, verb, targets);
+    let Draft { deed, targets, arguments } = confirm.draft;
+    let split = split(state, fleet, deed, targets);
     if split.will.is_empty() {
-        refuse(state, fleet, verb, &split.skipped);
+        refuse(state, fleet, deed, &split.skipped);
         return Vec::new();
     }
-    let effects = send(state, fleet, Draft { verb, targets: split.will, arguments });
+    let effects = send(state, fleet, Draft { deed, targets: split.will, arguments });
     if let Some((target, reason)) = split.skipped.first() {
         let others = match split.skipped.len() - 1 {
             0 => String::new(),
             others => format!(", and {others} more"),
         };
         let target = format::target(target, fleet);
-        message::say(state, Severity::Warning, format!("{verb}: left out {target}: {reason}{others}"));
+        message::say(state, Severity::Warning, format!("{deed}: left out {target}: {reason}{others}"));
     }
     effects
 }
 
 fn send(state: &mut State, fleet: &Fleet, draft: Draft) -> Vec<Effect> {
     let text = match draft.targets.as_slice() {
-        [one] => format!("{} {} …", draft.verb, format::target(one, fleet)),
-        many => format!("{} {} targets …", draft.verb, many.len()),
+        [one] => format!("{} {} …", draft.deed, format::target(one, fleet)),
+        many => format!("{} {} targets …", draft.deed, many.len()),
     };
     message::say(state, Severity::Info, text);
     if state.detail.is_none() && state.screen == Screen::Tasks {
@@ -390,13 +399,13 @@ fn send(state: &mut State, fleet: &Fleet, draft: Draft) -> Vec<Effect> {
 }
 
 /// Says why nothing is sent.
-fn refuse(state: &mut State, fleet: &Fleet, verb: Verb, skipped: &[(Target, Clean)]) {
+fn refuse(state: &mut State, fleet: &Fleet, deed: Deed, skipped: &[(Target, Clean)]) {
     let text = match skipped {
-        [] => format!("{verb}: nothing is chosen"),
-        [(target, reason)] => format!("{verb} {}: {reason}", format::target(target, fleet)),
+        [] => format!("{deed}: nothing is chosen"),
+        [(target, reason)] => format!("{deed} {}: {reason}", format::target(target, fleet)),
         [(target, reason), others @ ..] => {
             let (all, target) = (others.len() + 1, format::target(target, fleet));
-            format!("{verb}: none of {all} can be: {target}: {reason}")
+            format!("{deed}: none of {all} can be: {target}: {reason}")
         }
     };
     message::say(state, Severity::Warning, text);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::fleet::{Delta, Fleet};
-use crate::model::{Clean, EndpointName, Run, RunId, RunState, Severity, TaskId, TaskKey};
+use crate::model::{Clean, EndpointName, LogOf, Run, RunId, RunState, Severity, TaskId, TaskKey};
 
 use super::super::effect::Effect;
 use super::super::layout;
@@ -206,7 +206,8 @@ fn ask(detail: &mut Detail, now: DateTime<Utc>) -> Option<Effect> {
     log.loading = true;
     log.asked = Some(now);
     let endpoint = detail.key.endpoint.clone();
-    Some(Effect::FetchLog { endpoint, run: log.run.clone(), offset: log.next_offset })
+    let of = LogOf::Run { task: detail.key.task.clone(), run: log.run.clone() };
+    Some(Effect::FetchLog { endpoint, of, offset: log.next_offset })
 }
 
 /// The log that is on the screen.

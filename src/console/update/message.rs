@@ -49,7 +49,7 @@ pub(super) fn receipt(state: &mut State, fleet: &Fleet, receipt: &Receipt) {
 
 /// What became of an intent at its one target.
 fn told(state: &State, fleet: &Fleet, receipt: &Receipt) -> (Severity, String) {
-    let what = format!("{} {}", receipt.verb, format::target(&receipt.target, fleet));
+    let what = format!("{} {}", receipt.deed, format::target(&receipt.target, fleet));
     let said = receipt.message.as_ref();
     let because = said.map_or_else(String::new, |message| format!(": {message}"));
     match receipt.stage {
@@ -104,7 +104,7 @@ impl<'r> Bulk<'r> {
     }
 
     fn told(&self, state: &State, fleet: &Fleet) -> (Severity, String) {
-        let what = format!("{} {} targets", self.newest.verb, self.targets);
+        let what = format!("{} {} targets", self.newest.deed, self.targets);
         if self.observed == self.targets {
             return (Severity::Info, format!("{} {what} observed {}", tick(state), after(self.newest)));
         }

@@ -19,7 +19,7 @@ mod tests;
 
 use crate::action::{Action, Key};
 use crate::fleet::{Delta, Fleet};
-use crate::model::{Clean, EndpointName, Severity};
+use crate::model::{Clean, EndpointName, LogOf, Severity};
 
 use super::effect::Effect;
 use super::hints;
@@ -28,7 +28,7 @@ use super::msg::{Event, Msg};
 use super::state::{DetailTab, Look, Overlay, Screen, State};
 use navigate::Motion;
 
-pub(super) use act::{choose as chosen, refusal as verb_refusal};
+pub(super) use act::{choose as chosen, refusal as deed_refusal};
 pub use lists::{endpoint_under_cursor, entries, task_under_cursor};
 pub use timer::next_tick;
 
@@ -94,7 +94,11 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
             effects.extend(detail::runs_came(state, fleet, &endpoint, task.as_ref(), error));
             effects
         }
-        Event::Log { endpoint, run, offset, result } => {
+        Event::Log { of: LogOf::Endpoint, .. }
+        | Event::Trace { .. }
+        | Event::Audit { .. }
+        | Event::Foreseen { .. } => Vec::new(),
+        Event::Log { endpoint, of: LogOf::Run { run, .. }, offset, result } => {
             detail::log_came(state, fleet, &endpoint, &run, offset, result)
         }
         event => answer(state, fleet, event),
@@ -145,6 +149,9 @@ fn answer(state: &mut State, fleet: &Fleet, event: Event) -> Vec<Effect> {
         | Event::Failed { .. }
         | Event::Receipt(_)
         | Event::Runs { .. }
+        | Event::Trace { .. }
+        | Event::Audit { .. }
+        | Event::Foreseen { .. }
         | Event::Log { .. } => {}
     }
     Vec::new()
@@ -157,7 +164,7 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
         return Vec::new();
     }
     if let Some(verb) = action.spec().needs {
-        return act::begin(state, fleet, verb, key);
+        return act::begin(state, fleet, verb.into(), key);
     }
     match action {
         // Each of them needs a capability, and was begun above.

@@ -150,7 +150,7 @@ fn confirm(state: &mut State, fleet: &Fleet, mut confirm: Box<Confirm>, key: Key
             || (confirm.typed.is_none() && key.code == Code::Enter)
             || (empty && key.code == Code::Char('n') && !wanted.starts_with('n')));
     if no {
-        message::say(state, Severity::Info, format!("{}: nothing was sent", confirm.draft.verb));
+        message::say(state, Severity::Info, format!("{}: nothing was sent", confirm.draft.deed));
         return Vec::new();
     }
     let yes = match &mut confirm.typed {

@@ -1,20 +1,18 @@
 //! Messages in, state and effects out.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::action::{Code, Risk, Scope};
+use crate::action::{Code, Scope};
 use crate::console::effect::Draft;
 use crate::console::keymap::Keymap;
 use crate::console::msg::{JournalLine, LogPiece};
 use crate::console::state::{Column, Confirm, Overlay, RowKey};
 use crate::fleet::Failure;
 use crate::model::{
-    Alert, AlertKind, Capabilities, Clean, EndpointSpec, Guard, Health, IntentId, Kind, Part, Receipt, Retry,
+    Alert, AlertKind, Capabilities, Clean, EndpointSpec, Guard, Health, IntentId, Kind, LogOf, Part, Receipt,
     Run, RunId, RunState, Snapshot, Stage, Target, Task, TaskId, TaskKey, TaskState, Verb,
 };
 
@@ -29,39 +27,28 @@ fn run(task: &str, id: &str, state: RunState) -> Run {
 }
 
 fn task(id: &str, state: TaskState) -> Task {
+    let capabilities = Capabilities::by(|verb| match verb {
+        Verb::Retry => Some("duplistatus has no retry; use trigger".into()),
+        Verb::Pause if state == TaskState::Paused => Some("it is paused".into()),
+        Verb::Resume if state != TaskState::Paused => Some("it is not paused".into()),
+        Verb::Cancel if state != TaskState::Running => Some("nothing runs".into()),
+        _ => None,
+    });
     Task {
-        id: TaskId::new(id),
-        name: id.into(),
-        description: None,
         state: Some(state),
-        remote_state: None,
         paused: state == TaskState::Paused,
-        archived: false,
-        priority: None,
-        team: None,
-        machine: None,
-        labels: Arc::default(),
-        schedule: None,
-        policy: crate::model::Policy::default(),
-        next_due: None,
-        last_run: None,
         active_runs: if state == TaskState::Running {
             vec![run(id, &format!("{id}-1"), RunState::Running)]
         } else {
             Vec::new()
         },
-        retry: Retry::default(),
-        capabilities: Capabilities::by(|verb| match verb {
-            Verb::Retry => Some("duplistatus has no retry; use trigger".into()),
-            Verb::Pause if state == TaskState::Paused => Some("it is paused".into()),
-            Verb::Resume if state != TaskState::Paused => Some("it is not paused".into()),
-            Verb::Cancel if state != TaskState::Running => Some("nothing runs".into()),
-            _ => None,
-        }),
-        remarks: Vec::new(),
-        caution: None,
-        facts: None,
+        ..Task::bare(TaskId::new(id), id.into(), capabilities)
     }
+}
+
+/// The log of a run of the task `one`.
+fn of(run: &str) -> LogOf {
+    LogOf::Run { task: "one".into(), run: run.into() }
 }
 
 /// An endpoint's name, guard and tasks.
@@ -362,13 +349,13 @@ fn one_key_triggers_one_task_and_the_receipt_is_told() {
     let mut desk = Desk::one(&[("one", HEALTHY), ("two", HEALTHY)]);
     let effects = desk.keys("j t");
     let [draft] = sent(&effects)[..] else { panic!("{effects:?}") };
-    assert_eq!(draft.verb, Verb::Trigger);
+    assert_eq!(draft.deed, Verb::Trigger);
     assert_eq!(draft.targets[0].to_string(), "a/two");
     assert_eq!(draft.targets[0].seen, Some(HEALTHY));
 
     let receipt = |stage, at| Receipt {
         intent: IntentId(Uuid::from_u128(7)),
-        verb: Verb::Trigger,
+        deed: Verb::Trigger.into(),
         target: Target::task(&TaskKey::new(&"a".into(), &"two".into()), HEALTHY),
         stage,
         at,
@@ -404,7 +391,7 @@ fn an_intent_on_several_is_told_in_one() {
         desk.now += TimeDelta::seconds(1);
         desk.event(Event::Receipt(Receipt {
             intent,
-            verb: Verb::Trigger,
+            deed: Verb::Trigger.into(),
             target: draft.targets[target].clone(),
             stage,
             at: desk.now,
@@ -623,8 +610,8 @@ fn what_can_not_be_done_says_why() {
 #[test]
 fn pause_and_resume_share_a_key() {
     let mut desk = Desk::one(&[("off", TaskState::Paused), ("on", HEALTHY)]);
-    assert_eq!(sent(&desk.keys("g P"))[0].verb, Verb::Pause, "the healthy one is listed first");
-    assert_eq!(sent(&desk.keys("G P"))[0].verb, Verb::Resume);
+    assert_eq!(sent(&desk.keys("g P"))[0].deed, Verb::Pause, "the healthy one is listed first");
+    assert_eq!(sent(&desk.keys("G P"))[0].deed, Verb::Resume);
     desk.event(Event::Polled {
         endpoint: "a".into(),
         snapshot: Box::new(Snapshot {
@@ -868,7 +855,7 @@ fn an_interrupt_twice_always_quits() {
 fn log(offset: u64, text: &str, complete: bool) -> Event {
     Event::Log {
         endpoint: "a".into(),
-        run: "one-1".into(),
+        of: of("one-1"),
         offset,
         result: Ok(LogPiece {
             text: Clean::text(text),
@@ -911,7 +898,7 @@ fn the_detail_fetches_once_and_again_when_a_run_has_ended() {
 #[test]
 fn a_log_is_followed_piece_by_piece_with_one_in_flight() {
     let mut desk = Desk::one(&[("one", RUNNING)]);
-    let ask = |offset| Effect::FetchLog { endpoint: "a".into(), run: "one-1".into(), offset };
+    let ask = |offset| Effect::FetchLog { endpoint: "a".into(), of: of("one-1"), offset };
     assert!(desk.keys("L").contains(&ask(0)));
     assert_eq!(desk.pass(TimeDelta::seconds(1)), [], "one is on its way");
     assert_eq!(desk.event(log(0, "first\nsec", false)), []);
@@ -920,8 +907,8 @@ fn a_log_is_followed_piece_by_piece_with_one_in_flight() {
     assert_eq!(desk.pass(TimeDelta::milliseconds(499)), []);
     assert_eq!(desk.pass(TimeDelta::milliseconds(1)), [ask(9)]);
     desk.event(log(0, "stale", false));
-    desk.event(Event::Log { endpoint: "a".into(), run: "other".into(), offset: 9, result: Err("x".into()) });
-    desk.event(Event::Log { endpoint: "b".into(), run: "one-1".into(), offset: 9, result: Err("x".into()) });
+    desk.event(Event::Log { endpoint: "a".into(), of: of("other"), offset: 9, result: Err("x".into()) });
+    desk.event(Event::Log { endpoint: "b".into(), of: of("one-1"), offset: 9, result: Err("x".into()) });
     assert_eq!(lines(&desk), ["first", "sec"], "answers to other questions are dropped");
     desk.event(log(9, "ond\n", false));
     assert_eq!(lines(&desk), ["first", "second"], "a line that was cut is joined");
@@ -963,7 +950,7 @@ fn a_log_that_can_not_be_read_is_not_asked_for_for_ever() {
     desk.keys("L");
     desk.event(Event::Log {
         endpoint: "a".into(),
-        run: "one-1".into(),
+        of: of("one-1"),
         offset: 0,
         result: Err("no logs".into()),
     });
@@ -977,14 +964,13 @@ fn a_log_is_read_on_when_its_endpoint_answers_again() {
     desk.keys("L");
     desk.event(log(0, "first\n", false));
     desk.pass(TimeDelta::seconds(1));
-    let lost =
-        Event::Log { endpoint: "a".into(), run: "one-1".into(), offset: 6, result: Err("reset".into()) };
+    let lost = Event::Log { endpoint: "a".into(), of: of("one-1"), offset: 6, result: Err("reset".into()) };
     desk.event(lost);
     assert_eq!(lines(&desk), ["first"], "what was read stays");
     let failure = Failure { health: Health::Down, reason: "reset".into(), tries: 1, next_try: desk.now };
     desk.event(Event::Failed { endpoint: "a".into(), failure });
     assert_eq!(desk.pass(TimeDelta::seconds(10)), []);
-    let ask = Effect::FetchLog { endpoint: "a".into(), run: "one-1".into(), offset: 6 };
+    let ask = Effect::FetchLog { endpoint: "a".into(), of: of("one-1"), offset: 6 };
     assert!(desk.poll("a", &[("one", RUNNING)]).contains(&ask));
 }
 
@@ -1021,7 +1007,7 @@ fn the_journal_lists_each_intent_once_newest_first() {
     let mut desk = Desk::one(&[("one", HEALTHY)]);
     let receipt = |id: u128, stage, minutes| Receipt {
         intent: IntentId(Uuid::from_u128(id)),
-        verb: Verb::Trigger,
+        deed: Verb::Trigger.into(),
         target: Target::task(&TaskKey::new(&"a".into(), &"one".into()), HEALTHY),
         stage,
         at: t0(),
@@ -1101,7 +1087,7 @@ fn risks_and_verbs_agree_with_the_table() {
     for &action in Action::ALL {
         let spec = action.spec();
         let destructive = spec.needs.is_some_and(Verb::is_destructive);
-        assert_eq!(spec.risk == Risk::Destructive, destructive, "{action}");
-        assert_eq!(spec.risk == Risk::Safe, spec.needs.is_none(), "{action}");
+        assert_eq!(spec.risk == crate::model::Risk::Destructive, destructive, "{action}");
+        assert_eq!(spec.risk == crate::model::Risk::Safe, spec.needs.is_none(), "{action}");
     }
 }

@@ -38,17 +38,13 @@ impl Domain {
             .take(MAX_TOLD)
             .collect();
         let newest = active.last().or(record.last_run.as_ref());
+        let bare = Task::bare(definition.id.clone(), definition.name.clone(), self.capabilities(entry));
         Task {
-            id: definition.id.clone(),
-            name: definition.name.clone(),
             description: definition.description.clone(),
             state: Some(assessment.state),
-            remote_state: None,
             paused: entry.is_paused(),
-            archived: false,
             priority: definition.built_in().is_none().then(|| record.priority.unwrap_or(definition.priority)),
             team: definition.team.clone(),
-            machine: None,
             labels: definition.labels.clone(),
             schedule: definition.schedule.clone(),
             policy: definition.policy,
@@ -59,11 +55,9 @@ impl Domain {
                 max: definition.retry.count,
                 next_at: newest.and_then(|run| run.next_at),
             },
-            capabilities: self.capabilities(entry),
             remarks: self.remarks_on(entry),
-            caution: None,
             active_runs: active,
-            facts: None,
+            ..bare
         }
     }
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::fleet::{Failure, Fleet};
 use crate::model::{
-    Capabilities, EndpointName, EndpointSpec, Facts, Health, Kind, Part, Retry, Run, RunId, RunState,
-    Schedule, Snapshot, Task, TaskId, TaskKey, TaskState, Timing,
+    Capabilities, EndpointName, EndpointSpec, Facts, Health, Kind, Part, Run, RunId, RunState, Schedule,
+    Snapshot, Task, TaskId, TaskKey, TaskState, Timing,
 };
 
 /// 2026-01-20 09:00:00 UTC plus so many seconds.
@@ -41,29 +41,8 @@ pub fn fleet(endpoints: &[&str]) -> Fleet {
 
 /// A task that its system calls healthy.
 pub fn task(id: &str) -> Task {
-    Task {
-        id: TaskId::new(id),
-        name: id.into(),
-        description: None,
-        state: Some(TaskState::Healthy),
-        remote_state: None,
-        paused: false,
-        archived: false,
-        priority: None,
-        team: None,
-        machine: None,
-        labels: std::sync::Arc::default(),
-        schedule: None,
-        policy: crate::model::Policy::default(),
-        next_due: None,
-        last_run: None,
-        active_runs: Vec::new(),
-        retry: Retry::default(),
-        capabilities: Capabilities::by(|_| None),
-        remarks: Vec::new(),
-        caution: None,
-        facts: None,
-    }
+    let capabilities = Capabilities::by(|_| None);
+    Task { state: Some(TaskState::Healthy), ..Task::bare(TaskId::new(id), id.into(), capabilities) }
 }
 
 /// Every ten minutes: slots at second 0, 600, 1200, … of the tests' time.

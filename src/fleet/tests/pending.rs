@@ -18,7 +18,7 @@ fn intent(number: u128) -> IntentId {
 fn accepted(verb: Verb) -> Receipt {
     Receipt {
         intent: intent(1),
-        verb,
+        deed: verb.into(),
         target: Target::task(&key("a", "x"), TaskState::Healthy),
         stage: Stage::Accepted,
         at: at(11),

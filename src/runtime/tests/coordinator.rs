@@ -134,7 +134,11 @@ async fn the_coordinator_of_the_directory_is_found_acted_on_lost_and_found_again
     }
     let run = ended.unwrap();
     assert_eq!((&run.id, run.state), (&accepted, RunState::Succeeded), "{run:?}");
-    runtime.handle.fetch_log("local".into(), accepted.unwrap(), 0);
+    runtime.handle.fetch_log(
+        "local".into(),
+        LogOf::Run { task: run.task.clone(), run: accepted.unwrap() },
+        0,
+    );
     let log = wait(&mut runtime, |update| match update {
         Update::Log { result, .. } => Some(result.unwrap()),
         _ => None,

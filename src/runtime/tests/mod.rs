@@ -49,7 +49,7 @@ pub fn intent(verb: Verb, targets: &[(&str, &str)]) -> Intent {
     };
     Intent {
         id: IntentId(uuid::Uuid::now_v7()),
-        verb,
+        deed: verb.into(),
         targets: targets.iter().map(target).collect(),
         arguments: Arguments::default(),
         at: DateTime::UNIX_EPOCH,
@@ -152,7 +152,15 @@ impl Backend for Fake {
         let task = query.task.clone().unwrap_or_else(|| "one".into());
         Ok(vec![Run::bare(task, crate::model::RunState::Running)])
     }
-    async fn log(&self, _: &RunId, offset: u64) -> Result<LogChunk, BackendError> {
+    async fn trace(&self, task: &TaskId) -> Result<Trace, BackendError> {
+        let step = self.calls.lock().unwrap().pop_front().unwrap_or(Step::Good);
+        play(step).await?;
+        Ok(Trace { facts: vec![("task".into(), task.shown())], events: Vec::new() })
+    }
+    async fn audit(&self, _: usize) -> Result<Vec<AuditEntry>, BackendError> {
+        Err(BackendError::Unsupported("a fake keeps no audit log".into()))
+    }
+    async fn log(&self, _: &LogOf, offset: u64) -> Result<LogChunk, BackendError> {
         Ok(LogChunk { text: "line".into(), next_offset: offset + 4, dropped_bytes: 0, complete: true })
     }
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
@@ -170,7 +178,7 @@ impl Backend for Fake {
         Ok(Accepted { message: Some("done".into()), run: Some("r1".into()), observed: observed? })
     }
     fn preview(&self, call: &Call) -> Clean {
-        Clean::from(format!("POST /{}", call.verb))
+        Clean::from(format!("POST /{}", call.deed))
     }
 }
 
@@ -210,7 +218,11 @@ impl World {
             let (_, fake) = found.ok_or_else(|| BuildError("no such fake".into()))?;
             Ok(Arc::clone(fake) as Arc<dyn Backend>)
         });
-        let runtime = Runtime::start_with(setup, Wiring { factory, program: None }).unwrap();
+        let runtime = Runtime::start_with(
+            setup,
+            Wiring { factory, program: None, tracker: tokio_util::task::TaskTracker::new() },
+        )
+        .unwrap();
         Self { runtime, folder }
     }
 

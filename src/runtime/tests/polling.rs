@@ -192,7 +192,7 @@ async fn runs_and_logs_are_fetched_beside_the_polls() {
             Err(reason) => assert!(!said.is_empty() && reason.contains(said), "{reason}"),
         }
     }
-    world.runtime.handle.fetch_log("a".into(), "r1".into(), 40);
+    world.runtime.handle.fetch_log("a".into(), LogOf::Run { task: "one".into(), run: "r1".into() }, 40);
     let chunk = world
         .wait(|update| match update {
             Update::Log { offset: 40, result, .. } => Some(result.unwrap()),
@@ -246,6 +246,10 @@ async fn an_endpoint_that_cannot_be_built_stops_the_start() {
         local: LocalPolicy::Child,
     };
     let factory: Factory = Arc::new(|_: &EndpointSpec| Err(BuildError("bad ca_file".into())));
-    let error = Runtime::start_with(setup, Wiring { factory, program: None }).unwrap_err();
+    let error = Runtime::start_with(
+        setup,
+        Wiring { factory, program: None, tracker: tokio_util::task::TaskTracker::new() },
+    )
+    .unwrap_err();
     assert_eq!(error.to_string(), "endpoint a: bad ca_file");
 }

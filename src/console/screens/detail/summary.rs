@@ -11,7 +11,7 @@ use crate::console::state::Detail;
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
 use crate::fleet::{TaskRow, took_ms};
-use crate::model::{Clean, Evidence, Timing, duration_text};
+use crate::model::{Clean, Deed, Evidence, Timing, duration_text};
 
 /// Cells of the names on the left.
 const NAMES: usize = 11;
@@ -93,7 +93,7 @@ fn state(lines: &mut Summary<'_>, row: &TaskRow) {
         lines.add("evidence", &why.map_or_else(|| word.clone(), |why| format!("{word} · {why}")), role);
     }
     for receipt in &row.receipts {
-        let mut text = vec![format!("{} {} {}", glyph::stage(receipt.stage), receipt.verb, receipt.stage)];
+        let mut text = vec![format!("{} {} {}", glyph::stage(receipt.stage), receipt.deed, receipt.stage)];
         if let Some(message) = &receipt.message {
             text.push(format!("{message}"));
         }
@@ -231,8 +231,8 @@ fn grouping(lines: &mut Summary<'_>, row: &TaskRow) {
 /// What may be done, by its keys; what may not, with its reason.
 fn actions(lines: &mut Summary<'_>, row: &TaskRow) {
     let keymap = &lines.view.state.keymap;
-    let key = |verb| {
-        let action = Action::for_verb(verb);
+    let key = |deed: Deed| {
+        let action = deed.verb().and_then(Action::for_verb);
         action.and_then(|action| keymap.keys(action).first()).map(ToString::to_string)
     };
     let verbs: Vec<_> = row.task.capabilities.iter().collect();

@@ -36,33 +36,18 @@ fn spec(endpoint: &str, kind: Kind) -> EndpointSpec {
 }
 
 pub fn task(id: &str, state: TaskState) -> Task {
+    let capabilities = Capabilities::by(|verb| match verb {
+        Verb::Archive => Some("the role operator may not archive".into()),
+        Verb::Retry if state != TaskState::Failing => Some("the last run did not fail".into()),
+        Verb::Cancel if state != TaskState::Running => Some("nothing runs or waits".into()),
+        _ => None,
+    });
     Task {
-        id: TaskId::new(id),
-        name: id.into(),
-        description: None,
         state: Some(state),
-        remote_state: None,
         paused: state == TaskState::Paused,
         archived: state == TaskState::Archived,
         priority: Some(Priority::default()),
-        team: None,
-        machine: None,
-        labels: std::sync::Arc::default(),
-        schedule: None,
-        policy: crate::model::Policy::default(),
-        next_due: None,
-        last_run: None,
-        active_runs: Vec::new(),
-        retry: Retry::default(),
-        capabilities: Capabilities::by(|verb| match verb {
-            Verb::Archive => Some("the role operator may not archive".into()),
-            Verb::Retry if state != TaskState::Failing => Some("the last run did not fail".into()),
-            Verb::Cancel if state != TaskState::Running => Some("nothing runs or waits".into()),
-            _ => None,
-        }),
-        remarks: Vec::new(),
-        caution: None,
-        facts: None,
+        ..Task::bare(TaskId::new(id), id.into(), capabilities)
     }
 }
 
@@ -292,7 +277,7 @@ pub fn live() -> Fleet {
 fn receipt(seconds: i64, verb: Verb, task: &str, stage: Stage) -> Receipt {
     Receipt {
         intent: IntentId(uuid::Uuid::from_u128(u128::from(seconds.unsigned_abs()))),
-        verb,
+        deed: verb.into(),
         target: Target::task(&key("local", task), TaskState::Healthy),
         stage,
         at: ago(seconds - 2),

@@ -176,7 +176,7 @@ fn question(typed: Option<&str>) -> Confirm {
     ];
     let targets = groups.iter().flat_map(|group| &group.will).map(|(target, _)| target.clone()).collect();
     Confirm {
-        draft: Draft { verb: Verb::Cancel, targets, arguments: Arguments::default() },
+        draft: Draft { deed: Verb::Cancel.into(), targets, arguments: Arguments::default() },
         groups,
         opened_by: Some(crate::action::Key::char('x')),
         typed: typed.map(|typed| ("cancel 41".to_owned(), input(typed))),
