@@ -14,9 +14,9 @@ mod commands;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
-#[path = "../it/stand_in.rs"]
-#[expect(dead_code, reason = "the pictures need less of it than the tests of the backend")]
-mod stand_in;
+#[path = "../stand_ins/mod.rs"]
+#[expect(dead_code, reason = "a terminal shows less of them than the tests of the backends turn")]
+mod stand_ins;
 #[cfg(test)]
 mod svg;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use chrono::{TimeDelta, Utc};
 use rustix::process::Signal;
 
-use crate::stand_in::StandIn;
+use crate::stand_ins::duplistatus::StandIn;
 use crate::term::{Home, Term, binary, free_port};
 
 const TASKS: &str = r#"

@@ -11,7 +11,7 @@ use vigie::model::{
 };
 
 use crate::raw::{Play, Raw};
-use crate::stand_in::{CHECK, CLEANUP, StandIn};
+use crate::stand_ins::duplistatus::{CHECK, CLEANUP, StandIn};
 use crate::support::{build, call, log_of, spec};
 
 fn backend(url: &str) -> Arc<dyn Backend> {

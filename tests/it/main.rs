@@ -19,6 +19,7 @@ mod raw;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
-mod stand_in;
+#[path = "../stand_ins/mod.rs"]
+mod stand_ins;
 #[cfg(test)]
 mod support;
