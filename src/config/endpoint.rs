@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::is_simple_name;
+use super::{is_simple_name, rules};
 use crate::document::{Table, Value};
 use crate::model::{
     AuthName, Clean, Dialect, EndpointName, EndpointSpec, Guard, Kind, OptionShape, OptionValue, RetryRule,
@@ -61,7 +61,7 @@ pub fn read_all(tables: Vec<Table<'_>>, base: &Base<'_>) -> Vec<EndpointSpec> {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     let mut local: Option<usize> = None;
     let mut endpoints = Vec::new();
-    for table in tables {
+    for table in &tables {
         let name = table.need("name").and_then(|value| {
             let place = value.clone();
             let name = value.string()?;
@@ -76,7 +76,7 @@ pub fn read_all(tables: Vec<Table<'_>>, base: &Base<'_>) -> Vec<EndpointSpec> {
         let line = table.line();
         let kind: Option<Kind> =
             table.need("kind").and_then(|value| value.word(Kind::ALL.iter().map(|kind| kind.word())));
-        let spec = read_one(&table, name.as_deref().unwrap_or_default(), kind, base);
+        let spec = read_one(table, name.as_deref().unwrap_or_default(), kind, base);
         if kind == Some(Kind::Vigie) && spec.url.is_none() && table.get("url").is_none() {
             match local {
                 Some(first) => table.problem(&format!(
@@ -86,8 +86,9 @@ pub fn read_all(tables: Vec<Table<'_>>, base: &Base<'_>) -> Vec<EndpointSpec> {
             }
         }
         endpoints.push(spec);
-        table.finish();
     }
+    rules::check_references(&tables, &names);
+    tables.into_iter().for_each(Table::finish);
     endpoints
 }
 
@@ -125,6 +126,7 @@ fn read_one(table: &Table<'_>, name: &str, kind: Option<Kind>, base: &Base<'_>) 
             if let Some(options) = table.table("options") {
                 spec.options = read_options(options, kind);
             }
+            rules::check(table, kind);
         }
         // What they may hold depends on the kind.
         None => table.know(&["auth", "options"]),

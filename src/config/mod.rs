@@ -10,6 +10,7 @@
 mod endpoint;
 mod keys;
 mod paths;
+mod rules;
 mod watch;
 
 use std::ffi::OsString;

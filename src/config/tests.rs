@@ -178,8 +178,8 @@ pause = ["jj"]
             "line 4: ascii: must be true or false, not a whole number",
             "line 6: safety.read-only: unknown key; did you mean \"read_only\"?",
             "line 8: endpoint[0].name: must be 1 to 64 letters, digits, dots, hyphens or underscores",
-            "line 9: endpoint[0].kind: \"duplistatsu\" is not one of vigie, duplistatus; \
-             did you mean \"duplistatus\"?",
+            "line 9: endpoint[0].kind: \"duplistatsu\" is not one of vigie, duplistatus, duty-duck, \
+             rediacc; did you mean \"duplistatus\"?",
             "line 14: endpoint[1].url: must begin with http:// or https://, not ftp:",
             "line 15: endpoint[1].poll: must be from 100ms to 1d",
             "line 17: endpoint[1].auth.pasword: unknown key; did you mean \"password\"?",
@@ -260,6 +260,70 @@ fn one_mistake_each() {
         let problems = parse(text).unwrap_err();
         assert_eq!(problems, [*said], "{text}");
         assert!(!problems[0].contains("hunter2"), "a secret is never repeated");
+    }
+}
+
+#[test]
+fn what_a_kind_needs_together_is_said_with_its_line() {
+    let duck = "[[endpoint]]\nname = 'x'\nkind = 'duty-duck'\nurl = 'http://h'\n";
+    let rediacc = "[[endpoint]]\nname = 'x'\nkind = 'rediacc'\nurl = 'http://h/api'\n";
+    let dup = "[[endpoint]]\nname = 'x'\nkind = 'duplistatus'\nurl = 'http://h'\n";
+    let env = "{ env = 'E' }";
+    let token = format!("{rediacc}auth.token = {env}\n");
+    let table = [
+        (duck.to_owned(), Some("line 1: endpoint[0]: duty-duck needs token_id and secret_key")),
+        (
+            format!("{duck}auth.token_id = 'a'"),
+            Some("line 5: endpoint[0].auth: duty-duck needs token_id and"),
+        ),
+        (format!("{duck}auth.token_id = 'a'\nauth.secret_key = {env}"), None),
+        (rediacc.to_owned(), Some("line 1: endpoint[0]: rediacc needs token, or email and password")),
+        (token.clone(), None),
+        (format!("{rediacc}auth.email = 'a'\nauth.password = {env}\nauth.second_factor = {env}"), None),
+        (
+            format!("{rediacc}auth.email = 'a'"),
+            Some("line 5: endpoint[0].auth: email and password go together"),
+        ),
+        (format!("{token}auth.email = 'a'"), Some("rediacc takes either token, or email and password")),
+        (format!("{token}auth.second_factor = {env}"), Some("second_factor goes with email and password")),
+        (format!("{token}options.failure_action = 'run:x/y'\noptions.policy = true"), None),
+        (format!("{token}options.policy = false"), None),
+        (
+            format!("{token}options.policy = true"),
+            Some(
+                "line 6: endpoint[0].options.policy: there is nothing to apply: write retry or failure_action",
+            ),
+        ),
+        (
+            format!("{token}options.failure_action = 'run:x'"),
+            Some("line 6: endpoint[0].options.failure_action: \"run:x\" is not one of alert, none, run:"),
+        ),
+        (
+            format!("{token}options.failure_action = 'run:xx/y'"),
+            Some(
+                "line 6: endpoint[0].options.failure_action: there is no endpoint \"xx\" here; did you mean \"x\"?",
+            ),
+        ),
+        (
+            format!("{dup}auth.username = 'a'"),
+            Some("line 5: endpoint[0].auth: username and password go together"),
+        ),
+        (
+            format!("{dup}auth.username = 'a'\nauth.password = {env}"),
+            Some(
+                "line 5: endpoint[0].auth: username and password are for the web app: say where it is, as web_url",
+            ),
+        ),
+        (format!("{dup}auth.username = 'a'\nauth.password = {env}\noptions.web_url = 'http://w'"), None),
+    ];
+    for (text, said) in table {
+        match (parse(&text), said) {
+            (Ok(_), None) => {}
+            (Err(problems), Some(said)) => {
+                assert!(problems.len() == 1 && problems[0].contains(said), "{text}: {problems:?}");
+            }
+            (result, _) => panic!("{text}: {result:?}, not {said:?}"),
+        }
     }
 }
 

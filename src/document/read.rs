@@ -303,6 +303,12 @@ impl<'a> Value<'a> {
         self.content.is_table()
     }
 
+    /// Whether it is `true`; no problem if not.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.content.as_bool() == Some(true)
+    }
+
     /// Whether it is a list; no problem if not.
     #[must_use]
     pub fn is_list(&self) -> bool {
