@@ -312,11 +312,20 @@ impl Handle {
     pub fn fetch_audit(&self, endpoint: EndpointName, limit: usize) {
         let (found, outbox) = (self.shared.endpoint(&endpoint), Arc::clone(&self.shared.outbox));
         self.shared.spawn(async move {
+            // A system that keeps none is no failure: whoever lists what is kept may pass over it.
+            let mut kept = true;
             let result = match found {
-                Some(found) => found.read(found.backend.audit(limit)).await,
+                Some(found) => {
+                    let read = async {
+                        let read = found.backend.audit(limit).await;
+                        kept = !matches!(read, Err(BackendError::Unsupported(_)));
+                        read
+                    };
+                    found.read(read).await
+                }
                 None => Err(no_such(&endpoint)),
             };
-            outbox.other(Update::Audit { endpoint, result });
+            outbox.other(Update::Audit { endpoint, kept, result });
         });
     }
 

@@ -148,6 +148,8 @@ pub enum Update {
     Audit {
         /// The endpoint.
         endpoint: EndpointName,
+        /// Whether its system keeps an audit log at all; if not, the result says why.
+        kept: bool,
         /// Lines, newest first, or why not.
         result: Result<Vec<AuditEntry>, Clean>,
     },

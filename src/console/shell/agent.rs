@@ -86,7 +86,7 @@ pub(super) fn event(update: Update) -> Event {
             Event::Log { endpoint, of, offset, result }
         }
         Update::Trace { endpoint, task, result } => Event::Trace { endpoint, task, result },
-        Update::Audit { endpoint, result } => Event::Audit { endpoint, result },
+        Update::Audit { endpoint, kept, result } => Event::Audit { endpoint, kept, result },
         Update::Foreseen { intent, lines } => {
             let Intent { deed, targets, arguments, .. } = *intent;
             Event::Foreseen { draft: Draft { deed, targets, arguments }, lines }
