@@ -199,7 +199,8 @@ async fn decide(
     how: How,
     wait: bool,
 ) -> Result<Exit, Failure> {
-    let intent = Intent { id: IntentId(Uuid::now_v7()), deed, targets, arguments, at: session::now() };
+    let intent =
+        Intent { id: IntentId(Uuid::now_v7()), deed, targets, arguments, at: session::now(), by: None };
     let calls = session.handle().preview(&intent);
     if how.dry_run {
         for (target, call) in intent.targets.iter().zip(&calls) {
@@ -451,6 +452,7 @@ mod tests {
             targets: vec![target("a"), target("b"), target("c")],
             arguments: Arguments::default(),
             at,
+            by: None,
         };
         let receipt = |task: &str, stage| Receipt {
             intent: intent.id,

@@ -56,6 +56,9 @@ pub struct EndpointReport {
     latency_ms: Option<u64>,
     last_ok: Option<String>,
     error: Option<Clean>,
+    version: Option<Clean>,
+    skew_ms: Option<i64>,
+    remarks: Vec<Clean>,
 }
 
 impl From<&EndpointRow> for EndpointReport {
@@ -72,6 +75,9 @@ impl From<&EndpointRow> for EndpointReport {
                 .as_ref()
                 .map(|failure| failure.reason.clone())
                 .or_else(|| row.degraded.clone()),
+            version: row.version.clone(),
+            skew_ms: row.skew_ms,
+            remarks: row.remarks.clone(),
         }
     }
 }
@@ -135,6 +141,7 @@ pub struct TaskReport {
     unverified_late_by_s: Option<i64>,
     running: usize,
     queued: usize,
+    judged_by: &'static str,
 }
 
 impl TaskReport {
@@ -175,6 +182,7 @@ impl TaskReport {
             unverified_late_by_s: row.unverified_late_since.map(|due| seconds(due, now)),
             running: active(RunState::Running),
             queued: active(RunState::Queued),
+            judged_by: if row.is_judged_here() { "vigie" } else { "endpoint" },
         }
     }
 
@@ -288,5 +296,47 @@ impl From<&AlertRow> for AlertReport {
             queue: alert.queue.as_ref().map(ToString::to_string),
             evidence: row.evidence.word(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet;
+    use crate::model::{Capabilities, EndpointSpec, Kind, Part, Policy, Snapshot, Task};
+
+    #[test]
+    fn reports_say_who_judged_and_what_an_endpoint_remarks() {
+        let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1);
+        let task = |id: &str, due| Task {
+            state: Some(TaskState::Healthy),
+            next_due: Some(due),
+            judged_within_s: Some(10),
+            policy: Policy { start_window_s: 60, lateness_window_s: 3_600, ..Policy::default() },
+            ..Task::bare(id.into(), id.into(), Capabilities::none("a test"))
+        };
+        let mut fleet = Fleet::default();
+        let spec = EndpointSpec::new("a".into(), Kind::DutyDuck, Some("http://duck".to_owned()));
+        fleet.configure(std::slice::from_ref(&spec), at);
+        let snapshot = Snapshot {
+            tasks: Part::complete(vec![task("x", at), task("y", at - chrono::TimeDelta::seconds(70))]),
+            version: Some("G2".into()),
+            server_time: Some(at),
+            remarks: vec!["scopes: readTasks".into()],
+            ..Snapshot::unchanged(at, 3)
+        };
+        fleet.apply(&spec.name, snapshot, at);
+        let tasks: Vec<Value> =
+            fleet.tasks().map(|row| serde_json::to_value(TaskReport::new(row, at)).unwrap()).collect();
+        assert_eq!((&tasks[0]["state"], &tasks[0]["judged_by"]), (&"healthy".into(), &"endpoint".into()));
+        assert_eq!((&tasks[1]["state"], &tasks[1]["judged_by"]), (&"late".into(), &"vigie".into()));
+        assert_eq!(tasks[1]["late_by_s"], 70);
+        let alert = serde_json::to_value(AlertReport::from(&fleet.alerts()[0])).unwrap();
+        let summary = alert["summary"].as_str().unwrap();
+        assert!(summary.ends_with("by vigie's own reckoning: duty-duck has not judged it"), "{summary}");
+        let endpoint =
+            serde_json::to_value(EndpointReport::from(fleet.endpoint(&spec.name).unwrap())).unwrap();
+        assert_eq!((&endpoint["version"], &endpoint["skew_ms"]), (&"G2".into(), &0.into()));
+        assert_eq!(endpoint["remarks"], serde_json::json!(["scopes: readTasks"]));
     }
 }

@@ -20,6 +20,7 @@ impl Site {
         ctx.changes.queues |= merge(&mut self.queues, snapshot.queues, |queue| queue.name.clone());
         ctx.changes.alerts |= merge(&mut self.told, snapshot.alerts, crate::model::Alert::key);
         self.turn(before, ctx);
+        self.answer_awaited(ctx);
         self.settle(ctx);
     }
 

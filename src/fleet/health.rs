@@ -1,5 +1,7 @@
 //! How an endpoint is, and how well what it told is known.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::changes::{delta, plus};
@@ -23,6 +25,8 @@ pub(super) struct Pulse {
     pub stale: Option<DateTime<Utc>>,
     /// When its clock was first seen to be off.
     pub skewed: Option<DateTime<Utc>>,
+    /// The pause before the next poll, where the last answer asked for a longer one than its cadence.
+    pub pause: Option<Duration>,
 }
 
 /// An endpoint that nothing is known of yet.
@@ -39,6 +43,7 @@ pub(super) fn connecting(spec: &EndpointSpec, now: DateTime<Utc>) -> EndpointRow
         skew_ms: None,
         degraded: None,
         version: None,
+        remarks: Vec::new(),
         capabilities: Capabilities::none("the endpoint has not answered yet"),
         tasks: 0,
         receipts: Vec::new(),
@@ -51,7 +56,8 @@ impl Pulse {
         if self.stale.is_some() {
             return None;
         }
-        let patience = delta(row.spec.poll).checked_add(&delta(row.spec.timeout)).unwrap_or(TimeDelta::MAX);
+        let pause = self.pause.map_or(row.spec.poll, |asked| asked.max(row.spec.poll));
+        let patience = delta(pause).checked_add(&delta(row.spec.timeout)).unwrap_or(TimeDelta::MAX);
         row.last_ok.map(|last_ok| plus(last_ok, patience))
     }
 
@@ -62,6 +68,8 @@ impl Pulse {
         row.latency_ms = Some(snapshot.latency_ms);
         row.failure = None;
         row.degraded.clone_from(&snapshot.degraded);
+        row.remarks.clone_from(&snapshot.remarks);
+        self.pause = snapshot.next_poll;
         if snapshot.version.is_some() {
             row.version.clone_from(&snapshot.version);
         }
@@ -120,6 +128,8 @@ impl Pulse {
             evidence: row.evidence,
             until: self.stale,
             skew: self.skewed.and(row.skew_ms).map(|skew| TimeDelta::seconds(skew_step(skew))),
+            answered: row.last_ok,
+            kind: row.spec.kind,
         }
     }
 
@@ -164,6 +174,7 @@ struct Shown {
     failure: Option<Failure>,
     degraded: Option<Clean>,
     version: Option<Clean>,
+    remarks: Vec<Clean>,
 }
 
 fn shown(row: &EndpointRow) -> Shown {
@@ -175,6 +186,7 @@ fn shown(row: &EndpointRow) -> Shown {
         failure: row.failure.clone(),
         degraded: row.degraded.clone(),
         version: row.version.clone(),
+        remarks: row.remarks.clone(),
     }
 }
 

@@ -41,6 +41,9 @@ pub struct TaskRow {
     pub late_since: Option<DateTime<Utc>>,
     /// It would be late since then, but the evidence does not cover it: shown as "unverified".
     pub unverified_late_since: Option<DateTime<Utc>>,
+    /// The state is vigie's own finding, against its system's word: that system
+    /// judges lateness itself, but has evidently stopped to (see [`Task::judged_within_s`]).
+    pub own_finding: bool,
     /// Why its schedule can't be read, if it can't: nothing is late by it then.
     pub schedule_error: Option<Clean>,
     /// Receipts of intents on it that are not final, or ended moments ago; newest last.
@@ -70,6 +73,12 @@ impl TaskRow {
     #[must_use]
     pub fn last_ended(&self) -> Option<DateTime<Utc>> {
         self.task.last_run.as_ref().and_then(|run| run.ended)
+    }
+
+    /// Whether vigie judged its state, by the rules or against its system's word.
+    #[must_use]
+    pub const fn is_judged_here(&self) -> bool {
+        self.own_finding || (self.task.state.is_none() && self.task.facts.is_some() && !self.task.archived)
     }
 
     /// Whether a schedule should be starting it.
@@ -105,6 +114,8 @@ pub struct EndpointRow {
     pub degraded: Option<Clean>,
     /// Its version, where it tells.
     pub version: Option<Clean>,
+    /// What an operator should know of it, each one line: scopes, a budget, a session's end.
+    pub remarks: Vec<Clean>,
     /// What may be asked of it as a whole.
     pub capabilities: Capabilities,
     /// How many tasks it has.

@@ -50,6 +50,8 @@ pub(super) struct Book {
     pub troubled: BTreeSet<TaskId>,
     /// Tasks with active runs that have no id: no history can hold those.
     pub bare_active: BTreeSet<TaskId>,
+    /// Tasks that the next answer will show to be judged by their system, or not.
+    pub awaiting: BTreeSet<TaskId>,
 }
 
 /// See the module's text.
@@ -85,6 +87,7 @@ impl Entry {
             next_due: None,
             late_since: None,
             unverified_late_since: None,
+            own_finding: false,
             schedule_error: None,
             receipts: Vec::new(),
         };
@@ -130,7 +133,7 @@ impl Entry {
     /// Judges the task, and tells what that changed.
     pub fn judge(&mut self, basis: Basis, book: &mut Book, ctx: &mut Context<'_>) {
         let before = Class::of(&self.row);
-        let verdict = lateness::judge(&self.row.task, self.plan.as_deref(), basis, ctx.now);
+        let mut verdict = lateness::judge(&self.row.task, self.plan.as_deref(), basis, ctx.now);
         let row = &mut self.row;
         ctx.agenda.set(|| Wake::Task(row.key.clone()), &mut self.wake, verdict.wake);
         if self.problems != verdict.problems {
@@ -140,21 +143,14 @@ impl Entry {
             } else {
                 book.troubled.insert(row.task.id.clone());
             }
-            self.problems = verdict.problems;
+            self.problems = std::mem::take(&mut verdict.problems);
         }
-        let shown = (
-            verdict.state,
-            basis.evidence,
-            verdict.since,
-            verdict.next_due,
-            verdict.late_since,
-            verdict.unverified_late_since,
-        );
-        if shown
-            != (row.state, row.evidence, row.since, row.next_due, row.late_since, row.unverified_late_since)
-        {
-            (row.state, row.evidence, row.since, row.next_due, row.late_since, row.unverified_late_since) =
-                shown;
+        if verdict.awaits_answer {
+            book.awaiting.insert(row.task.id.clone());
+        } else if !book.awaiting.is_empty() {
+            book.awaiting.remove(&row.task.id);
+        }
+        if verdict.show(basis.evidence, row) {
             ctx.changes.change(&row.key);
         }
         book.counts.move_between(before, Class::of(row));
@@ -225,13 +221,23 @@ impl Site {
     /// Judges every task anew if the evidence is another than `before`.
     pub fn turn(&mut self, before: Basis, ctx: &mut Context<'_>) {
         let basis = self.basis();
-        if basis == before {
+        if basis.bears_as(before) {
             return;
         }
         ctx.changes.alerts |= !(self.told.is_empty() && self.book.troubled.is_empty() && self.own.is_empty());
         ctx.changes.queues |= !self.queues.is_empty();
         for entry in self.entries.values_mut() {
             entry.judge(basis, &mut self.book, ctx);
+        }
+    }
+
+    /// An answer has come: judges those anew that were waiting for one.
+    pub fn answer_awaited(&mut self, ctx: &mut Context<'_>) {
+        let basis = self.basis();
+        for id in std::mem::take(&mut self.book.awaiting) {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.judge(basis, &mut self.book, ctx);
+            }
         }
     }
 
@@ -259,6 +265,7 @@ impl Site {
         ctx.seats.leave(entry.seat);
         ctx.changes.alerts |= self.book.troubled.remove(id) || !self.told.is_empty();
         ctx.changes.runs |= self.book.bare_active.remove(id);
+        self.book.awaiting.remove(id);
         ctx.changes.runs |= self.history.forget_task(id);
         ctx.changes.remove(entry.row.key);
     }

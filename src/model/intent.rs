@@ -97,6 +97,9 @@ pub struct Intent {
     pub arguments: Arguments,
     /// When it was decided.
     pub at: DateTime<Utc>,
+    /// What decided it, where nobody did: `policy of NAME`. Absent: an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Clean>,
 }
 
 words! {

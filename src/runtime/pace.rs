@@ -47,9 +47,11 @@ impl Pace {
     }
 
     /// After a good poll. An endpoint that pushes is waited on again at once.
-    pub fn after_good(self, pushes: bool, dice: f64) -> Pause {
+    /// `asked` is the pause that its adapter asks for: never sooner.
+    pub fn after_good(self, pushes: bool, asked: Option<Duration>, dice: f64) -> Pause {
         let delay = if pushes { GAP } else { self.cadence.mul_f64(1.0 - JITTER + 2.0 * JITTER * dice) };
-        Pause { delay: delay.max(GAP), at_least: GAP }
+        let at_least = asked.map_or(GAP, |asked| asked.clamp(GAP, LONGEST_ASKED));
+        Pause { delay: delay.max(at_least), at_least }
     }
 
     /// After the failed poll number `tries` in a row, from 1. `asked` is what
@@ -80,10 +82,24 @@ mod tests {
     #[test]
     fn the_cadence_has_a_tenth_of_jitter_to_each_side() {
         let pace = pace(Some("http://x"), 5);
-        assert_eq!(pace.after_good(false, 0.0).delay, Duration::from_millis(4_500));
-        assert_eq!(pace.after_good(false, 0.5).delay, Duration::from_secs(5));
-        assert!(pace.after_good(false, 0.999).delay < Duration::from_millis(5_500));
-        assert_eq!(pace.after_good(true, 0.7), Pause { delay: GAP, at_least: GAP });
+        assert_eq!(pace.after_good(false, None, 0.0).delay, Duration::from_millis(4_500));
+        assert_eq!(pace.after_good(false, None, 0.5).delay, Duration::from_secs(5));
+        assert!(pace.after_good(false, None, 0.999).delay < Duration::from_millis(5_500));
+        assert_eq!(pace.after_good(true, None, 0.7), Pause { delay: GAP, at_least: GAP });
+    }
+
+    #[test]
+    fn a_longer_pause_is_kept_and_a_shorter_one_changes_no_cadence() {
+        let pace = pace(Some("http://x"), 5);
+        let seconds = Duration::from_secs;
+        for (asked, delay, at_least) in [
+            (20, seconds(20), seconds(20)),
+            (1, seconds(5), seconds(1)),
+            (9_999, seconds(3_600), seconds(3_600)),
+        ] {
+            let pause = pace.after_good(false, Some(seconds(asked)), 0.5);
+            assert_eq!(pause, Pause { delay, at_least }, "{asked}");
+        }
     }
 
     #[test]

@@ -74,8 +74,9 @@ impl Poller {
                 Ok(polled) => {
                     tries = 0;
                     cursor = polled.cursor;
+                    let asked = polled.snapshot.next_poll;
                     self.outbox.polled(&self.speaker, polled.snapshot);
-                    pace.after_good(self.backend.pushes(), shell::dice())
+                    pace.after_good(self.backend.pushes(), asked, shell::dice())
                 }
                 Err(miss) => {
                     tries = tries.saturating_add(1);

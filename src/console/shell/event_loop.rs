@@ -348,7 +348,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
 /// The draft with an id, decided now.
 fn intend(draft: Draft, at: DateTime<Utc>) -> Intent {
     let Draft { deed, targets, arguments } = draft;
-    Intent { id: IntentId(Uuid::now_v7()), deed, targets, arguments, at }
+    Intent { id: IntentId(Uuid::now_v7()), deed, targets, arguments, at, by: None }
 }
 
 /// A line of the journal as the journal's screen lists it.

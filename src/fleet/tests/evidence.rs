@@ -269,6 +269,29 @@ fn a_part_that_cannot_be_read_is_at_least_a_warning() {
 }
 
 #[test]
+fn what_an_endpoint_remarks_is_shown_and_a_longer_pause_is_waited_for() {
+    let mut fleet = fleet(&["a"]);
+    let slowed = |second| Snapshot {
+        remarks: vec!["the budget is nearly spent".into()],
+        next_poll: Some(std::time::Duration::from_secs(60)),
+        ..poll(second, vec![task("x")])
+    };
+    let delta = fleet.apply(&name("a"), slowed(1), at(1));
+    assert_eq!(delta.endpoints, [name("a")]);
+    assert_eq!(fleet.endpoint(&name("a")).unwrap().remarks, ["the budget is nearly spent"]);
+    assert!(fleet.apply(&name("a"), slowed(2), at(2)).is_empty());
+    assert_eq!(fleet.next_change(), Some(at(72)), "60 s and the timeout of 10 s");
+    assert!(fleet.tick(at(71)).is_empty());
+    assert_eq!(row(&fleet, "x").evidence, Evidence::Fresh);
+    fleet.tick(at(72));
+    assert_eq!(row(&fleet, "x").evidence, Evidence::Stale);
+    // Back at its cadence, with nothing to remark.
+    fleet.apply(&name("a"), poll(80, vec![task("x")]), at(80));
+    assert!(fleet.endpoint(&name("a")).unwrap().remarks.is_empty());
+    assert_eq!(fleet.next_change(), Some(at(95)));
+}
+
+#[test]
 fn a_schedule_that_cannot_be_read_says_so_and_is_not_late() {
     let mut fleet = fleet(&["a"]);
     let mut broken = judged("x");

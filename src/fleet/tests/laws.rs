@@ -37,28 +37,32 @@ fn any_task() -> impl Strategy<Value = Task> {
     looks.prop_flat_map(|(id, judged_here, paused, state, slots)| {
         let last = proptest::option::of(any_run(id));
         let team = proptest::option::of(select(vec!["data", "ops"]));
-        (last, team, 1u8..=5, 0u32..2, 0i64..2_000).prop_map(move |(last, team, level, bad, due)| {
-            let mut task = if judged_here { judged(id) } else { task(id) };
-            if let Some(facts) = &mut task.facts {
-                let slot = at(slots * 600);
-                **facts = Facts {
-                    satisfied: Some(slot),
-                    last_start: Some(slot),
-                    last_end: Some(slot),
-                    bad_streak: bad,
-                    good_streak: 1 - bad,
-                    ..(**facts).clone()
-                };
-            } else {
-                task.state = Some(state);
-                task.next_due = Some(at(due));
-            }
-            task.paused = paused;
-            task.last_run = last;
-            task.team = team.map(Into::into);
-            task.priority = Priority::new(level).ok();
-            task
-        })
+        let judges = proptest::option::of(0u32..100);
+        (last, team, 1u8..=5, 0u32..2, 0i64..2_000, judges).prop_map(
+            move |(last, team, level, bad, due, judges)| {
+                let mut task = if judged_here { judged(id) } else { task(id) };
+                if let Some(facts) = &mut task.facts {
+                    let slot = at(slots * 600);
+                    **facts = Facts {
+                        satisfied: Some(slot),
+                        last_start: Some(slot),
+                        last_end: Some(slot),
+                        bad_streak: bad,
+                        good_streak: 1 - bad,
+                        ..(**facts).clone()
+                    };
+                } else {
+                    task.state = Some(state);
+                    task.next_due = Some(at(due));
+                    task.judged_within_s = judges;
+                }
+                task.paused = paused;
+                task.last_run = last;
+                task.team = team.map(Into::into);
+                task.priority = Priority::new(level).ok();
+                task
+            },
+        )
     })
 }
 

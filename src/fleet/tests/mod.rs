@@ -2,5 +2,6 @@
 
 pub mod build;
 mod evidence;
+mod finding;
 mod laws;
 mod pending;

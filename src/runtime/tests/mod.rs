@@ -53,6 +53,7 @@ pub fn intent(verb: Verb, targets: &[(&str, &str)]) -> Intent {
         targets: targets.iter().map(target).collect(),
         arguments: Arguments::default(),
         at: DateTime::UNIX_EPOCH,
+        by: None,
     }
 }
 
@@ -75,6 +76,8 @@ struct Fake {
     polls: Mutex<VecDeque<Step>>,
     calls: Mutex<VecDeque<Step>>,
     pushes: bool,
+    /// The pause that every answer asks for.
+    next_poll: Option<Duration>,
     /// When polls began.
     began: Mutex<Vec<Instant>>,
     cursors: Mutex<Vec<Option<Cursor>>>,
@@ -144,7 +147,8 @@ impl Backend for Fake {
         let step = self.polls.lock().unwrap().pop_front().unwrap_or(Step::Good);
         play(step).await?;
         let number = self.began.lock().unwrap().len();
-        Ok(Polled { snapshot: snapshot(&["one"]), cursor: Some(Cursor(number.to_string())) })
+        let snapshot = Snapshot { next_poll: self.next_poll, ..snapshot(&["one"]) };
+        Ok(Polled { snapshot, cursor: Some(Cursor(number.to_string())) })
     }
     async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
         let step = self.calls.lock().unwrap().pop_front().unwrap_or(Step::Good);

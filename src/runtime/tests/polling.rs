@@ -82,6 +82,19 @@ async fn what_the_endpoint_asks_for_is_obeyed_even_when_the_operator_is_impatien
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_budget_that_is_nearly_spent_slows_polling_whoever_is_impatient() {
+    let fake = Arc::new(Fake { next_poll: Some(40 * SECOND), ..Fake::default() });
+    let mut world = World::new(&[("a", &fake)]);
+    assert_eq!(world.polled("a").await.next_poll, Some(40 * SECOND));
+    for _ in 0..200 {
+        world.runtime.handle.refresh(None);
+        tokio::time::sleep(SECOND).await;
+    }
+    assert!(fake.gaps().iter().all(|gap| (40..41).contains(&gap.as_secs())), "{:?}", fake.gaps());
+    assert!(fake.gaps().len() >= 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn refresh_polls_at_once_but_never_in_a_flood() {
     let fake = Fake::polling([]);
     let mut world = World::new(&[("a", &fake), ("b", &Fake::polling([]))]);
