@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{BackendError, ERROR_BODY_LIMIT, Http, MIB, fault, said};
+use super::{Accepts, BackendError, ERROR_BODY_LIMIT, Http, MIB, fault, said};
 use crate::model::Clean;
 
 /// What a call brought back: a status that its caller takes for an answer.
@@ -24,6 +24,8 @@ pub struct Answer {
     pub latency_ms: u64,
     headers: HeaderMap,
     path: Clean,
+    /// Why the body is not whole.
+    cut: Option<BackendError>,
 }
 
 impl Answer {
@@ -35,6 +37,21 @@ impl Answer {
     /// The endpoint's own clock: the `Date` header.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.header(DATE.as_str()).and_then(http_date)
+    }
+
+    /// What is wrong with an answer that was taken although it is none: a status outside 2xx,
+    /// or else a body that broke off.
+    pub fn fault(&self) -> Option<BackendError> {
+        if self.status.is_success() {
+            return self.cut.clone();
+        }
+        let known = self.body.len().min(usize::try_from(ERROR_BODY_LIMIT).unwrap_or(usize::MAX));
+        Some(refused(self.status, &self.headers, &self.body[..known], self.at, &self.path))
+    }
+
+    /// How long the endpoint asks us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.header(RETRY_AFTER.as_str()).and_then(|text| retry_after(text, self.at))
     }
 
     /// The body, decoded.
@@ -67,26 +84,20 @@ pub async fn read(
     mut response: Response,
     url: &Url,
     http: &Http,
-    also: Option<StatusCode>,
+    accepts: Accepts,
     started: DateTime<Utc>,
 ) -> Result<Answer, BackendError> {
     let status = response.status();
-    if status.is_success() || also == Some(status) {
-        let too_large = || BackendError::TooLarge { limit_mib: http.body_limit.div_ceil(MIB) };
-        if response.content_length().is_some_and(|length| length > http.body_limit) {
-            return Err(too_large());
-        }
+    if status.is_success() || accepts.anything || accepts.status == Some(status) {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| fault::of_body(&e))? {
-            if (body.len() + chunk.len()) as u64 > http.body_limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+        let cut = read_body(&mut response, http.body_limit, &mut body).await.err();
+        if let (false, Some(error)) = (accepts.anything, &cut) {
+            return Err(error.clone());
         }
         let at = (http.now)();
         let latency_ms = u64::try_from((at - started).num_milliseconds()).unwrap_or(0);
         let headers = std::mem::take(response.headers_mut());
-        return Ok(Answer { status, body, at, latency_ms, headers, path: Clean::line(url.path()) });
+        return Ok(Answer { status, body, at, latency_ms, headers, path: Clean::line(url.path()), cut });
     }
     let mut body = Vec::new();
     // The status alone is an answer: a body that breaks off only costs the message.
@@ -97,16 +108,41 @@ pub async fn read(
             break;
         }
     }
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let message = said::message(content_type, &body)
+    Err(refused(status, response.headers(), &body, (http.now)(), url.path()))
+}
+
+/// Reads into `body` up to `limit`; what came before a failure is kept there.
+async fn read_body(response: &mut Response, limit: u64, body: &mut Vec<u8>) -> Result<(), BackendError> {
+    let too_large = || BackendError::TooLarge { limit_mib: limit.div_ceil(MIB) };
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    while let Some(chunk) = response.chunk().await.map_err(|e| fault::of_body(&e))? {
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(())
+}
+
+/// What an answer whose status is no answer means, in the endpoint's words.
+fn refused(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: DateTime<Utc>,
+    path: &str,
+) -> BackendError {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let message = said::message(text(CONTENT_TYPE), body)
         .unwrap_or_else(|| Clean::line(status.canonical_reason().unwrap_or("no reason given")));
-    let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let wait = wait.and_then(|text| retry_after(text, (http.now)()));
-    Err(refusal(status, wait, message, url))
+    let wait = text(RETRY_AFTER).and_then(|text| retry_after(text, now));
+    refusal(status, wait, message, path)
 }
 
 /// What a status that is no answer means.
-fn refusal(status: StatusCode, wait: Option<Duration>, message: Clean, url: &Url) -> BackendError {
+fn refusal(status: StatusCode, wait: Option<Duration>, message: Clean, path: &str) -> BackendError {
     match status.as_u16() {
         401 => BackendError::Unauthorised(message),
         403 => BackendError::Forbidden(message),
@@ -117,7 +153,7 @@ fn refusal(status: StatusCode, wait: Option<Duration>, message: Clean, url: &Url
         status @ 400..=499 => BackendError::Refused { status, message },
         status @ 500..=599 => BackendError::Server { status, message },
         status => BackendError::Protocol {
-            path: Clean::line(url.path()),
+            path: Clean::line(path),
             detail: Clean::from(format!("status {status} makes no sense here")),
         },
     }
@@ -159,10 +195,9 @@ mod tests {
 
     #[test]
     fn every_status_has_a_meaning() {
-        let url = Url::parse("http://h/p").unwrap();
         for code in 300..=999_u16 {
             let status = StatusCode::from_u16(code).unwrap();
-            let error = refusal(status, None, "m".into(), &url);
+            let error = refusal(status, None, "m".into(), "/p");
             assert_eq!(
                 error.may_have_acted(),
                 !(400..=499).contains(&code),
@@ -171,7 +206,7 @@ mod tests {
         }
         let wait = Some(Duration::from_secs(9));
         for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-            assert_eq!(refusal(status, wait, "m".into(), &url).retry_after(), wait);
+            assert_eq!(refusal(status, wait, "m".into(), "/p").retry_after(), wait);
         }
     }
 }

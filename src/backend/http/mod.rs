@@ -106,7 +106,7 @@ impl Http {
             headers: HeaderMap::new(),
             body: None,
             timeout: self.timeout,
-            also: None,
+            accepts: Accepts::default(),
         }
     }
 }
@@ -150,7 +150,16 @@ pub struct Request<'a> {
     headers: HeaderMap,
     body: Option<Vec<u8>>,
     timeout: Duration,
-    also: Option<StatusCode>,
+    accepts: Accepts,
+}
+
+/// What is taken for an answer beside 2xx.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Accepts {
+    /// This status.
+    status: Option<StatusCode>,
+    /// Every status, and a body as far as it came.
+    anything: bool,
 }
 
 impl Request<'_> {
@@ -171,10 +180,19 @@ impl Request<'_> {
     }
 
     /// Carries a bearer token.
-    pub fn bearer(mut self, token: &SecretString) -> Self {
-        if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())) {
+    pub fn bearer(self, token: &SecretString) -> Self {
+        self.sensitive(AUTHORIZATION, &format!("Bearer {}", token.expose_secret()))
+    }
+
+    /// Carries a secret in a header.
+    pub fn secret(self, name: HeaderName, secret: &SecretString) -> Self {
+        self.sensitive(name, secret.expose_secret())
+    }
+
+    fn sensitive(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
             value.set_sensitive(true);
-            self.headers.insert(AUTHORIZATION, value);
+            self.headers.insert(name, value);
         } else {
             let message = "the token holds a character that no header can carry".into();
             self.url = Err(BackendError::Credential(message));
@@ -204,7 +222,15 @@ impl Request<'_> {
 
     /// Takes `status` for an answer too.
     pub const fn accept(mut self, status: StatusCode) -> Self {
-        self.also = Some(status);
+        self.accepts.status = Some(status);
+        self
+    }
+
+    /// Takes every status for an answer, and a body that breaks off for what has come of it:
+    /// for a system that tells what must not be missed in its refusals too. What it means
+    /// otherwise is in [`Answer::fault`].
+    pub const fn accept_refusals(mut self) -> Self {
+        self.accepts.anything = true;
         self
     }
 
@@ -233,7 +259,7 @@ impl Request<'_> {
                 url = next;
                 continue;
             }
-            return answer::read(response, &url, self.http, self.also, started).await;
+            return answer::read(response, &url, self.http, self.accepts, started).await;
         }
         Err(BackendError::Protocol {
             path: Clean::line(url.path()),

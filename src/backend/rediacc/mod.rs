@@ -1,8 +1,9 @@
 //! Rediacc.
 
+mod session;
+
 use async_trait::async_trait;
 
-use super::http::Http;
 use super::offers::{self, Offer, Offers, Reads};
 use super::{
     Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
@@ -10,6 +11,7 @@ use super::{
 use crate::model::{
     AuditEntry, Capabilities, Clean, Deed, EndpointSpec, Kind, LogOf, Run, Snapshot, TaskId, Trace,
 };
+use session::Session;
 
 const NONE: Offer = Offer::No("not read yet");
 
@@ -26,7 +28,7 @@ const fn acts(_deed: Deed) -> Offer {
 /// The adapter.
 #[derive(Debug)]
 pub struct Rediacc {
-    http: Http,
+    session: Session,
 }
 
 impl Rediacc {
@@ -35,8 +37,7 @@ impl Rediacc {
     /// # Errors
     /// [`BuildError`] if there is no usable URL.
     pub fn new(spec: &EndpointSpec, around: &Surroundings) -> Result<Self, BuildError> {
-        let url = spec.url.as_deref().ok_or_else(|| BuildError::new("a url is needed".to_owned()))?;
-        Ok(Self { http: Http::new(url, spec.timeout, &spec.tls, around.now)? })
+        Ok(Self { session: Session::new(spec, around)? })
     }
 }
 
@@ -47,7 +48,7 @@ impl Backend for Rediacc {
     }
 
     fn url(&self) -> Option<String> {
-        Some(self.http.url())
+        Some(self.session.url())
     }
 
     fn endpoint_capabilities(&self) -> Capabilities {
@@ -55,8 +56,11 @@ impl Backend for Rediacc {
     }
 
     async fn poll(&self, _since: Option<&Cursor>) -> Result<Polled, BackendError> {
-        let answer = self.http.get(&["health"]).send().await?;
-        Ok(Polled { snapshot: Snapshot::unchanged(answer.at, answer.latency_ms), cursor: None })
+        let health = self.session.health().await?;
+        let mut snapshot = Snapshot::unchanged(health.at, health.latency_ms);
+        (snapshot.version, snapshot.server_time) = (health.version, health.server_time);
+        snapshot.remarks = self.session.remarks();
+        Ok(Polled { snapshot, cursor: None })
     }
 
     async fn runs(&self, _query: &RunsQuery) -> Result<Vec<Run>, BackendError> {

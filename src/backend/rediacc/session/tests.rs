@@ -1,0 +1,1 @@
+//! The envelope and what it means; the session over real HTTP is in the integration tests.
