@@ -62,6 +62,8 @@ pub enum Command {
     Alerts(ReadOptions),
     /// Endpoints and their health
     Endpoints(ReadOptions),
+    /// The audit logs that endpoints keep themselves, newest first
+    Audit(AuditArgs),
     /// Start a run now
     Trigger(ActOptions),
     /// Stop scheduling
@@ -77,9 +79,18 @@ pub enum Command {
     /// Set the priority of pending runs, 1 (highest) to 5
     #[command(visible_alias = "reprioritise")]
     Priority(PriorityOptions),
+    /// Take the alerts of a task: say that you are on it
+    #[command(visible_alias = "acknowledge")]
+    Ack(NoteOptions),
+    /// Put the alerts of a task off for a while
+    Snooze(PutOffOptions),
+    /// Silence the alerts of a task
+    Silence(PutOffOptions),
     /// Have an endpoint read its configuration again
     #[command(visible_alias = "reload-config")]
     Reload(ReloadOptions),
+    /// Give a command that only this system has; without one: what there is, and what can be done now
+    Do(DoOptions),
     /// Run the coordinator: scheduler, queue and monitor of this machine
     Serve(ServeOptions),
     /// The configuration: make it, check it, find it
@@ -132,10 +143,46 @@ pub struct RunsOptions {
     pub limit: usize,
 }
 
+/// `audit [list]`
+#[derive(Debug, Clone, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AuditArgs {
+    /// The list, by name.
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
+    /// The list, without.
+    #[command(flatten)]
+    pub list: AuditOptions,
+}
+
+/// `audit …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// The audit logs that endpoints keep themselves, newest first
+    List(AuditOptions),
+}
+
+/// Options of `audit list`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuditOptions {
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: Format,
+    /// Only this endpoint; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// At most so many lines
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: usize,
+    /// The limit of the whole command
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub timeout: Duration,
+}
+
 /// Options of commands that act.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct ActOptions {
-    /// What to act on; a task's id, or its name where that is unique
+    /// What to act on; a task's id, alias, or name where that is unique
     #[arg(required = true, value_name = "ENDPOINT/TASK")]
     pub targets: Vec<String>,
     /// How to act.
@@ -177,6 +224,54 @@ pub struct PriorityOptions {
     /// On what, and how.
     #[command(flatten)]
     pub act: RunActOptions,
+}
+
+/// Options of `ack`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct NoteOptions {
+    /// On what, and how.
+    #[command(flatten)]
+    pub act: ActOptions,
+    /// Why, for those who see it
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+/// Options of `snooze` and `silence`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct PutOffOptions {
+    /// On what, how and why.
+    #[command(flatten)]
+    pub note: NoteOptions,
+    /// For how long, such as 2h
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+/// Options of `do`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct DoOptions {
+    /// The endpoint
+    #[arg(value_name = "ENDPOINT")]
+    pub endpoint: String,
+    /// The command, such as rediacc:delete or delete
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// What to act on, where it is about tasks: id, alias, or name where that is unique
+    #[arg(value_name = "TASK")]
+    pub tasks: Vec<String>,
+    /// An input of the command; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// The file that holds what is sent, at most 1 MiB; - is standard input. Only its digest is recorded
+    #[arg(long, value_name = "FILE")]
+    pub payload: Option<PathBuf>,
+    /// How to act.
+    #[command(flatten)]
+    pub how: How,
+    /// Wait until the effect is seen
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// Options of `reload`.
@@ -255,6 +350,19 @@ mod tests {
             ("priority 1 a/b --run 1", true),
             ("trigger a/b --run 1", false),
             ("pause a/b --run 1", false),
+            ("ack a/b --note x", true),
+            ("acknowledge a/b c/d", true),
+            ("ack a/b --for 2h", false),
+            ("snooze a/b --for 2h --note x --yes", true),
+            ("silence a/b --for ever", false),
+            ("pause a/b --note x", false),
+            ("do a", true),
+            ("do a b c d --set x=1 --set y=2 --payload - --yes --wait", true),
+            ("do", false),
+            ("audit", true),
+            ("audit -o csv --endpoint a --limit 5", true),
+            ("audit list -o json", true),
+            ("audit -o json list", false),
         ] {
             let parsed = Args::try_parse_from(["vigie"].into_iter().chain(line.split(' ')));
             assert_eq!(parsed.is_ok(), is_right, "{line}");

@@ -6,6 +6,7 @@
 
 mod act;
 mod args;
+mod audit;
 mod config;
 mod console;
 mod output;
@@ -13,6 +14,7 @@ mod read;
 mod report;
 mod serve;
 mod session;
+mod standing;
 mod table;
 
 use std::ffi::OsString;
@@ -22,6 +24,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::model::Verb;
+
+use args::AuditCommand;
 
 pub use args::{Args, Command};
 
@@ -119,16 +123,24 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Some(Command::Queues(options)) => read::list(&global, read::What::Queues, &options).await,
         Some(Command::Alerts(options)) => read::list(&global, read::What::Alerts, &options).await,
         Some(Command::Endpoints(options)) => read::list(&global, read::What::Endpoints, &options).await,
-        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger.into(), &options).await,
-        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause.into(), &options).await,
-        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume.into(), &options).await,
-        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive.into(), &options).await,
-        Some(Command::Retry(options)) => act::on_runs(&global, Verb::Retry.into(), None, &options).await,
-        Some(Command::Cancel(options)) => act::on_runs(&global, Verb::Cancel.into(), None, &options).await,
-        Some(Command::Priority(options)) => {
-            act::on_runs(&global, Verb::Reprioritise.into(), Some(options.priority), &options.act).await
+        Some(Command::Audit(args)) => {
+            let options = args.command.map_or(args.list, |AuditCommand::List(options)| options);
+            audit::list(&global, &options).await
         }
+        Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, &options).await,
+        Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause, &options).await,
+        Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume, &options).await,
+        Some(Command::Archive(options)) => act::on_tasks(&global, Verb::Archive, &options).await,
+        Some(Command::Retry(options)) => act::on_runs(&global, Verb::Retry, None, &options).await,
+        Some(Command::Cancel(options)) => act::on_runs(&global, Verb::Cancel, None, &options).await,
+        Some(Command::Priority(options)) => {
+            act::on_runs(&global, Verb::Reprioritise, Some(options.priority), &options.act).await
+        }
+        Some(Command::Ack(options)) => act::acknowledge(&global, &options).await,
+        Some(Command::Snooze(options)) => act::put_off(&global, Verb::Snooze, &options).await,
+        Some(Command::Silence(options)) => act::put_off(&global, Verb::Silence, &options).await,
         Some(Command::Reload(options)) => act::reload(&global, &options).await,
+        Some(Command::Do(options)) => act::order(&global, &options).await,
         Some(Command::Serve(options)) => serve::run(&global, options).await,
         Some(Command::Config(command)) => config::run(&global, &command),
     }

@@ -18,7 +18,8 @@ pub fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
 }
 
 /// CSV of the values that the JSON has, nested names joined by dots. `sample`
-/// gives the header, so that an empty table has it too.
+/// alone decides on the columns; a value whose shape it leaves open is JSON in
+/// its cell.
 ///
 /// # Errors
 /// Never in practice, as for [`json`].
@@ -27,31 +28,28 @@ pub fn csv<T: Serialize>(rows: &[T], sample: &T) -> Result<String, Failure> {
         Failure::refused(format!("the answer can't be written as CSV: {error}"))
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut names = Vec::new();
-    flatten("", &serde_json::to_value(sample).map_err(|e| broken(&e))?, &mut |name, _| {
-        names.push(name.to_owned());
-    });
-    writer.write_record(&names).map_err(|e| broken(&e))?;
+    let mut columns = Vec::new();
+    columns_of(&[], &serde_json::to_value(sample).map_err(|e| broken(&e))?, &mut columns);
+    writer.write_record(columns.iter().map(|path| path.join("."))).map_err(|e| broken(&e))?;
     for row in rows {
-        let mut cells = Vec::with_capacity(names.len());
-        let value = serde_json::to_value(row).map_err(|e| broken(&e))?;
-        flatten("", &value, &mut |_, value| cells.push(cell(value)));
-        writer.write_record(&cells).map_err(|e| broken(&e))?;
+        let row = serde_json::to_value(row).map_err(|e| broken(&e))?;
+        let at = |path: &Vec<String>| path.iter().try_fold(&row, |value, name| value.get(name));
+        let cells = columns.iter().map(|path| at(path).map_or_else(String::new, cell));
+        writer.write_record(cells).map_err(|e| broken(&e))?;
     }
     let bytes = writer.into_inner().map_err(|e| broken(&e))?;
     String::from_utf8(bytes).map_err(|e| broken(&e))
 }
 
-/// Walks the leaves of an object; arrays are leaves.
-fn flatten(prefix: &str, value: &Value, leaf: &mut dyn FnMut(&str, &Value)) {
+/// The ways to the leaves of an object; arrays and empty objects are leaves.
+fn columns_of(path: &[String], value: &Value, columns: &mut Vec<Vec<String>>) {
     match value {
-        Value::Object(members) => {
+        Value::Object(members) if !members.is_empty() => {
             for (name, member) in members {
-                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                flatten(&path, member, leaf);
+                columns_of(&[path, std::slice::from_ref(name)].concat(), member, columns);
             }
         }
-        other => leaf(prefix, other),
+        _ => columns.push(path.to_vec()),
     }
 }
 
@@ -110,6 +108,7 @@ mod tests {
         name: &'static str,
         nested: Nested,
         list: Option<[u8; 2]>,
+        free: std::collections::BTreeMap<&'static str, u8>,
     }
 
     #[derive(Serialize, Default)]
@@ -120,12 +119,21 @@ mod tests {
     #[test]
     fn csv_has_a_header_and_no_formulas() {
         let rows = [
-            Row { name: "=cmd()", nested: Nested { count: Some(-1) }, list: Some([1, 2]) },
-            Row { name: "a,\"b\"", ..Row::default() },
+            Row { name: "=cmd()", nested: Nested { count: Some(-1) }, list: Some([1, 2]), ..Row::default() },
+            Row { name: "a,\"b\"", free: [("x", 1)].into(), ..Row::default() },
         ];
         let text = csv(&rows, &Row::default()).unwrap();
-        assert_eq!(text, "name,nested.count,list\n'=cmd(),-1,\"[1,2]\"\n\"a,\"\"b\"\"\",,\n");
-        assert_eq!(csv::<Row>(&[], &Row::default()).unwrap(), "name,nested.count,list\n");
+        let lines =
+            ["name,nested.count,list,free", "'=cmd(),-1,\"[1,2]\",{}", r#""a,""b""",,,"{""x"":1}""#, ""];
+        assert_eq!(text, lines.join("\n"));
+        assert_eq!(csv::<Row>(&[], &Row::default()).unwrap(), "name,nested.count,list,free\n");
+    }
+
+    #[test]
+    fn what_the_sample_does_not_have_moves_no_column() {
+        let rows = [serde_json::json!({"a": 1, "x": {"new": 2, "known": 3}, "b": 4})];
+        let sample = serde_json::json!({"a": null, "x": {"known": null}, "b": null});
+        assert_eq!(csv(&rows, &sample).unwrap(), "a,x.known,b\n1,3,4\n");
     }
 
     #[test]

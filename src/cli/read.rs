@@ -224,14 +224,19 @@ async fn fetch_runs(session: &mut Session, limit: usize) {
 }
 
 /// JSON or CSV of one list.
-struct Form {
-    of: Format,
-    now: DateTime<Utc>,
+pub struct Form {
+    /// Which of the two.
+    pub of: Format,
+    /// When it is made.
+    pub now: DateTime<Utc>,
 }
 
 impl Form {
     /// `sample` gives the header of a CSV.
-    fn write<T: Serialize>(
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn write<T: Serialize>(
         &self,
         name: &str,
         rows: impl Iterator<Item = T>,

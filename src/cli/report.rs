@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::fleet::{AlertRow, EndpointRow, QueueRow, RunRow, TaskRow};
-use crate::model::{Clean, Priority, Run, RunState, Schedule, TaskState, Verb};
+use crate::model::{Clean, Labels, Priority, Run, RunState, Schedule, TaskState, Verb};
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
@@ -142,6 +142,10 @@ pub struct TaskReport {
     running: usize,
     queued: usize,
     judged_by: &'static str,
+    class: Option<Clean>,
+    alias: Option<Clean>,
+    labels: Labels,
+    remarks: Vec<Clean>,
 }
 
 impl TaskReport {
@@ -174,7 +178,7 @@ impl TaskReport {
             actions: task
                 .capabilities
                 .iter()
-                .map(|(verb, reason)| (verb.word().to_owned(), reason.map(Clean::as_str).into()))
+                .map(|(deed, reason)| (deed.word().to_owned(), reason.map(Clean::as_str).into()))
                 .collect(),
             description: task.description.clone(),
             remote_state: task.remote_state.clone(),
@@ -183,10 +187,15 @@ impl TaskReport {
             running: active(RunState::Running),
             queued: active(RunState::Queued),
             judged_by: if row.is_judged_here() { "vigie" } else { "endpoint" },
+            class: task.class.clone(),
+            alias: task.alias.clone(),
+            labels: row.labels.clone(),
+            remarks: task.remarks.clone(),
         }
     }
 
-    /// An empty row with every member, for the header of an empty table.
+    /// An empty row with every member, for the header of a table: commands
+    /// that only one system has are in its rows, but have no column.
     #[must_use]
     pub fn sample() -> Self {
         Self {

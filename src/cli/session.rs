@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::{Overrides, Paths, Settings};
 use crate::fleet::Fleet;
-use crate::model::{Clean, EndpointName, EndpointSpec, Health, IntentId, Kind, Receipt, Run};
+use crate::model::{AuditEntry, Clean, EndpointName, EndpointSpec, Health, IntentId, Kind, Receipt, Run};
 use crate::runtime::{Handle, LocalPolicy, Places, Runtime, Setup, Update};
 
 use super::args::Global;
@@ -116,6 +116,17 @@ pub enum Step {
     Receipt(Receipt),
     /// Runs that were asked for.
     Runs(EndpointName, Result<Vec<Run>, Clean>),
+    /// Lines of an audit log that was asked for.
+    Audit {
+        /// Whose.
+        endpoint: EndpointName,
+        /// Newest first, or why not.
+        result: Result<Vec<AuditEntry>, Clean>,
+        /// Whether the endpoint keeps one.
+        kept: bool,
+    },
+    /// What an intent would do, target by target.
+    Foreseen(IntentId, Vec<Result<Option<Clean>, Clean>>),
     /// The runtime has ended.
     Ended,
 }
@@ -167,7 +178,9 @@ impl Session {
                 return Step::Receipt(receipt);
             }
             Update::Runs { endpoint, result, .. } => return Step::Runs(endpoint, result),
-            Update::Log { .. } | Update::Trace { .. } | Update::Audit { .. } | Update::Foreseen { .. } => {}
+            Update::Audit { endpoint, result, kept } => return Step::Audit { endpoint, result, kept },
+            Update::Foreseen { intent, lines } => return Step::Foreseen(intent.id, lines),
+            Update::Log { .. } | Update::Trace { .. } => {}
             Update::Unrecorded { reason, refused } => self.unrecorded = Some((reason, refused)),
             Update::Note(note) => self.notes.push(note),
         }

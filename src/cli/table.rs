@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 
 use crate::console::format;
 use crate::fleet::{AlertRow, EndpointRow, Fleet, QueueRow, RunRow, TaskRow, Worst};
-use crate::model::{Health, Priority, Schedule};
+use crate::model::{AuditEntry, Clean, EndpointName, Health, Priority, Schedule};
 
 use super::output::{self, Align};
 use super::read::why;
+use super::report::stamp;
 
 type Columns = [(&'static str, Align)];
 
@@ -207,4 +208,32 @@ pub fn endpoints(rows: &[&EndpointRow], now: DateTime<Utc>) -> String {
         ]
     };
     table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no endpoints")
+}
+
+/// Lines of audit logs.
+pub fn audit(rows: &[(EndpointName, AuditEntry)]) -> String {
+    const COLUMNS: &Columns = &[
+        ("AT", Align::Left),
+        ("ENDPOINT", Align::Left),
+        ("BY", Align::Left),
+        ("ACTION", Align::Left),
+        ("TARGET", Align::Left),
+        ("RESULT", Align::Left),
+        ("DETAILS", Align::Left),
+        ("FROM", Align::Left),
+    ];
+    let text = |text: Option<&Clean>| or_dash(text, ToString::to_string);
+    let cells = |(endpoint, entry): &(EndpointName, AuditEntry)| {
+        vec![
+            stamp(entry.at),
+            endpoint.to_string(),
+            text(entry.by.as_ref()),
+            entry.action.to_string(),
+            text(entry.target.as_ref()),
+            text(entry.result.as_ref()),
+            text(entry.details.as_ref()),
+            text(entry.from.as_ref()),
+        ]
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no lines in any audit log")
 }

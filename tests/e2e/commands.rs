@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::term::{Home, binary, free_port};
 
@@ -57,6 +57,7 @@ fn status_of_a_fresh_home_is_ok_and_complete() {
     let endpoint = &report["endpoints"][0];
     assert_eq!(members(endpoint)[..7], ["name", "kind", "url", "health", "latency_ms", "last_ok", "error"]);
     assert_eq!((endpoint["name"].as_str(), endpoint["health"].as_str()), (Some("local"), Some("up")));
+    assert!(endpoint.get("version").is_some() && endpoint["skew_ms"].is_i64(), "{endpoint}");
     assert!(endpoint["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{endpoint}");
     let tasks = report["tasks"].as_array().unwrap();
     let ids: Vec<&str> = tasks.iter().map(|task| task["id"].as_str().unwrap()).collect();
@@ -92,6 +93,10 @@ fn status_of_a_fresh_home_is_ok_and_complete() {
         assert_eq!(task["actions"]["trigger"], Value::Null, "{task}");
         assert!(task["actions"]["resume"].is_string(), "{task}");
         assert_eq!(task["actions"].as_object().unwrap().len(), 11);
+        assert_eq!(
+            (&task["class"], &task["alias"], &task["labels"]),
+            (&Value::Null, &Value::Null, &json!({}))
+        );
     }
     home.wait_until_quiet();
 }
@@ -165,6 +170,80 @@ fn refusals_end_with_one_and_name_their_reason() {
     assert_eq!(stdout(&dry), "would trigger local/disk-space   (POST /api/v1/tasks/disk-space/runs)\n");
     let runs = json(&vigie(&home, &["runs", "-o", "json"]));
     assert_eq!(rows(&runs).find(|run| run["cause"] != "schedule"), None, "nothing was sent");
+    home.wait_until_quiet();
+}
+
+#[test]
+fn taking_and_putting_off_alerts_go_through_what_the_system_can_do() {
+    let home = Home::new();
+    for (args, words) in [
+        (&["ack", "local/disk-space", "--note", "on it"][..], "acknowledge local/disk-space: "),
+        (&["acknowledge", "local/nothing"], "acknowledge local/nothing: no such task"),
+        (&["snooze", "local/disk-space", "--for", "2h"], "snooze local/disk-space: "),
+        (&["silence", "local/disk-space", "--for", "2h", "--yes"], "silence local/disk-space: "),
+    ] {
+        let output = vigie(&home, args);
+        assert_eq!(code(&output), 1, "{args:?}: {}{}", stdout(&output), stderr(&output));
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+    let twice = vigie(&home, &["ack", "local/disk-space", "--note", "two\nlines"]);
+    assert_eq!(code(&twice), 2, "{}", stderr(&twice));
+    home.wait_until_quiet();
+}
+
+#[test]
+fn commands_of_one_system_are_listed_and_checked_before_anything_is_asked() {
+    let home = Home::new();
+    let dead = free_port();
+    home.write(
+        &home.config(),
+        &format!(
+            "[[endpoint]]\nname = \"local\"\nkind = \"vigie\"\n\n\
+             [[endpoint]]\nname = \"duck\"\nkind = \"duty-duck\"\nurl = \"http://127.0.0.1:{dead}\"\n\
+             [endpoint.auth]\ntoken_id = \"x\"\nsecret_key = {{ env = \"PATH\" }}\n"
+        ),
+    );
+    for (args, exit, words) in [
+        (&["do", "local"][..], 0, ""),
+        (&["do", "nowhere"], 1, "no endpoint \"nowhere\""),
+        (&["do", "duck", "finsh", "t"], 2, "has no command \"finsh\"; did you mean \"finish\"?"),
+        (&["do", "duck", "finsh", "t"], 2, "duty-duck:finish   record how the run ended"),
+        (&["do", "duck", "rediacc:delete", "t"], 2, "duck (duty-duck) has no command \"rediacc:delete\""),
+        (&["do", "duck", "cancel", "t"], 2, "vigie cancel duck/TASK"),
+        (&["do", "duck", "finish"], 2, "needs a task: vigie do duck finish TASK --set outcome="),
+        (&["do", "duck", "finish", "t"], 2, "needs outcome"),
+        (
+            &["do", "duck", "duty-duck:finish", "t", "--set", "outcome=success"],
+            1,
+            "duty-duck:finish duck/t: ",
+        ),
+        (&["do", "duck", "start", "t", "--payload", "x"], 2, "takes no payload"),
+        (&["do", "duck", "--set", "a=b"], 2, "name one"),
+        (&["do", "duck"], 3, "duck could not be read: "),
+    ] {
+        let output = vigie(&home, args);
+        assert_eq!(code(&output), exit, "{args:?}: {}{}", stdout(&output), stderr(&output));
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+    let listed = stdout(&vigie(&home, &["do", "duck"]));
+    assert!(listed.contains("    vigie do duck comment TASK --set text=TEXT\n"), "{listed}");
+    assert!(listed.contains("    now: not known\n"), "{listed}");
+    home.wait_until_quiet();
+}
+
+#[test]
+fn audit_passes_over_those_that_keep_none_unless_they_are_named() {
+    let home = Home::new();
+    let all = vigie(&home, &["audit", "-o", "json"]);
+    assert_eq!((code(&all), stderr(&all)), (0, String::new()));
+    let report = json(&all);
+    assert_eq!(members(&report), ["version", "at", "audit"]);
+    let named = vigie(&home, &["audit", "list", "--endpoint", "local"]);
+    assert_eq!(code(&named), 3);
+    assert!(stderr(&named).contains("the audit log of local could not be read: "), "{}", stderr(&named));
+    assert_eq!(code(&vigie(&home, &["audit", "--endpoint", "nowhere"])), 2);
+    let csv = stdout(&vigie(&home, &["audit", "-o", "csv"]));
+    assert_eq!(csv, "endpoint,at,by,action,target,result,details,from\n");
     home.wait_until_quiet();
 }
 
