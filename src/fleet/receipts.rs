@@ -8,7 +8,7 @@ use super::changes::{delta, plus};
 use super::history::moment;
 use super::site::{Entry, Site, carried};
 use crate::model::{
-    Clean, Deed, EndpointName, IntentId, Receipt, Run, RunState, Stage, Target, TaskId, Verb,
+    Clean, Command, Deed, EndpointName, IntentId, Receipt, Run, RunState, Stage, Target, TaskId, Verb,
 };
 
 /// Most receipts that are kept.
@@ -205,47 +205,68 @@ fn without_effect(said: Option<&Clean>) -> Clean {
 /// since; states prove nothing before. `later`: and it arrived after the
 /// answer, not in the same instant.
 fn is_shown(site: &Site, receipt: &Receipt, polled: bool, later: bool) -> bool {
-    let Some(task) = &receipt.target.task else {
-        return (receipt.deed == Verb::ReloadConfig || receipt.deed.verb().is_none()) && later;
-    };
-    let Some(entry) = site.entries.get(task) else {
-        return (receipt.deed == Verb::Archive || receipt.deed.verb().is_none()) && polled;
-    };
-    let Deed::Verb(verb) = receipt.deed else {
-        // What a command does shows nowhere that all systems have: a later good poll has to do.
-        return later;
-    };
-    match verb {
-        Verb::Trigger | Verb::Retry => shows_run(site, entry, receipt),
-        Verb::Pause => polled && entry.row.task.paused,
-        Verb::Resume => polled && !entry.row.task.paused,
-        Verb::Cancel => shows_end(site, entry, receipt, polled),
-        Verb::Reprioritise => polled && shows_priority(entry, receipt),
-        Verb::Acknowledge => polled && shows_alert(site, task, |alert| alert.acknowledged_by.is_some()),
-        Verb::Snooze | Verb::Silence => {
-            polled && shows_alert(site, task, |alert| alert.silenced_until.is_some())
-        }
-        Verb::ReloadConfig => later,
-        Verb::Archive => polled && entry.row.task.archived,
+    // What shows nowhere is taken at the system's word, once it is read again:
+    // a lost answer gave no word.
+    let by_word = later && receipt.stage == Stage::Accepted;
+    let task = receipt.target.task.as_ref();
+    let entry = task.and_then(|task| site.entries.get(task)).map(AsRef::as_ref);
+    match (receipt.deed, entry) {
+        (Deed::Verb(Verb::ReloadConfig), _) => by_word,
+        (Deed::Verb(verb), Some(entry)) => shows_verb(verb, site, entry, receipt, polled),
+        (Deed::Verb(verb), None) => verb == Verb::Archive && task.is_some() && polled,
+        (Deed::Command(command), _) => match command {
+            // Nobody starts what runs already, so that it runs shows that it was started.
+            Command::DutyDuckStart => entry
+                .is_some_and(|entry| shows_run(site, entry, receipt) || (polled && Site::is_active(entry))),
+            Command::DutyDuckFinish => entry.is_some_and(|entry| shows_end(site, entry, receipt, polled)),
+            Command::RediaccDelete => entry.is_none() && polled,
+            // An item's one run has the id of the item.
+            Command::RediaccCreate => match &receipt.run {
+                Some(made) => site.entries.contains_key(made.as_raw()),
+                None => by_word,
+            },
+            Command::DuplistatusCheckNow
+            | Command::DuplistatusResetNotifications
+            | Command::DuplistatusCollect
+            | Command::DutyDuckComment
+            | Command::RediaccRevoke => by_word,
+        },
     }
 }
 
-/// The run that the endpoint named; without a name, one since the call left.
-fn shows_run(site: &Site, entry: &Entry, receipt: &Receipt) -> bool {
-    if let Some(id) = &receipt.run {
-        return site.history.run(id).is_some()
-            || carried(&entry.row.task).any(|run| run.id.as_ref() == Some(id));
+fn shows_verb(verb: Verb, site: &Site, entry: &Entry, receipt: &Receipt, polled: bool) -> bool {
+    let task = &entry.row.task;
+    match verb {
+        Verb::Trigger | Verb::Retry => shows_run(site, entry, receipt),
+        Verb::Pause => polled && task.paused,
+        Verb::Resume => polled && !task.paused,
+        Verb::Cancel => shows_end(site, entry, receipt, polled),
+        Verb::Reprioritise => polled && shows_priority(entry, receipt),
+        Verb::Acknowledge => polled && shows_alert(site, &task.id, |alert| alert.acknowledged_by.is_some()),
+        Verb::Snooze | Verb::Silence => {
+            polled && shows_alert(site, &task.id, |alert| alert.silenced_until.is_some())
+        }
+        // Shows at no task.
+        Verb::ReloadConfig => false,
+        Verb::Archive => polled && task.archived,
     }
+}
+
+/// The run that the endpoint named, if it moved since the call left; without a name, one since then.
+fn shows_run(site: &Site, entry: &Entry, receipt: &Receipt) -> bool {
     // Their clock may be ahead of ours or behind it, within the tolerance or beyond.
     let skew = TimeDelta::milliseconds(site.row.skew_ms.unwrap_or(0));
     let sent = plus(plus(receipt.sent, skew), -RESOLUTION);
-    let since = |run: &Run| [run.queued, run.started, run.ended].into_iter().flatten().any(|at| at >= sent);
-    carried(&entry.row.task).any(since)
-        || site.runs_of(&receipt_task(entry)).into_iter().any(|run| moment(run) >= sent)
-}
-
-fn receipt_task(entry: &Entry) -> TaskId {
-    entry.row.task.id.clone()
+    let instants = |run: &Run| [run.queued, run.started, run.ended];
+    let since = |run: &Run| instants(run).into_iter().flatten().any(|at| at >= sent);
+    let Some(id) = &receipt.run else {
+        return carried(&entry.row.task).any(since)
+            || site.runs_of(&entry.row.task.id).into_iter().any(|run| moment(run) >= sent);
+    };
+    // Where a retry goes on in the same run, that one was known before.
+    let moved = |run: &Run| since(run) || !run.state.is_ended() || instants(run).iter().all(Option::is_none);
+    let named = carried(&entry.row.task).find(|run| run.id.as_ref() == Some(id));
+    named.or_else(|| site.history.run(id)).is_some_and(moved)
 }
 
 /// The run in question has ended; without a name, none is active.

@@ -58,11 +58,7 @@ impl Wiring {
     pub fn real(places: &Places) -> Self {
         let (data, state) = (places.data.clone(), places.state.clone());
         let tracker = TaskTracker::new();
-        let through = tracker.clone();
-        // The end waits for what is tracked, so that no exchange is cut off by it.
-        let spawn: backend::Spawn = Arc::new(move |work| {
-            through.spawn(work);
-        });
+        let spawn = seen_through(&tracker);
         let factory: Factory = Arc::new(move |spec| {
             let around = Surroundings {
                 credentials: Arc::new(Credentials::of(spec)),
@@ -75,6 +71,15 @@ impl Wiring {
         });
         Self { factory, program: std::env::current_exe().ok(), tracker }
     }
+}
+
+/// Sees exchanges through: the end waits for what is tracked, and neither a
+/// cancelled poll nor a removed endpoint cuts one off.
+pub(super) fn seen_through(tracker: &TaskTracker) -> backend::Spawn {
+    let tracker = tracker.clone();
+    Arc::new(move |work| {
+        tracker.spawn(work);
+    })
 }
 
 /// One endpoint that is looked after.

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::build::*;
 use crate::fleet::{Fleet, MAX_RECEIPTS, MAX_RUNS_PER_ENDPOINT, MAX_RUNS_PER_TASK, MAX_SERIES};
 use crate::model::{
-    Alert, AlertKind, IntentId, Part, Priority, Receipt, Run, RunState, Severity, Snapshot, Stage, Target,
-    Task, TaskState, Verb,
+    Alert, AlertKind, Command, IntentId, Part, Priority, Receipt, Run, RunState, Severity, Snapshot, Stage,
+    Target, Task, TaskState, Verb,
 };
 
 fn intent(number: u128) -> IntentId {
@@ -123,6 +123,74 @@ fn every_verb_is_observed_by_its_effect_and_by_nothing_else() {
     for (what, receipt, before, after, expected) in table {
         assert_eq!(observe(&receipt, before, after), expected, "{what}");
     }
+}
+
+#[test]
+fn every_command_is_observed_by_its_effect_where_it_has_one() {
+    let (yes, no) = (Some(Stage::Observed), Some(Stage::Accepted));
+    let of = |command: Command| Receipt { deed: command.into(), ..accepted(Verb::Trigger) };
+    let running = |second| with_runs(vec![run("x", "r1", RunState::Running, second)], None);
+    let plain = || task("x");
+    let runs = || Task { state: Some(TaskState::Running), ..plain() };
+    for (what, receipt, before, after, expected) in [
+        ("started", of(Command::DutyDuckStart), plain(), running(11), yes),
+        ("runs, by its word alone", of(Command::DutyDuckStart), plain(), runs(), yes),
+        ("not started", of(Command::DutyDuckStart), plain(), plain(), no),
+        ("finished", of(Command::DutyDuckFinish), running(5), plain(), yes),
+        ("still running", of(Command::DutyDuckFinish), running(5), running(5), no),
+        ("still there", of(Command::RediaccDelete), plain(), plain(), no),
+        ("commented", of(Command::DutyDuckComment), plain(), plain(), yes),
+        ("collected", of(Command::DuplistatusCollect), plain(), plain(), yes),
+        (
+            "commented, the answer lost",
+            Receipt { stage: Stage::Unknown, ..of(Command::DutyDuckComment) },
+            plain(),
+            plain(),
+            Some(Stage::Unknown),
+        ),
+        (
+            "retried in the same run, not yet",
+            Receipt { run: Some("r1".into()), ..accepted(Verb::Retry) },
+            with_runs(vec![], Some(run("x", "r1", RunState::Failed, 1))),
+            with_runs(vec![], Some(run("x", "r1", RunState::Failed, 1))),
+            no,
+        ),
+        (
+            "retried in the same run",
+            Receipt { run: Some("r1".into()), ..accepted(Verb::Retry) },
+            with_runs(vec![], Some(run("x", "r1", RunState::Failed, 1))),
+            with_runs(vec![run("x", "r1", RunState::Queued, 1)], None),
+            yes,
+        ),
+    ] {
+        assert_eq!(observe(&receipt, before, after), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_is_deleted_is_gone_and_what_is_created_is_there() {
+    let mut fleet = fleet(&["a"]);
+    fleet.apply(&name("a"), poll(9, vec![task("x")]), at(9));
+    let deleted = Receipt { deed: Command::RediaccDelete.into(), ..accepted(Verb::Trigger) };
+    let created = Receipt {
+        intent: intent(2),
+        deed: Command::RediaccCreate.into(),
+        target: Target::endpoint(name("a")),
+        run: Some("y".into()),
+        ..accepted(Verb::Trigger)
+    };
+    let lost = Receipt { intent: intent(3), stage: Stage::Unknown, run: None, ..created.clone() };
+    for receipt in [&deleted, &created, &lost] {
+        fleet.note_receipt((*receipt).clone(), at(11));
+    }
+    let delta = fleet.apply(&name("a"), poll(12, vec![task("x")]), at(12));
+    assert!(delta.receipts.is_empty(), "{delta:?}");
+    let delta = fleet.apply(&name("a"), poll(13, vec![task("y")]), at(13));
+    let mut moved: Vec<_> = delta.receipts.iter().map(|receipt| (receipt.deed, receipt.stage)).collect();
+    moved.sort();
+    assert_eq!(moved, [(created.deed, Stage::Observed), (deleted.deed, Stage::Observed)]);
+    let stages: Vec<_> = fleet.receipts().into_iter().map(|receipt| receipt.stage).collect();
+    assert_eq!(stages[0], Stage::Unknown, "a lost answer is shown by nothing, and stays so");
 }
 
 #[test]

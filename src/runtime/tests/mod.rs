@@ -3,6 +3,7 @@
 
 mod acting;
 mod coordinator;
+mod ending;
 mod loopback;
 mod polling;
 
@@ -68,6 +69,8 @@ enum Step {
     Observed,
     /// An answer after so long.
     Slow(Duration),
+    /// An exchange that may not be cut off.
+    Through(Arc<ending::Exchange>),
 }
 
 /// An adapter that does as it is told, and then well for ever.
@@ -114,6 +117,10 @@ async fn play(step: Step) -> Result<bool, BackendError> {
         Step::Break => panic!("index out of bounds"),
         Step::Slow(time) => {
             tokio::time::sleep(time).await;
+            Ok(false)
+        }
+        Step::Through(exchange) => {
+            exchange.go().await;
             Ok(false)
         }
     }
