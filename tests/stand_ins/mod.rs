@@ -4,3 +4,4 @@
 //! that serves them; one file or folder per system.
 
 pub mod duplistatus;
+pub mod rediacc;

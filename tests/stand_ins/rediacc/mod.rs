@@ -1,0 +1,562 @@
+//! A stand-in for Rediacc's middleware (schema 3.0.0), traps included: tokens
+//! that are good for one request, families of sessions, rotation on refusals
+//! too, a second request of a session at the same time rejected, answers that
+//! are lost with the token spent, keys and bits of older generations.
+//! Time stands still: the clock is what a test sets.
+//!
+//! This file is the transport and the sessions; what the queue does is in `procedures`.
+
+mod procedures;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+pub use procedures::Data;
+
+/// The one user.
+pub const EMAIL: &str = "ana@example.org";
+/// Their password.
+pub const PASSWORD: &str = "correct horse";
+/// What the server says of a token that is not good.
+pub const BAD_TOKEN: &str = "Invalid request credential or verification data.";
+
+/// The rows of a result set.
+pub type Set = Vec<Value>;
+/// One procedure: what it does with its parameters, and the sets that it selects after the token's.
+pub type Procedure = fn(&mut World, &Value) -> Result<Vec<Set>, Failure>;
+
+/// A refusal; the token is renewed all the same.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub code: i64,
+    pub error: String,
+}
+
+impl Failure {
+    pub fn new(code: i64, error: impl Into<String>) -> Self {
+        Self { code, error: error.into() }
+    }
+}
+
+/// How answers look.
+#[derive(Debug, Clone, Default)]
+pub struct Switches {
+    /// `TaskId` for `taskId`.
+    pub pascal: bool,
+    /// 0 and 1 for false and true.
+    pub bits_as_numbers: bool,
+    /// Generation 0: `tables` for `resultSets`.
+    pub tables: bool,
+    /// Empty sets among the others.
+    pub extra_sets: bool,
+    /// No date keeps its zone.
+    pub zoneless: bool,
+    /// Refusals have their code as HTTP status too.
+    pub status_is_code: bool,
+    /// Tokens come at the top of the envelope.
+    pub token_on_top: bool,
+    /// A login wants its second factor at once, instead of by a call of its own.
+    pub code_at_login: bool,
+    /// Sessions live at most so long.
+    pub longest_life: Option<TimeDelta>,
+}
+
+/// An answer that never comes: the token is spent, the socket dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lose {
+    /// Before anything was done.
+    BeforeActing,
+    /// After it was done.
+    AfterActing,
+}
+
+/// A session at the server.
+#[derive(Debug, Clone)]
+pub struct Login {
+    pub id: u64,
+    pub name: String,
+    pub parent: Option<u64>,
+    /// What the next request must carry.
+    pub token: String,
+    pub expires: DateTime<Utc>,
+    pub authorised: bool,
+    pub active: bool,
+    busy: bool,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub procedure: String,
+    pub body: Value,
+    pub token: Option<String>,
+    /// The session whose good token it carried.
+    pub session: Option<u64>,
+}
+
+/// What a test may turn and look at.
+pub struct World {
+    pub switches: Switches,
+    /// Loses the answers to these calls, in order: a procedure's name and how.
+    pub lose: VecDeque<(&'static str, Lose)>,
+    /// Answers said instead of acting, by procedure: status, headers, body. The token stays good.
+    pub instead: VecDeque<(&'static str, u16, Vec<(&'static str, String)>, String)>,
+    pub clock: DateTime<Utc>,
+    /// The second factor that is wanted, if any. Each is good for one use.
+    pub second_factor: Option<String>,
+    pub sessions: Vec<Login>,
+    pub seen: Vec<Seen>,
+    /// Requests that came while another of the same session was being answered.
+    pub concurrent: usize,
+    /// Requests with a token that was not good.
+    pub refused: usize,
+    /// What the procedures work on.
+    pub data: Data,
+    /// Who calls.
+    pub caller: Option<u64>,
+    tokens: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            switches: Switches::default(),
+            lose: VecDeque::new(),
+            instead: VecDeque::new(),
+            clock: "2026-11-20T07:00:00Z".parse().unwrap(),
+            second_factor: None,
+            sessions: Vec::new(),
+            seen: Vec::new(),
+            concurrent: 0,
+            refused: 0,
+            data: Data::default(),
+            caller: None,
+            tokens: 0,
+        }
+    }
+
+    /// The token of a new session that was made for vigie, as somebody configures it.
+    pub fn fresh_token(&mut self) -> String {
+        let life = TimeDelta::hours(720);
+        let n = self.begin("made for vigie", None, life);
+        self.sessions[n].token.clone()
+    }
+
+    /// Names of procedures called so far, in order.
+    pub fn calls(&self) -> Vec<&str> {
+        self.seen.iter().map(|seen| seen.procedure.as_str()).collect()
+    }
+
+    /// How often a procedure was called.
+    pub fn count(&self, procedure: &str) -> usize {
+        self.seen.iter().filter(|seen| seen.procedure == procedure).count()
+    }
+
+    /// Ends every session that was forked, or logged in by name.
+    pub fn end_sessions(&mut self, which: impl Fn(&Login) -> bool) {
+        self.sessions.iter_mut().filter(|session| which(session)).for_each(|session| session.active = false);
+    }
+
+    fn token(&mut self) -> String {
+        self.tokens += 1;
+        format!(
+            "{:08x}-70ke-4n00-8000-{:012x}",
+            self.tokens.wrapping_mul(0x9e37_79b9) & 0xffff_ffff,
+            self.tokens
+        )
+    }
+
+    fn begin(&mut self, name: &str, parent: Option<u64>, life: TimeDelta) -> usize {
+        let token = self.token();
+        let life = self.switches.longest_life.map_or(life, |longest| longest.min(life));
+        self.sessions.push(Login {
+            id: 100 + self.sessions.len() as u64,
+            name: name.to_owned(),
+            parent,
+            token,
+            expires: self.clock + life,
+            authorised: true,
+            active: true,
+            busy: false,
+        });
+        self.sessions.len() - 1
+    }
+
+    /// The session that a token is good for now.
+    fn admit(&mut self, token: Option<&str>) -> Option<usize> {
+        let now = self.clock;
+        self.sessions.iter().position(|s| s.active && s.expires > now && Some(s.token.as_str()) == token)
+    }
+
+    fn life(body: &Value) -> Result<TimeDelta, Failure> {
+        match body["tokenExpirationHours"].as_i64().unwrap_or(24) {
+            hours @ 1..=720 => Ok(TimeDelta::hours(hours)),
+            _ => Err(Failure::new(400, "tokenExpirationHours must be between 1 and 720")),
+        }
+    }
+
+    fn session_row(&self, n: usize) -> Value {
+        let session = &self.sessions[n];
+        json!({
+            "nextRequestToken": session.token,
+            "tokenExpiration": session.expires.to_rfc3339_opts(SecondsFormat::Micros, false),
+            "expirationHours": (session.expires - self.clock).num_hours(),
+            "vaultOrganization": "{\"key\":\"0rg-vault\"}",
+            "isAuthorized": session.authorised,
+            "preferredLanguage": "en",
+            "authenticationStatus": if session.authorised { "Authenticated" } else { "TFA required" },
+        })
+    }
+
+    /// Calls that begin no answer with a token of the caller: a login.
+    fn log_in(&mut self, headers: &HeaderMap, body: &Value) -> Result<Vec<Set>, Failure> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let expected =
+            format!("0x{}", hex(&Sha256::digest(format!("{PASSWORD}Rd!@cc111$ecur3P@$w0rd$@lt#H@$h"))));
+        if text("rediacc-useremail") != EMAIL || text("rediacc-userhash") != expected {
+            return Err(Failure::new(401, "Invalid email or password."));
+        }
+        let life = Self::life(body)?;
+        let code = body["tFACode"].as_str();
+        if let Some(wanted) = &self.second_factor
+            && self.switches.code_at_login
+        {
+            match code {
+                None => return Err(Failure::new(403, "TFA code required")),
+                Some(code) if code == wanted => self.second_factor = Some("spent".to_owned()),
+                Some(_) => return Err(Failure::new(401, "Invalid TFA code")),
+            }
+        } else if self.second_factor.is_some() {
+            let n = self.begin(body["name"].as_str().unwrap_or_default(), None, life);
+            self.sessions[n].authorised = false;
+            return Ok(vec![vec![self.session_row(n)]]);
+        }
+        let n = self.begin(body["name"].as_str().unwrap_or_default(), None, life);
+        Ok(vec![vec![self.session_row(n)]])
+    }
+
+    /// What the session `n` may do with itself and its kin; `None`: it is no such procedure.
+    fn of_sessions(&mut self, n: usize, name: &str, body: &Value) -> Option<Result<Vec<Set>, Failure>> {
+        Some(match name {
+            "ForkAuthenticationRequest" => self.fork(n, body),
+            "PrivilegeAuthenticationRequest" => self.privilege(n, body),
+            "DeleteUserRequest" => {
+                let target = body["targetRequestId"].as_u64().unwrap_or(self.sessions[n].id);
+                self.end_sessions(|session| session.id == target || session.parent == Some(target));
+                Ok(vec![vec![json!({"result": "Request deleted"})]])
+            }
+            "GetUserRequests" => Ok(vec![
+                self.sessions
+                    .iter()
+                    .map(|s| {
+                        json!({
+                            "requestId": s.id, "userEmail": EMAIL, "sessionName": s.name, "isActive": s.active,
+                            "parentRequestId": s.parent, "permissionsName": "Administrators",
+                            "expirationTime": s.expires.to_rfc3339_opts(SecondsFormat::Secs, false),
+                        })
+                    })
+                    .collect(),
+            ]),
+            _ => return None,
+        })
+    }
+
+    fn fork(&mut self, n: usize, body: &Value) -> Result<Vec<Set>, Failure> {
+        let name =
+            body["childName"].as_str().ok_or_else(|| Failure::new(400, "childName is required"))?.to_owned();
+        let life = Self::life(body)?;
+        let (parent, authorised) = (self.sessions[n].id, self.sessions[n].authorised);
+        let child = self.begin(&name, Some(parent), life);
+        self.sessions[child].authorised = authorised;
+        let mut row = self.session_row(child);
+        row["parentRequestId"] = json!(parent);
+        Ok(vec![vec![row]])
+    }
+
+    fn privilege(&mut self, n: usize, body: &Value) -> Result<Vec<Set>, Failure> {
+        if self.second_factor.is_none() || body["tFACode"].as_str() != self.second_factor.as_deref() {
+            return Err(Failure::new(401, "Invalid TFA code"));
+        }
+        self.second_factor = Some("spent".to_owned());
+        self.sessions[n].authorised = true;
+        Ok(vec![vec![json!({
+            "userEmail": EMAIL, "result": "OK", "isAuthorized": true, "isTFAEnabled": true
+        })]])
+    }
+
+    /// What is answered once a token is admitted.
+    fn act(&mut self, n: usize, name: &str, body: &Value) -> Result<Vec<Set>, Failure> {
+        self.caller = Some(self.sessions[n].id);
+        if !self.sessions[n].authorised && name != "PrivilegeAuthenticationRequest" {
+            return Err(Failure::new(403, "TFA verification required"));
+        }
+        if let Some(result) = self.of_sessions(n, name, body) {
+            return result;
+        }
+        match procedures::TABLE.iter().find(|(known, _)| *known == name) {
+            Some((_, procedure)) => procedure(self, body),
+            None => Err(Failure::new(404, format!("Could not find stored procedure '{name}'."))),
+        }
+    }
+
+    /// The envelope, in the generation's clothes.
+    fn envelope(&self, token: Option<String>, result: Result<Vec<Set>, Failure>) -> Value {
+        let (failure, errors, mut sets) = match result {
+            Ok(sets) => (0, Vec::new(), sets),
+            Err(Failure { code, error }) => (code, vec![error], Vec::new()),
+        };
+        let mut top = Map::new();
+        match token {
+            Some(token) if self.switches.token_on_top => {
+                top.insert("nextRequestToken".to_owned(), json!(token));
+            }
+            Some(token) => sets.insert(0, vec![json!({"nextRequestToken": token})]),
+            None => {}
+        }
+        if self.switches.extra_sets {
+            // Between the others and at the end; the token stays where it is.
+            let at = sets.len().min(1);
+            sets.insert(at, Vec::new());
+            sets.push(Vec::new());
+        }
+        let sets: Vec<Value> = sets
+            .into_iter()
+            .enumerate()
+            .map(|(n, rows)| json!({"data": rows, "resultSetIndex": n, "resultSetName": format!("Set{n}")}))
+            .collect();
+        top.insert("failure".to_owned(), json!(failure));
+        top.insert("errors".to_owned(), json!(errors));
+        top.insert("message".to_owned(), json!(""));
+        top.insert(if self.switches.tables { "tables" } else { "resultSets" }.to_owned(), json!(sets));
+        top.insert("outputs".to_owned(), json!({}));
+        self.dress(Value::Object(top), true)
+    }
+
+    fn dress(&self, value: Value, is_row: bool) -> Value {
+        match value {
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(key, value)| {
+                    let key = if self.switches.pascal && is_row { upper_first(&key) } else { key };
+                    (key, self.dress(value, is_row))
+                })
+                .collect(),
+            Value::Array(items) => items.into_iter().map(|item| self.dress(item, is_row)).collect(),
+            Value::Bool(bit) if self.switches.bits_as_numbers => json!(u8::from(bit)),
+            Value::String(text) if self.switches.zoneless && is_date(&text) => {
+                json!(text.trim_end_matches('Z').trim_end_matches("+00:00"))
+            }
+            other => other,
+        }
+    }
+}
+
+fn upper_first(key: &str) -> String {
+    let (first, rest) = key.split_at(1);
+    first.to_ascii_uppercase() + rest
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() >= 20 && DateTime::parse_from_rfc3339(text).is_ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(Clone)]
+struct App {
+    world: Arc<Mutex<World>>,
+    arrived: watch::Sender<usize>,
+    /// A call needs a permit to go on after its token was taken.
+    gate: Arc<Semaphore>,
+}
+
+/// The service; ends when dropped.
+pub struct StandIn {
+    /// With `/api`, as it is configured.
+    pub url: String,
+    app: App,
+    _server: JoinSet<()>,
+}
+
+impl StandIn {
+    pub async fn start() -> Self {
+        let app = App {
+            world: Arc::new(Mutex::new(World::new())),
+            arrived: watch::Sender::new(0),
+            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api", listener.local_addr().unwrap());
+        let mut server = JoinSet::new();
+        let shared = app.clone();
+        server.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let app = shared.clone();
+                open.spawn(async move {
+                    let service = service_fn(move |request| answer(app.clone(), request.map(Body::new)));
+                    // An error of the service drops the socket: that is how answers are lost.
+                    let connection = hyper::server::conn::http1::Builder::new();
+                    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { url, app, _server: server }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.app.world.lock().unwrap()
+    }
+
+    /// From now on a call is not answered before [`StandIn::open_gate`].
+    pub fn close_gate(&self) {
+        self.app.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Lets calls go on.
+    pub fn open_gate(&self) {
+        self.app.gate.add_permits(100_000);
+    }
+
+    /// Waits until `n` calls of a procedure have come.
+    pub async fn called(&self, procedure: &str, n: usize) {
+        let mut arrived = self.app.arrived.subscribe();
+        let come = arrived.wait_for(|_| self.world().count(procedure) >= n);
+        tokio::time::timeout(Duration::from_secs(20), come).await.expect("in time").unwrap();
+    }
+}
+
+/// Ends a session's being busy, also where its client has gone.
+struct Busy(App, usize);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.world.lock().unwrap().sessions[self.1].busy = false;
+    }
+}
+
+async fn answer(app: App, request: Request<Body>) -> io::Result<Response<Body>> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    if parts.method == Method::GET && path == "/api/health" {
+        let clock = app.world.lock().unwrap().clock;
+        return Ok(say(
+            StatusCode::OK,
+            &json!({
+                "status": "healthy", "version": "0.4.2", "environment": "production", "instanceName": "api-1",
+                "timestamp": clock.to_rfc3339_opts(SecondsFormat::Secs, true),
+                "uptime": {"days": 2, "hours": 3, "minutes": 4}, "database": {"status": "healthy"},
+            }),
+        ));
+    }
+    let Some(name) = path.strip_prefix("/api/StoredProcedure/").filter(|_| parts.method == Method::POST)
+    else {
+        return Ok(say(StatusCode::NOT_FOUND, &json!({"error": "Not Found"})));
+    };
+    let bytes = to_bytes(body, 1 << 20).await.map_err(io::Error::other)?;
+    let body: Value = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+    let token = parts.headers.get("rediacc-requesttoken").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let admitted = arrive(&app, name, &body, token.as_deref());
+    app.arrived.send_modify(|n| *n += 1);
+    if name == "CreateAuthenticationRequest" {
+        let mut world = app.world.lock().unwrap();
+        let result = world.log_in(&parts.headers, &body);
+        return if taken(&mut world, name).is_some() {
+            Err(io::Error::other("lost"))
+        } else {
+            Ok(shown(&world, None, result))
+        };
+    }
+    let n = match admitted {
+        Ok(n) => n,
+        Err(response) => return Ok(*response),
+    };
+    let busy = Busy(app.clone(), n);
+    app.gate.acquire().await.map_err(io::Error::other)?.forget();
+    let (response, lost) = {
+        let mut world = app.world.lock().unwrap();
+        let lost = taken(&mut world, name);
+        let next = world.token();
+        world.sessions[n].token.clone_from(&next);
+        if lost == Some(Lose::BeforeActing) {
+            (None, lost)
+        } else {
+            let result = world.act(n, name, &body);
+            (Some(shown(&world, Some(next), result)), lost)
+        }
+    };
+    drop(busy);
+    match (response, lost) {
+        (Some(response), None) => Ok(response),
+        _ => Err(io::Error::other("the answer is lost")),
+    }
+}
+
+/// Notes a request, and lets it in if its token is good and its session idle.
+fn arrive(app: &App, name: &str, body: &Value, token: Option<&str>) -> Result<usize, Box<Response<Body>>> {
+    let mut world = app.world.lock().unwrap();
+    let admitted = world.admit(token);
+    let session = admitted.map(|n| world.sessions[n].id);
+    world.seen.push(Seen {
+        procedure: name.to_owned(),
+        body: body.clone(),
+        token: token.map(str::to_owned),
+        session,
+    });
+    if let Some(at) = world.instead.iter().position(|(procedure, ..)| *procedure == name) {
+        let (_, status, headers, body) = world.instead.remove(at).unwrap();
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(name, value);
+        }
+        return Err(Box::new(response.body(Body::from(body)).unwrap()));
+    }
+    let Some(n) = admitted else {
+        if name != "CreateAuthenticationRequest" {
+            world.refused += 1;
+        }
+        return Err(Box::new(shown(&world, None, Err(Failure::new(401, BAD_TOKEN)))));
+    };
+    if world.sessions[n].busy {
+        world.concurrent += 1;
+        let twice = Failure::new(401, "Another request of this session is being processed.");
+        return Err(Box::new(shown(&world, None, Err(twice))));
+    }
+    world.sessions[n].busy = true;
+    Ok(n)
+}
+
+/// Whether the answer to this call is to be lost.
+fn taken(world: &mut World, name: &str) -> Option<Lose> {
+    let at = world.lose.iter().position(|(procedure, _)| *procedure == name)?;
+    world.lose.remove(at).map(|(_, how)| how)
+}
+
+fn shown(world: &World, token: Option<String>, result: Result<Vec<Set>, Failure>) -> Response<Body> {
+    let code = result.as_ref().err().map(|failure| failure.code);
+    let status = code
+        .filter(|_| world.switches.status_is_code)
+        .and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok())
+        .unwrap_or(StatusCode::OK);
+    say(status, &world.envelope(token, result))
+}
+
+fn say(status: StatusCode, body: &Value) -> Response<Body> {
+    let response =
+        Response::builder().status(status).header("content-type", "application/json; charset=utf-8");
+    response.body(Body::from(body.to_string())).unwrap()
+}
