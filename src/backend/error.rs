@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::model::{Clean, Health};
 
 /// Why a request brought no answer that can be used.
@@ -99,6 +101,40 @@ impl BuildError {
 }
 
 impl BackendError {
+    /// Without any of `secrets` in its text.
+    pub(super) fn without(mut self, secrets: &[SecretString]) -> Self {
+        for text in self.texts() {
+            for secret in secrets.iter().map(SecretString::expose_secret) {
+                if !secret.is_empty() && text.contains(secret) {
+                    *text = Clean::from(text.replace(secret, "(hidden)"));
+                }
+            }
+        }
+        self
+    }
+
+    /// What of it may quote the endpoint.
+    fn texts(&mut self) -> Vec<&mut Clean> {
+        match self {
+            Self::Unreachable(text)
+            | Self::Broken(text)
+            | Self::Tls(text)
+            | Self::Unauthorised(text)
+            | Self::Credential(text)
+            | Self::Forbidden(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text)
+            | Self::Failed(text)
+            | Self::Redirected(text)
+            | Self::Unsupported(text)
+            | Self::Refused { message: text, .. }
+            | Self::RateLimited { message: text, .. }
+            | Self::Server { message: text, .. } => vec![text],
+            Self::Protocol { path, detail } => vec![path, detail],
+            Self::TimedOut { .. } | Self::TooLarge { .. } => Vec::new(),
+        }
+    }
+
     /// Whether a request that changes something may have had its effect all the same.
     #[must_use]
     pub const fn may_have_acted(&self) -> bool {

@@ -2,13 +2,16 @@
 //! test wants, can stall, drip, flood and break off, and notes what it was asked.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -63,13 +66,15 @@ impl Play {
     }
 }
 
-type Script = dyn Fn(&Seen, usize) -> Play + Send + Sync;
+type Script = dyn Fn(Seen, usize) -> BoxFuture<'static, Play> + Send + Sync;
 
 struct Shared {
     script: Box<Script>,
     seen: Mutex<Vec<Seen>>,
     /// Requests seen, and connections that their client has left in the middle of an answer.
     counts: watch::Sender<(usize, usize)>,
+    /// Bytes of floods that were taken.
+    written: AtomicUsize,
 }
 
 /// The server; ends when dropped.
@@ -82,22 +87,47 @@ pub struct Raw {
 impl Raw {
     /// Plays what `script` says for each request, given with its number from 0.
     pub async fn start(script: impl Fn(&Seen, usize) -> Play + Send + Sync + 'static) -> Self {
+        Self::start_with(None, move |seen, number| ready(script(&seen, number)).boxed()).await
+    }
+
+    /// As [`Raw::start`], with a script that may have to wait, and inside TLS if there is a way to accept it.
+    pub async fn start_with(
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(Seen, usize) -> BoxFuture<'static, Play> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             script: Box::new(script),
             seen: Mutex::default(),
             counts: watch::Sender::new((0, 0)),
+            written: AtomicUsize::new(0),
         });
         let mut connections = JoinSet::new();
         let server = Arc::clone(&shared);
         connections.spawn(async move {
             let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                open.spawn(serve(stream, Arc::clone(&server)));
+                let (tls, server) = (tls.clone(), Arc::clone(&server));
+                open.spawn(async move {
+                    match tls {
+                        None => serve(stream, server).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, server).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self { url, shared, _connections: connections }
+    }
+
+    /// How many bytes of floods were taken, by the client or on the way to it.
+    pub fn written(&self) -> usize {
+        self.shared.written.load(Ordering::SeqCst)
     }
 
     pub fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
@@ -119,6 +149,15 @@ impl Raw {
         self.wait(|(_, left)| left > 0).await;
     }
 
+    /// Waits until a request for `route` has come after the first `before`.
+    pub async fn asked_for(&self, route: &str, before: usize) {
+        self.wait(|_| {
+            let seen = self.seen();
+            seen.iter().skip(before).any(|seen| seen.line().split('?').next() == Some(route))
+        })
+        .await;
+    }
+
     async fn wait(&self, enough: impl Fn((usize, usize)) -> bool) {
         let mut counts = self.shared.counts.subscribe();
         tokio::time::timeout(Duration::from_secs(20), counts.wait_for(|counts| enough(*counts)))
@@ -128,14 +167,14 @@ impl Raw {
     }
 }
 
-async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     while let Some(seen) = read(&mut stream).await {
         let number = {
             let mut all = shared.seen.lock().unwrap();
             all.push(seen.clone());
             all.len() - 1
         };
-        let play = (shared.script)(&seen, number);
+        let play = (shared.script)(seen, number).await;
         shared.counts.send_modify(|(asked, _)| *asked += 1);
         let gone = match play {
             Play::Say(bytes) => {
@@ -149,7 +188,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
                 return;
             }
             Play::Drip(bytes) => drip(&mut stream, &bytes).await,
-            Play::Flood(bytes, count) => flood(&mut stream, &bytes, count).await,
+            Play::Flood(bytes, count) => flood(&mut stream, &bytes, count, &shared.written).await,
             Play::Hang => true,
         };
         // Whoever is still there sends nothing more: the next thing to come is the end.
@@ -161,9 +200,9 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn drip(stream: &mut TcpStream, head: &[u8]) -> bool {
+async fn drip(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), head: &[u8]) -> bool {
     let _ = stream.write_all(head).await;
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let mut end = [0];
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     loop {
@@ -174,18 +213,24 @@ async fn drip(stream: &mut TcpStream, head: &[u8]) -> bool {
     }
 }
 
-async fn flood(stream: &mut TcpStream, head: &[u8], count: usize) -> bool {
+async fn flood(
+    stream: &mut (impl AsyncWrite + Unpin),
+    head: &[u8],
+    count: usize,
+    written: &AtomicUsize,
+) -> bool {
     let _ = stream.write_all(head).await;
     let block = vec![b' '; 1 << 16];
     for _ in 0..count.div_ceil(block.len()) {
         if stream.write_all(&block).await.is_err() {
             return true;
         }
+        written.fetch_add(block.len(), Ordering::SeqCst);
     }
     false
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Seen> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use uuid::Uuid;
 use vigie::backend::{Backend, BuildError, Call, CredentialSource, Surroundings, build as build_backend};
@@ -51,10 +52,15 @@ pub fn spec(kind: Kind, url: &str) -> EndpointSpec {
     spec
 }
 
+#[expect(clippy::disallowed_methods, reason = "the runtime of a test is its shell")]
+fn spawn(work: BoxFuture<'static, ()>) {
+    drop(tokio::spawn(work));
+}
+
 /// What a shell gives an adapter. Its sessions are kept beside the data.
 pub fn around(credentials: Arc<dyn CredentialSource>, data: Option<PathBuf>) -> Surroundings {
     let state = data.clone();
-    Surroundings { credentials, data, state, now, spawn: Arc::new(|work| drop(tokio::spawn(work))) }
+    Surroundings { credentials, data, state, now, spawn: Arc::new(spawn) }
 }
 
 /// The log of a run.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -64,10 +64,17 @@ impl Answer {
 
     /// Why the body is no `T`. Decodes it once more, since keeping the path costs time.
     fn undecodable<T: DeserializeOwned>(&self, error: &serde_json::Error) -> BackendError {
+        let whole =
+            |detail: String| BackendError::Protocol { path: self.path.clone(), detail: Clean::from(detail) };
+        if let Some(packing) = packing(&self.headers) {
+            return whole(format!("it is compressed ({packing}), which was not asked for"));
+        }
+        if let Err(error) = std::str::from_utf8(&self.body) {
+            return whole(format!("it is no UTF-8 from byte {} on", error.valid_up_to()));
+        }
         if said::is_html(self.header(CONTENT_TYPE.as_str()), &self.body) {
             let page = said::message(None, &self.body).unwrap_or_else(|| "no text".into());
-            let detail = Clean::from(format!("HTML instead of JSON: {page}"));
-            return BackendError::Protocol { path: self.path.clone(), detail };
+            return whole(format!("HTML instead of JSON: {page}"));
         }
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let place = serde_path_to_error::deserialize::<_, T>(&mut reader).err().map(|e| e.path().to_string());
@@ -75,7 +82,8 @@ impl Answer {
             None | Some(".") => self.path.clone(),
             Some(place) => Clean::from(format!("{} {place}", self.path)),
         };
-        BackendError::Protocol { path, detail: Clean::from(error.to_string()) }
+        // It may quote what came, however long that is.
+        BackendError::Protocol { path, detail: said::short(&error.to_string()) }
     }
 }
 
@@ -135,10 +143,21 @@ fn refused(
     path: &str,
 ) -> BackendError {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let message = said::message(text(CONTENT_TYPE), body)
+    let readable = packing(headers).is_none();
+    let message = readable
+        .then(|| said::message(text(CONTENT_TYPE), body))
+        .flatten()
         .unwrap_or_else(|| Clean::line(status.canonical_reason().unwrap_or("no reason given")));
     let wait = text(RETRY_AFTER).and_then(|text| retry_after(text, now));
     refusal(status, wait, message, path)
+}
+
+/// How the body is compressed, if it is: nobody here asks for that, and nobody unpacks it.
+fn packing(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .filter(|packing| !packing.is_empty() && !packing.eq_ignore_ascii_case("identity"))
 }
 
 /// What a status that is no answer means.

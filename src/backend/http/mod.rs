@@ -240,9 +240,16 @@ impl Request<'_> {
     /// Any [`BackendError`]; every status outside 2xx that was not accepted.
     pub async fn send(self) -> Result<Answer, BackendError> {
         let limit = self.timeout;
-        tokio::time::timeout(limit, self.exchange())
-            .await
-            .unwrap_or(Err(BackendError::TimedOut { after: limit }))
+        let secrets = self.secrets();
+        let sent = tokio::time::timeout(limit, self.exchange()).await;
+        sent.unwrap_or(Err(BackendError::TimedOut { after: limit })).map_err(|error| error.without(&secrets))
+    }
+
+    /// What it carries in confidence: a server that quotes its request in an error must not get it shown.
+    fn secrets(&self) -> Vec<SecretString> {
+        let headers = self.headers.values().filter(|value| value.is_sensitive());
+        let texts = headers.filter_map(|value| value.to_str().ok());
+        texts.map(|text| text.strip_prefix("Bearer ").unwrap_or(text).into()).collect()
     }
 
     async fn exchange(self) -> Result<Answer, BackendError> {

@@ -24,15 +24,18 @@ pub fn message(content_type: Option<&str>, body: &[u8]) -> Option<Clean> {
     } else {
         Some(text.into_owned())
     };
-    let line = Clean::from(found?).split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() {
-        return None;
-    }
+    let line = short(&found?);
+    (!line.is_empty()).then_some(line)
+}
+
+/// `text` as one line that is not too long for a message.
+pub fn short(text: &str) -> Clean {
+    let line = Clean::line(text).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut short: String = line.chars().take(LONGEST).collect();
     if short.len() < line.len() {
         short.push('…');
     }
-    Some(Clean::from(short))
+    Clean::from(short)
 }
 
 /// `detail` of problem details, then the usual names.

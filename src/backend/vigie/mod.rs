@@ -411,7 +411,9 @@ impl Backend for Vigie {
             Verb::Cancel => self.cancel(call).await,
             Verb::Reprioritise => self.reprioritise(call).await,
             Verb::ReloadConfig => self.done(&["reload"], NOTHING, &key(call, None)).await,
-            other => Err(lacks(other)),
+            Verb::Acknowledge | Verb::Snooze | Verb::Silence | Verb::Archive => {
+                Err(offers::refused(acts(call.deed)))
+            }
         }
     }
 

@@ -1,0 +1,163 @@
+//! One suite that every backend passes, with every call that it has: whatever
+//! a server does, the answer is a named error or a poll that says what it
+//! lacks; no row is lost, nothing is believed that was not said, no credential
+//! leaves its origin or is shown, memory is bounded, and the next good answer
+//! is read as if nothing had been.
+//!
+//! A system is a [`subject::Subject`]: how it is configured, and what a server
+//! of it says when it is well. All else is derived: what it can be asked comes
+//! from what its kind offers, the routes that a question takes from watching
+//! it, and each illness is tried on each route.
+
+mod bed;
+mod bodies;
+mod connections;
+mod mutate;
+mod offered;
+mod origins;
+mod statuses;
+mod subject;
+mod subjects;
+
+use std::fmt;
+
+use futures_util::StreamExt as _;
+use vigie::backend::BackendError;
+use vigie::model::{Evidence, Kind};
+
+use bed::{Ail, Bed, Said};
+use subject::{Ask, asks};
+use subjects::Make;
+
+/// How many patients there are at a time.
+const BEDS: usize = 16;
+
+/// A question to one system, and one of the routes that it takes.
+#[derive(Clone)]
+struct Case {
+    make: Make,
+    name: &'static str,
+    ask: Ask,
+    route: String,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.name, self.ask, self.route)
+    }
+}
+
+/// All of them.
+async fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for make in Kind::ALL.iter().flat_map(|&kind| subjects::of(kind)) {
+        let subject = make().await;
+        for ask in asks(&*subject) {
+            let routes = Bed::new(make().await).await.routes(&ask).await;
+            assert!(!ask.is_poll() || !routes.is_empty(), "{} polls nothing", subject.name());
+            let name = subject.name();
+            cases.extend(routes.into_iter().map(|route| Case { make, name, ask: ask.clone(), route }));
+        }
+    }
+    cases
+}
+
+/// Runs `check` on every case, some at a time.
+async fn every_case<F: Future<Output = ()>>(check: impl Fn(Case) -> F) {
+    let cases = cases().await;
+    futures_util::stream::iter(cases).map(check).buffer_unordered(BEDS).collect::<()>().await;
+}
+
+/// Runs `check` on every way to configure a system.
+async fn every_system<F: Future<Output = ()>>(check: impl Fn(Make) -> F) {
+    let systems = Kind::ALL.iter().flat_map(|&kind| subjects::of(kind));
+    futures_util::stream::iter(systems).map(check).buffer_unordered(BEDS).collect::<()>().await;
+}
+
+/// What an illness must come to.
+struct Expected {
+    /// Whether an error is of the right class.
+    fits: fn(&BackendError) -> bool,
+    /// Whether a call that changes something may have had its effect; `None`: either.
+    may_have_acted: Option<bool>,
+}
+
+impl Case {
+    /// Puts `ail` on the route, asks, judges what comes, and heals. Gives what came.
+    async fn suffers(
+        &self,
+        what: &str,
+        ail: Ail,
+        expected: &Expected,
+        put: impl AsyncFnOnce(Make) -> Bed,
+    ) -> Result<Said, BackendError> {
+        let mut bed = put(self.make).await;
+        bed.prepare(&self.ask).await;
+        let known = bed.known();
+        bed.falls_ill(Some(&self.route), ail);
+        let result = bed.ask(&self.ask).await;
+        self.judge(&bed, what, expected, &result);
+        if self.ask.is_poll() {
+            assert_eq!(bed.known(), known, "{self}: {what}: rows are lost");
+            match &result {
+                Err(error) => {
+                    assert_eq!(bed.health(), error.health(), "{self}: {what}");
+                    let evidence =
+                        if matches!(self.ask, Ask::First) { Evidence::Unknown } else { Evidence::Stale };
+                    assert_eq!(bed.evidence(), evidence, "{self}: {what}");
+                    assert!(bed.fleet.tasks().all(|row| row.evidence == Evidence::Stale), "{self}: {what}");
+                }
+                Ok(said) => assert!(
+                    said.degraded || bed.subject.spares(&self.ask, &self.route),
+                    "{self}: {what}: it polls as if nothing were: {}",
+                    said.shown
+                ),
+            }
+        }
+        let known = if matches!(self.ask, Ask::First) { self.known().await } else { known };
+        // A call may have changed what there is, or what the session knows of it.
+        bed.is_healed();
+        if self.ask.is_poll() {
+            bed.recovers(&known).await;
+        } else {
+            let polled = bed.ask(&Ask::Again).await;
+            assert!(polled.is_ok(), "{self}: {what}: it does not recover: {polled:?}");
+        }
+        result
+    }
+
+    /// What a good first poll brings.
+    async fn known(&self) -> Vec<String> {
+        let mut bed = Bed::new((self.make)().await).await;
+        bed.ask(&Ask::First).await.unwrap();
+        bed.known()
+    }
+
+    fn judge(&self, bed: &Bed, what: &str, expected: &Expected, result: &Result<Said, BackendError>) {
+        match result {
+            Ok(said) => assert!(
+                said.degraded || bed.subject.spares(&self.ask, &self.route),
+                "{self}: {what}: it goes on as if nothing were: {}",
+                said.shown
+            ),
+            Err(error) => {
+                assert!((expected.fits)(error), "{self}: {what}: {error:?}");
+                let text = error.to_string();
+                assert!(
+                    !text.is_empty() && !text.contains('<') && text.len() < 600,
+                    "{self}: {what}: {text}"
+                );
+                let acts = matches!(self.ask, Ask::Do(_)) && bed.subject.acts(&self.route);
+                if let Some(expected) = expected.may_have_acted
+                    && acts
+                {
+                    assert_eq!(error.may_have_acted(), expected, "{self}: {what}: {error:?}");
+                }
+            }
+        }
+    }
+}
+
+async fn well(make: Make) -> Bed {
+    Bed::new(make().await).await
+}

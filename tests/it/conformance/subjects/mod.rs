@@ -1,0 +1,22 @@
+//! The systems. A new one is a file here and a line below.
+
+mod duplistatus;
+mod vigie;
+
+use std::sync::Arc;
+
+use ::vigie::model::Kind;
+
+use super::subject::Subject;
+
+/// Makes a server of a system with what it has at first.
+pub type Make = fn() -> futures_util::future::BoxFuture<'static, Arc<dyn Subject>>;
+
+/// The ways in which an endpoint of `kind` may be configured.
+pub fn of(kind: Kind) -> Vec<Make> {
+    match kind {
+        Kind::Vigie => vec![vigie::make],
+        Kind::Duplistatus => vec![duplistatus::make],
+        Kind::DutyDuck | Kind::Rediacc => Vec::new(),
+    }
+}
