@@ -1,17 +1,22 @@
 //! `vigie serve`: the coordinator in the foreground, until SIGTERM or SIGINT;
-//! SIGHUP reads the tasks again. Exit codes: 0 ended as asked, 1 could not
-//! start, 2 usage or configuration, and with `--check` a mistake in the tasks:
-//! without it that is logged, and the tasks stay as they last were.
+//! SIGHUP reads the tasks again. Beside it, the policies of the endpoints that
+//! are configured. Exit codes: 0 ended as asked, 1 could not start, 2 usage,
+//! and with `--check` a mistake in the tasks: without it that is logged, and
+//! the tasks stay as they last were. So is one in the configuration: the tasks
+//! run all the same.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{ConfigError, ConfigWatch, Overrides, Paths, Settings};
 use crate::coordinator::engine::{Actor, Engine};
 use crate::coordinator::{self, BindError, Options, Server, SystemClock};
+use crate::runtime::Places;
+use crate::runtime::policy::{self, Configured};
 
 use super::args::{Global, ServeOptions};
 use super::{Exit, Failure, print, session};
@@ -22,6 +27,7 @@ use super::{Exit, Failure, print, session};
 /// Why it could not start: a taken address, a taken data directory.
 pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure> {
     let paths = session::paths(global)?;
+    let policies = is_for_itself(&options);
     let tasks = options.tasks.unwrap_or_else(|| paths.tasks.clone());
     // What is told of it later must not depend on where this was started.
     let tasks = std::path::absolute(&tasks).unwrap_or(tasks);
@@ -31,19 +37,15 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         print(&format!("{} {there}: {count} tasks, and the built-in ones\n", tasks.display()))?;
         return Ok(Exit::OK);
     }
-    // A console's own coordinator must come up while the configuration is being edited.
-    let configured = if options.linger.is_some() {
-        Settings::default()
-    } else {
-        Settings::load(&paths, &session::overrides(global)?)
-            .map_err(|error| Failure::usage(error.to_string()))?
-    };
+    let overrides = session::overrides(global)?;
     log_to_stderr();
+    // A console's own coordinator takes nothing from the configuration, which may be being edited.
+    let configured = if policies { settle(Settings::load(&paths, &overrides))? } else { Settings::default() };
     let cron_port = session::variable("CRON_PORT").map(|port| port.to_string_lossy().into_owned());
     let listener =
         coordinator::bind(options.listen.as_deref(), cron_port.as_deref()).await.map_err(unbound)?;
     let settings = Options {
-        data: options.data.unwrap_or(paths.data),
+        data: options.data.unwrap_or_else(|| paths.data.clone()),
         tasks,
         scheduling: !options.answer_only,
         linger: options.linger,
@@ -62,14 +64,77 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     ))?;
     let engine = server.engine().clone();
     let mut running = std::pin::pin!(server.run());
-    tokio::select! {
-        _ = &mut running => {}
-        () = signals.until_the_end(&engine) => {
-            shutdown.cancel();
-            running.await;
+    let serving = async {
+        tokio::select! {
+            _ = &mut running => shutdown.cancel(),
+            () = signals.until_the_end(&engine) => {
+                shutdown.cancel();
+                running.await;
+            }
         }
+    };
+    let places = Places { data: settings.data, state: paths.state.clone(), tasks: settings.tasks };
+    if policies {
+        let stop = shutdown.child_token();
+        tokio::join!(serving, apply_policies(&paths, &overrides, configured, places, stop));
+    } else {
+        serving.await;
     }
     Ok(Exit::OK)
+}
+
+/// Whether it was started for its own sake: not by a console, to end with it,
+/// nor to answer a command. Only then are policies its business: of several
+/// consoles each would retry what failed.
+const fn is_for_itself(options: &ServeOptions) -> bool {
+    options.linger.is_none() && !options.answer_only
+}
+
+/// The configuration to begin with. What is wrong in it is logged: the tasks go on without it.
+///
+/// # Errors
+/// It can't be read at all, as where a file is named that is not there.
+fn settle(read: Result<Settings, ConfigError>) -> Result<Settings, Failure> {
+    read.or_else(|error| match error {
+        ConfigError::Wrong { .. } => {
+            tracing::error!("the configuration is not used, and the tasks go on without it: {error}");
+            Ok(Settings::default())
+        }
+        error => Err(Failure::usage(error.to_string())),
+    })
+}
+
+/// Applies the policies of the configuration, as it is and as it changes, until `stop`.
+async fn apply_policies(
+    paths: &Paths,
+    overrides: &Overrides,
+    settings: Settings,
+    places: Places,
+    stop: CancellationToken,
+) {
+    let of = |settings: Settings| Configured { endpoints: settings.endpoints, read_only: settings.read_only };
+    let (sender, configured) = watch::channel(of(settings));
+    let follow = async {
+        match ConfigWatch::new(vec![paths.config.clone()]) {
+            Ok(mut watch) => loop {
+                watch.changed().await;
+                match Settings::load(paths, overrides) {
+                    Ok(settings) => {
+                        sender.send_replace(of(settings));
+                    }
+                    Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+                }
+            },
+            Err(error) => {
+                tracing::warn!("the configuration is not watched: {error}");
+                std::future::pending::<std::convert::Infallible>().await
+            }
+        }
+    };
+    tokio::select! {
+        () = policy::apply(configured, places, stop) => {}
+        never = follow => match never {},
+    }
 }
 
 /// An address that can never do is usage; one that can't be had now is not.
@@ -139,4 +204,36 @@ fn log_to_stderr() {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_that_was_started_for_itself_applies_policies() {
+        let own = || ServeOptions {
+            listen: None,
+            tasks: None,
+            data: None,
+            check: false,
+            linger: None,
+            answer_only: false,
+        };
+        assert!(is_for_itself(&own()));
+        let of_a_console = ServeOptions { linger: Some(std::time::Duration::from_secs(1)), ..own() };
+        assert!(!is_for_itself(&of_a_console));
+        assert!(!is_for_itself(&ServeOptions { answer_only: true, ..own() }));
+    }
+
+    #[test]
+    fn a_mistake_in_the_configuration_stops_no_task_and_a_missing_file_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let paths = Paths::resolve(Some(&path), &|_| Some(folder.path().into())).unwrap();
+        let load = || settle(Settings::load(&paths, &Overrides::default()));
+        assert_eq!(load().unwrap_err().exit, Exit::USAGE);
+        std::fs::write(&path, "endpoint = 5").unwrap();
+        assert_eq!(load().unwrap(), Settings::default());
+    }
 }

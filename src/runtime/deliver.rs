@@ -73,6 +73,13 @@ async fn record(shared: &Shared, intent: &Intent, unrecorded: &mut Vec<Wish>) ->
         unrecorded.clear();
         return Record::Written;
     };
+    if intent.by.is_some() {
+        // Nobody could be asked whether it may go unrecorded.
+        let said = Clean::from(format!("not sent, since it can't be recorded ({reason})"));
+        shared.outbox.other(Update::Unrecorded { reason, refused: Some(intent.id) });
+        refuse(shared, intent, &said);
+        return Record::Refused;
+    }
     let wish = wish(intent);
     if let Some(known) = unrecorded.iter().position(|known| *known == wish) {
         unrecorded.swap_remove(known);

@@ -3,8 +3,8 @@
 //!
 //! Shared by the console's shell and every command. Owns per-endpoint pollers
 //! (cadence, jitter, backoff, one request in flight), the guard that refuses
-//! what is read-only, the journal on disk, and the lease on a local
-//! coordinator. Knows no terminal. May import: `model`, `fleet`, `schedule`,
+//! what is read-only, the journal on disk, the lease on a local coordinator,
+//! and the [policies](policy) that a `vigie serve` applies. Knows no terminal. May import: `model`, `fleet`, `schedule`,
 //! `action`, `backend`, `config`, `vault`, `wire`.
 //!
 //! ```text
@@ -25,6 +25,7 @@ pub mod journal;
 mod local;
 mod outbox;
 mod pace;
+pub mod policy;
 mod poller;
 mod shell;
 

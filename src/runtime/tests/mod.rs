@@ -5,6 +5,7 @@ mod acting;
 mod coordinator;
 mod ending;
 mod loopback;
+mod policy;
 mod polling;
 
 use std::collections::VecDeque;
