@@ -87,14 +87,16 @@ actions! {
     Back { "back", "back, close, clear", Global, Safe, None, ["esc"] }
     Mark { "mark", "mark the row", List, Safe, None, ["space"] }
     MarkAll { "mark-all", "mark all that match, or none", List, Safe, None, ["*"] }
-    Filter { "filter", "filter as you type", List, Safe, None, ["/"] }
+    Filter { "filter", "filter as you type; in a log, search", List, Safe, None, ["/"] }
     Sort { "sort", "sort by the next column", List, Safe, None, ["o"] }
     ReverseSort { "reverse-sort", "turn the order round", List, Safe, None, ["O"] }
     Columns { "columns", "choose columns", List, Safe, None, ["w"] }
     NextTab { "next-tab", "next tab of the detail", Detail, Safe, None, ["right", "l"] }
     PreviousTab { "previous-tab", "previous tab of the detail", Detail, Safe, None, ["left", "h"] }
-    Log { "log", "open the log", Task, Safe, None, ["L"] }
+    Log { "log", "open the log of the run, or of the endpoint", List, Safe, None, ["L"] }
     Follow { "follow", "follow the log's end", Detail, Safe, None, ["f"] }
+    FindNext { "find-next", "the next line that has what / looks for", Detail, Safe, None, ["n"] }
+    FindPrevious { "find-previous", "the line before that has it", Detail, Safe, None, ["N"] }
     Copy { "copy", "copy the row's name, or the log", List, Safe, None, ["y"] }
 
     Board { "board", "screen: board", Global, Safe, None, ["1"] }

@@ -14,7 +14,7 @@ pub struct Draft {
 }
 
 /// One thing for the shell to do. Asking to quit, a preview and a copy are
-/// answered before anything else happens, fetches and the journal once, later;
+/// answered before anything else happens, fetches, files and the journal once, later;
 /// what a refresh finds comes as polls, and what becomes of what is sent as
 /// receipts. The rest is not answered, unless something goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub enum Effect {
     },
     /// Ask beforehand what a draft would do (a dry run): one [`super::Event::Foreseen`].
     Foresee(Draft),
+    /// Read a file that is to be sent, by its path as it was typed: one [`super::Event::FileRead`].
+    ReadFile(String),
     /// Read the journal of earlier consoles: [`super::Event::Journal`].
     LoadJournal,
     /// Write into the journal what a poll has shown; where that can't be, [`super::Event::Unrecorded`].

@@ -3,6 +3,7 @@
 //! more often than it must: ages under a minute read `<1m`, latency moves in steps.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use unicode_segmentation::UnicodeSegmentation;
@@ -146,6 +147,27 @@ pub fn day(at: DateTime<Utc>, now: DateTime<Utc>, look: &Look) -> String {
         Some((date, _)) if date.len() == 10 => date.to_owned(),
         _ => text,
     }
+}
+
+/// A time to the second: `09:41:07` today, `Thu 09:41:07` within a week, else
+/// `2026-01-20 09:41`.
+#[must_use]
+pub fn exact(at: DateTime<Utc>, now: DateTime<Utc>, look: &Look) -> String {
+    let text = moment(at, now, look);
+    match text.split_once(' ') {
+        Some((date, _)) if date.len() == 10 => text,
+        _ => format!("{text}{}", at.format(":%S")),
+    }
+}
+
+/// Where `wanted` stands in `text`, in bytes; ASCII letters in either case.
+#[must_use]
+pub fn occurrences(text: &str, wanted: &str) -> Vec<Range<usize>> {
+    let (folded, wanted) = (text.to_ascii_lowercase(), wanted.to_ascii_lowercase());
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    folded.match_indices(&wanted).map(|(at, found)| at..at + found.len()).collect()
 }
 
 /// The word for the zone that is shown.
@@ -388,6 +410,16 @@ mod tests {
         }
         assert_eq!(count(1, "task"), "1 task");
         assert_eq!(count(0, "run"), "0 runs");
+    }
+
+    #[test]
+    fn what_is_looked_for_is_found_in_either_case() {
+        assert_eq!(occurrences("Error: no ERROR é", "error"), [0..5, 10..15]);
+        assert!(occurrences("é error", "É").is_empty());
+        assert!(occurrences("anything", "").is_empty());
+        assert_eq!(exact(now(), now(), &look(true, 0)), "09:41:07");
+        assert_eq!(exact(now() - TimeDelta::days(1), now(), &look(true, 0)), "Mon 09:41:07");
+        assert_eq!(exact(now() - TimeDelta::days(30), now(), &look(true, 0)), "2025-12-21 09:41");
     }
 
     #[test]

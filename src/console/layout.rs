@@ -100,6 +100,14 @@ pub fn detail_rows(width: u16, height: u16) -> usize {
     usize::from(detail.map_or(0, |area| area.height.saturating_sub(DETAIL_HEAD)))
 }
 
+/// How many cells a line of the open detail has at this size: beside a table
+/// one of its own is the line between them.
+#[must_use]
+pub fn detail_cells(width: u16, height: u16) -> usize {
+    let detail = areas(Screen::Tasks, width, height, false, true).detail;
+    usize::from(detail.map_or(0, |area| if area.x > 0 { area.width.saturating_sub(1) } else { area.width }))
+}
+
 /// The first row to draw so that row `cursor` of `len` is in view within
 /// `rows` lines, moving as little as possible from `top`, and leaving no
 /// empty lines at the end while there are rows above.

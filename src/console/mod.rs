@@ -19,6 +19,7 @@ pub mod screens;
 pub mod shell;
 pub mod state;
 pub mod theme;
+pub mod trace;
 pub mod update;
 pub mod widgets;
 

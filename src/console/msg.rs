@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use crate::action::Key;
 use crate::fleet::Failure;
 use crate::model::{
-    AuditEntry, Capabilities, Clean, EndpointName, EndpointSpec, IntentId, LogOf, Receipt, Run, Snapshot,
-    TaskId, Trace,
+    AuditEntry, Capabilities, Clean, EndpointName, EndpointSpec, IntentId, LogOf, Payload, Receipt, Run,
+    Snapshot, TaskId, Trace,
 };
 
 use super::effect::Draft;
@@ -20,7 +20,7 @@ pub struct Msg {
     pub event: Event,
 }
 
-/// A piece of a run's log.
+/// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPiece {
     /// The text, lines kept.
@@ -144,6 +144,13 @@ pub enum Event {
         draft: Draft,
         /// Per target, in order: what it would do, where the system tells.
         lines: Vec<Result<Option<Clean>, Clean>>,
+    },
+    /// The answer to [`super::Effect::ReadFile`].
+    FileRead {
+        /// The path that was asked for.
+        path: String,
+        /// The content, or why not.
+        result: Result<Payload, Clean>,
     },
     /// The answer to [`super::Effect::LoadJournal`]: oldest first.
     Journal(Vec<JournalLine>),

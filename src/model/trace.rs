@@ -27,7 +27,7 @@ pub struct Event {
 }
 
 /// A line of an endpoint's audit log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AuditEntry {
     /// When, in UTC.
     pub at: DateTime<Utc>,

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use super::{Clean, Command, UnknownWord};
+use super::{Aim, Clean, Command, UnknownWord};
 
 words! {
     /// An action that changes something at an endpoint.
@@ -83,6 +83,15 @@ impl Deed {
         match self {
             Self::Verb(verb) => verb.is_destructive(),
             Self::Command(command) => matches!(command.spec().risk, Risk::Destructive),
+        }
+    }
+
+    /// Whether it is aimed at an endpoint as a whole rather than at a task.
+    #[must_use]
+    pub const fn is_about_endpoint(self) -> bool {
+        match self {
+            Self::Verb(verb) => matches!(verb, Verb::ReloadConfig),
+            Self::Command(command) => matches!(command.spec().aim, Aim::Endpoint),
         }
     }
 

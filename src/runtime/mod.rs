@@ -25,6 +25,7 @@ pub mod journal;
 mod local;
 mod outbox;
 mod pace;
+pub mod payload;
 pub mod policy;
 mod poller;
 mod shell;

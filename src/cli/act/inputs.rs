@@ -1,18 +1,12 @@
 //! What a command of one system is given on the command line.
 
-use std::fmt::Write as _;
-use std::io::Read;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::model::{Clean, Command, Input, InputShape, InputSpec, Inputs, Payload};
+use crate::runtime::payload;
 
 use super::super::Failure;
 use super::line_of;
-
-/// The largest content that is sent.
-const MAX_PAYLOAD: u64 = 1024 * 1024;
 
 /// `--set NAME=VALUE` and `--payload FILE`, checked against what the command takes.
 ///
@@ -46,30 +40,11 @@ pub fn read(command: Command, set: &[String], payload: Option<&Path>) -> Result<
 /// The content of a file, or of standard input for `-`.
 fn content(path: &Path) -> Result<Payload, String> {
     if path == Path::new("-") {
-        return bounded(std::io::stdin().lock()).map_err(|why| format!("standard input {why}"));
+        return payload::read(std::io::stdin().lock()).map_err(|why| format!("standard input {why}"));
     }
     let name = Clean::from(path.display().to_string());
     let file = std::fs::File::open(path).map_err(|error| format!("{name}: {error}"))?;
-    bounded(file).map_err(|why| format!("{name} {why}"))
-}
-
-fn bounded(source: impl Read) -> Result<Payload, String> {
-    let mut bytes = Vec::new();
-    source
-        .take(MAX_PAYLOAD + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("can't be read: {error}"))?;
-    if bytes.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if bytes.len() as u64 > MAX_PAYLOAD {
-        return Err(format!("is over the limit of {} MiB", MAX_PAYLOAD / (1024 * 1024)));
-    }
-    let mut digest = String::with_capacity(64);
-    for byte in Sha256::digest(&bytes) {
-        let _ = write!(digest, "{byte:02x}");
-    }
-    Ok(Payload::new(bytes, &digest))
+    payload::read(file).map_err(|why| format!("{name} {why}"))
 }
 
 /// What the command takes, as its end is written on the command line; empty if it takes nothing.

@@ -1,13 +1,15 @@
 //! The question before something that can't be undone: the blast radius,
 //! grouped by endpoint, with the exact requests. The default is No.
 
+use std::collections::BTreeSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::overlay::{keys, open_box};
 use super::{View, footer, journal};
 use crate::console::format::{self, count, width};
-use crate::console::state::{Confirm, ConfirmGroup};
+use crate::console::state::{Confirm, ConfirmGroup, Planned};
 use crate::console::theme::Role;
 use crate::console::widgets::Pen;
 use crate::model::{Deed, Target, Verb};
@@ -167,32 +169,58 @@ fn example(targets: &[Target], view: &View<'_>) -> String {
     }
 }
 
-/// Targets with their exact requests, at most `room` lines.
+/// Targets with their exact requests and what those would do, at most `room` lines.
 fn calls(lines: &mut Vec<Line>, group: &ConfirmGroup, room: usize, view: &View<'_>) {
+    let told: Vec<Vec<(String, Role)>> = told(group, view);
     let all = group.will.len();
-    let shown = if all <= room { all } else { room.saturating_sub(1) };
-    let mut line = |text: String| {
-        lines.push(Line { name: String::new(), number: String::new(), text, role: Role::Muted });
+    let fits = |lines: usize| {
+        let mut taken = 0;
+        told.iter()
+            .take_while(|told| {
+                taken += told.len();
+                taken <= lines
+            })
+            .count()
     };
-    for (target, call) in group.will.iter().take(shown) {
-        line(match (call, &target.run) {
+    let shown = if fits(room) == all { all } else { fits(room.saturating_sub(1)) };
+    let mut line = |text: String, role: Role| {
+        lines.push(Line { name: String::new(), number: String::new(), text, role });
+    };
+    told.into_iter().take(shown).flatten().for_each(|(text, role)| line(text, role));
+    if shown < all && room > 0 {
+        line(format!("and {} more", all - shown), Role::Muted);
+    }
+}
+
+/// The lines of each target. What can't be foreseen for one reason is said once.
+fn told(group: &ConfirmGroup, view: &View<'_>) -> Vec<Vec<(String, Role)>> {
+    let mut said = BTreeSet::new();
+    let mut of = |planned: &Planned| {
+        let target = &planned.target;
+        let name = match (&planned.call, &target.run) {
             // The request names the run.
             (Some(call), Some(run)) if call.contains(run.as_raw()) => {
-                let task = Target { run: None, ..target.clone() };
-                format!("{}  {call}", task_name(&task, view))
+                task_name(&Target { run: None, ..target.clone() }, view)
             }
-            (Some(call), _) => format!("{}  {call}", task_name(target, view)),
-            (None, _) => task_name(target, view),
-        });
-    }
-    if shown < all && room > 0 {
-        line(format!("and {} more", all - shown));
-    }
+            _ => task_name(target, view),
+        };
+        let request = planned.call.as_ref().map_or_else(|| name.clone(), |call| format!("{name}  {call}"));
+        let mut lines = vec![(request, Role::Muted)];
+        match &planned.foreseen {
+            Some(Ok(would)) => lines.push((format!("  {would}"), Role::Text)),
+            Some(Err(why)) if said.insert(why.clone()) => {
+                lines.push((format!("  can't be foreseen: {why}"), Role::Muted));
+            }
+            _ => {}
+        }
+        lines
+    };
+    group.will.iter().map(&mut of).collect()
 }
 
 /// What the verb destroys at the targets beyond what it always does.
 fn cautions(deed: Deed, group: &ConfirmGroup, view: &View<'_>) -> Vec<String> {
-    let rows = group.will.iter().filter_map(|(target, _)| view.fleet.task(&target.key()?));
+    let rows = group.will.iter().filter_map(|planned| view.fleet.task(&planned.target.key()?));
     let at_risk = rows.filter(|row| row.task.is_destroyed_by(deed));
     at_risk
         .filter_map(|row| row.task.caution.as_ref().map(|caution| format!("{}: {caution}", row.task.name)))

@@ -3,11 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::detail::endpoint;
 use super::{Standing, View, endpoint_cells, in_view, say, stand, words};
-use crate::console::format::{self, NONE, width};
-use crate::console::state::{RowKey, Screen};
+use crate::console::format::{self, NONE, count, width};
+use crate::console::state::{RowKey, Rows, Screen};
 use crate::console::theme::Role;
-use crate::console::widgets::{Grid, Row, Slot, glyph};
+use crate::console::widgets::{Grid, Pen, Row, Slot, glyph, rule};
 use crate::fleet::EndpointRow;
 
 const HEALTH: usize = 0;
@@ -22,6 +23,8 @@ const VERSION: usize = 8;
 const SKEW: usize = 9;
 const URL: usize = 10;
 const SAYS: usize = 11;
+/// With fewer lines below the table nothing is told there.
+const LEAST_BELOW: u16 = 3;
 
 pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_>) {
     let listed = view.state.rows.get(&Screen::Endpoints).filter(|rows| !rows.keys.is_empty());
@@ -52,6 +55,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
         rows.width,
     );
     grid.titles(buffer, titles, view.style(Role::Heading));
+    let rows = below(buffer, rows, listed, view);
     for (line, key, cursor) in in_view(listed, rows.height) {
         let RowKey::Endpoint(name) = key else { continue };
         if let Some(endpoint) = view.fleet.endpoint(name) {
@@ -59,6 +63,40 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
         }
         stand(buffer, rows, line, Standing { cursor, marked: false }, view);
     }
+}
+
+/// Tells below the table of the endpoint under the cursor, unless its detail is
+/// open; gives what is left for the rows, which is half of the room at least.
+fn below(buffer: &mut Buffer, area: Rect, listed: &Rows, view: &View<'_>) -> Rect {
+    let chosen = match &listed.cursor {
+        Some(RowKey::Endpoint(name)) if view.state.detail.is_none() => view.fleet.endpoint(name),
+        _ => None,
+    };
+    let Some(chosen) = chosen else { return area };
+    let all = u16::try_from(listed.keys.len()).unwrap_or(u16::MAX);
+    let free = area.height.saturating_sub(all.min(area.height.div_ceil(2)));
+    let wanted = u16::try_from(endpoint::lines(area.width, view, chosen)).unwrap_or(u16::MAX);
+    let height = free.min(wanted.saturating_add(1));
+    if height < LEAST_BELOW {
+        return area;
+    }
+    let top = area.bottom() - height;
+    let mut line = Pen::new(buffer, Rect { y: top, height: 1, ..area }, 0);
+    let title = chosen.spec.name.shown();
+    line.put(glyph::LINE, view.style(Role::Border)).skip(1).put(&title, view.style(Role::Title)).skip(1);
+    if wanted > height - 1 {
+        let more = format!(" {} more: Enter ", count(usize::from(wanted - (height - 1)), "line"));
+        let cells = line.left().saturating_sub(width(&more));
+        for _ in 0..cells {
+            line.put(glyph::LINE, view.style(Role::Border));
+        }
+        line.put(&more, view.style(Role::Muted));
+    } else {
+        rule(&mut line, view.style(Role::Border));
+    }
+    let told = Rect { y: top + 1, height: height - 1, ..area };
+    endpoint::draw(buffer, told, view, chosen, 0);
+    Rect { height: area.height - height, ..area }
 }
 
 fn row(cells: &mut Row<'_>, row: &EndpointRow, view: &View<'_>) {

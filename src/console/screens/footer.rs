@@ -7,15 +7,15 @@ use ratatui::layout::{Position, Rect};
 use super::{View, words};
 use crate::action::{Action, Code, Key};
 use crate::console::format::{count, width};
-use crate::console::hints::Hint;
-use crate::console::state::{Input, RowKey, Screen};
+use crate::console::hints::{Choice, Hint};
+use crate::console::state::{DetailTab, Input, LogState, RowKey, Screen, Search};
 use crate::console::theme::Role;
 use crate::console::widgets::Pen;
 use crate::model::Severity;
 
 /// Whether the message line is worth its place on a tiny screen.
 pub(super) fn says_something(view: &View<'_>) -> bool {
-    view.state.message.is_some() || view.state.filter.editing
+    view.state.message.is_some() || view.state.filter.editing || searched(view).is_some()
 }
 
 /// Draws the message line; gives where text goes while a filter is typed.
@@ -26,6 +26,11 @@ pub(super) fn message(buffer: &mut Buffer, area: Rect, view: &View<'_>) -> Optio
     }
     let mut pen = Pen::new(buffer, area, 0);
     pen.skip(1);
+    if let Some((log, search)) = searched(view)
+        && (search.editing || state.message.is_none())
+    {
+        return search_line(&mut pen, area, log, search, view);
+    }
     let on_tasks = state.screen == Screen::Tasks;
     if on_tasks && state.filter.editing {
         return filter(&mut pen, area, view);
@@ -47,6 +52,38 @@ pub(super) fn message(buffer: &mut Buffer, area: Rect, view: &View<'_>) -> Optio
         pen.put(&text, view.style(Role::Muted));
     }
     None
+}
+
+/// The log on the screen, if something is looked for in it.
+fn searched<'v>(view: &View<'v>) -> Option<(&'v LogState, &'v Search)> {
+    let detail = view.state.detail.as_ref().filter(|detail| detail.tab == DetailTab::Log)?;
+    let log = detail.log.as_ref()?;
+    Some((log, log.search.as_ref()?))
+}
+
+/// What is looked for in a log, and to the right which of how many lines that have it.
+fn search_line(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    log: &LogState,
+    search: &Search,
+    view: &View<'_>,
+) -> Option<Position> {
+    let matches = log.matches();
+    let at = search.found.and_then(|found| matches.iter().position(|&line| line == found));
+    let (note, role) = match (at, matches.len()) {
+        _ if search.input.text.is_empty() => (String::new(), Role::Muted),
+        (_, 0) => ("no line has it".to_owned(), Role::SeverityWarning),
+        (Some(at), all) => (format!("{} of {}", at + 1, count(all, "line")), Role::Muted),
+        (None, all) => (count(all, "line"), Role::Muted),
+    };
+    pen.put("/", view.style(Role::Key));
+    let room = pen.left().saturating_sub(width(&note) + 3);
+    let column = input(pen, &search.input, room, view);
+    pen.skip(1);
+    let left = pen.left();
+    pen.skip(left.saturating_sub(width(&note) + 1)).put(&note, view.style(role));
+    search.editing.then_some(Position::new(column, area.y))
 }
 
 /// What is wrong with the endpoint under the cursor.
@@ -95,11 +132,11 @@ pub(super) fn input(pen: &mut Pen<'_>, input: &Input, room: usize, view: &View<'
 pub(super) fn hints(buffer: &mut Buffer, area: Rect, view: &View<'_>, hints: &[Hint]) {
     let mut pen = Pen::new(buffer, area, 0);
     pen.skip(1);
-    let help = hints.iter().find(|hint| hint.action == Action::Help);
+    let help = hints.iter().find(|hint| hint.choice == Choice::Action(Action::Help));
     let reserved = help.map_or(0, |hint| cells(hint) + 2);
     let mut help_drawn = false;
     for hint in hints {
-        let is_help = hint.action == Action::Help;
+        let is_help = hint.choice == Choice::Action(Action::Help);
         let keep = if help_drawn || is_help { 0 } else { reserved };
         if cells(hint) + keep > pen.left() {
             continue;
@@ -110,13 +147,13 @@ pub(super) fn hints(buffer: &mut Buffer, area: Rect, view: &View<'_>, hints: &[H
             None => (Role::Key, Role::Muted),
         };
         pen.put(&key_text(key), view.style(key_role));
-        pen.skip(1).put(label(hint.action), view.style(word_role)).skip(2);
+        pen.skip(1).put(label(hint.choice), view.style(word_role)).skip(2);
         help_drawn |= is_help;
     }
 }
 
 fn cells(hint: &Hint) -> usize {
-    hint.keys.first().map_or(0, |key| width(&key_text(key)) + 1 + width(label(hint.action)))
+    hint.keys.first().map_or(0, |key| width(&key_text(key)) + 1 + width(label(hint.choice)))
 }
 
 /// A key as the footer shows it: what has a sign needs no word, which would read as one of ours.
@@ -129,7 +166,8 @@ fn key_text(key: &Key) -> String {
 }
 
 /// A word for the footer: the action's name, shorter where that is long.
-const fn label(action: Action) -> &'static str {
+const fn label(choice: Choice) -> &'static str {
+    let Choice::Action(action) = choice else { return choice.name() };
     match action {
         Action::Reprioritise => "priority",
         Action::Acknowledge => "ack",
@@ -137,6 +175,8 @@ const fn label(action: Action) -> &'static str {
         Action::NextTab => "next tab",
         Action::PreviousTab => "previous tab",
         Action::MarkAll => "mark all",
+        Action::FindNext => "next",
+        Action::FindPrevious => "previous",
         _ => action.spec().name,
     }
 }

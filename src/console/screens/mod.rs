@@ -6,6 +6,7 @@ mod confirm;
 mod detail;
 mod endpoints;
 mod footer;
+mod form;
 mod header;
 mod journal;
 mod overlay;

@@ -1,12 +1,12 @@
 //! What lies over the screen: help, palette, priority, columns, quitting; a
-//! confirmation is drawn by its own module.
+//! form and a confirmation are drawn by their own modules.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{View, confirm, footer, journal};
-use crate::console::format::{count, wrap};
-use crate::console::hints::{self, Hint};
+use super::{View, confirm, footer, form, journal};
+use crate::console::format::{count, width, wrap};
+use crate::console::hints::{self, Choice, Hint};
 use crate::console::layout;
 use crate::console::state::{Column, Input, Overlay};
 use crate::console::theme::Role;
@@ -20,6 +20,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, view: &View<'_>, open: &Ov
         Overlay::Palette { input, selected } => return palette(buffer, screen, view, input, *selected),
         Overlay::Priority { targets } => priority(buffer, screen, view, targets),
         Overlay::Columns { selected } => columns(buffer, screen, view, *selected),
+        Overlay::Form(open) => return form::draw(buffer, screen, view, open),
         Overlay::Confirm(question) => return confirm::draw(buffer, screen, view, question),
         Overlay::Quit { endpoint, runs } => quit(buffer, screen, view, endpoint, runs),
     }
@@ -61,7 +62,7 @@ pub(super) fn keys(pen: &mut Pen<'_>, pairs: &[(&str, &str)], view: &View<'_>) {
 fn keys_text(hint: &Hint) -> String {
     let mut keys = hint.keys.iter().map(ToString::to_string).collect::<Vec<_>>();
     if keys.is_empty() {
-        keys.push(format!(":{}", hint.action));
+        keys.push(format!(":{}", hint.choice.name()));
     }
     keys.join(" ")
 }
@@ -75,8 +76,10 @@ fn help(buffer: &mut Buffer, screen: Rect, view: &View<'_>, top: usize) {
     for (hint, line) in hints.iter().skip(first).take(lines).zip(0u16..) {
         let mut pen = Pen::new(buffer, inside, line);
         let (key, words) = roles(hint);
-        pen.field(&keys_text(hint), 16, view.style(key));
-        pen.skip(1).put(hint.action.spec().title, view.style(words));
+        let text = keys_text(hint);
+        // A command's name is longer than keys are.
+        pen.field(&text, width(&text).max(16), view.style(key));
+        pen.skip(1).put(hint.choice.title(), view.style(words));
         if let Some(reason) = &hint.refusal {
             pen.skip(2).put(reason, view.style(Role::Disabled));
         }
@@ -132,13 +135,14 @@ fn palette(
     for ((index, hint), line) in found.iter().enumerate().skip(first).take(lines).zip(0u16..) {
         let (key, words) = roles(hint);
         let mut pen = Pen::new(buffer, list, line);
-        pen.field(
-            hint.action.spec().name,
-            16,
-            view.style(if hint.refusal.is_some() { words } else { Role::Title }),
-        );
-        pen.field(&keys_text(hint), 16, view.style(key));
-        pen.put(hint.action.spec().title, view.style(words));
+        let title = view.style(if hint.refusal.is_some() { words } else { Role::Title });
+        if let Choice::Command(command) = hint.choice {
+            // It has no keys: its name has their room.
+            pen.field(command.word(), width(command.word()).max(31), title).skip(1);
+        } else {
+            pen.field(hint.choice.name(), 16, title).field(&keys_text(hint), 16, view.style(key));
+        }
+        pen.put(hint.choice.title(), view.style(words));
         if let Some(reason) = &hint.refusal {
             pen.skip(2).put(reason, view.style(Role::Disabled));
         }

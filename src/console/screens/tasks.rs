@@ -62,6 +62,7 @@ fn grid(columns: &[Column], room: u16, view: &View<'_>) -> Grid {
             Column::Priority => Slot::new(title, 1, 1).drop(4),
             Column::Try => Slot::new(title, 3, 5).drop(6).right(),
             Column::Evidence => Slot::new(title, 11, 11).drop(9).gap(2),
+            Column::Class => Slot::new(title, 8, 14).drop(12),
             Column::Team => Slot::new(title, 8, 12).drop(10),
             Column::Machine => Slot::new(title, 8, 14).drop(11),
         }
@@ -150,6 +151,7 @@ impl Table<'_> {
                     let (words, role) = evidence(row, view);
                     cells.put(i, &words, view.style(role));
                 }
+                Column::Class => cells.put(i, row.task.class.as_deref().unwrap_or(""), muted),
                 Column::Team => cells.put(i, row.team().map_or("", |team| team.as_str()), muted),
                 Column::Machine => cells.put(i, row.machine().map_or("", |machine| machine.as_str()), muted),
             }
@@ -184,7 +186,8 @@ fn mark_of(receipt: &Receipt, view: &View<'_>) -> String {
     let key = action.and_then(|action| view.state.keymap.keys(action).first());
     let letter = match key.map(|key| key.code) {
         Some(Code::Char(letter)) => letter,
-        _ => receipt.deed.word().chars().next().unwrap_or(' '),
+        // A command by its own name, not by its system's.
+        _ => receipt.deed.word().rsplit(':').next().and_then(|name| name.chars().next()).unwrap_or(' '),
     };
     let priority = receipt.priority.filter(|_| receipt.deed == Verb::Reprioritise);
     let priority = priority.map_or_else(String::new, |priority| priority.to_string());
@@ -195,6 +198,8 @@ fn mark_of(receipt: &Receipt, view: &View<'_>) -> String {
 pub(super) struct StateWord {
     glyph: &'static str,
     word: &'static str,
+    /// It is vigie's own finding, against its system's word.
+    own: bool,
     suffix: &'static str,
     pub role: Role,
 }
@@ -215,7 +220,7 @@ impl StateWord {
             TaskState::Unknown => "",
             _ => glyph::evidence(row.evidence, unverified),
         };
-        Self { glyph: glyph::task(state), word: state.word(), suffix, role }
+        Self { glyph: glyph::task(state), word: state.word(), own: row.own_finding, suffix, role }
     }
 
     /// Whether it is the word of `state` that is shown.
@@ -224,7 +229,7 @@ impl StateWord {
     }
 
     pub fn text(&self) -> String {
-        format!("{} {}{}", self.glyph, self.word, self.suffix)
+        format!("{} {}{}{}", self.glyph, self.word, if self.own { "*" } else { "" }, self.suffix)
     }
 }
 

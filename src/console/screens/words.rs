@@ -100,6 +100,7 @@ fn nearest_value(field: &str, wanted: &str, fleet: &Fleet) -> Option<(Clean, usi
     };
     match field {
         "team" => fleet.tasks().for_each(|row| count(row.team())),
+        "class" => fleet.tasks().for_each(|row| count(row.task.class.as_ref())),
         "machine" => fleet.tasks().for_each(|row| count(row.machine())),
         "endpoint" => values.extend(fleet.endpoints().map(|row| (row.spec.name.shown(), row.tasks))),
         "state" => {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::agent::{self, Agent};
 use super::canvas::Surface;
 use super::style::Style;
-use super::{Outcome, Signal, clipboard, input, time};
+use super::{Outcome, Signal, clipboard, file, input, time};
 use crate::config::Settings;
 use crate::console::effect::{Draft, Effect};
 use crate::console::msg::{Event, JournalLine, Msg};
@@ -167,6 +167,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
                 let intent = intend(draft, (self.clock)());
                 self.agent.as_ref()?.foresee(intent);
             }
+            Effect::ReadFile(path) => self.read_file(path),
             Effect::LoadJournal => self.load_journal(),
             Effect::Record(receipts) => self.agent.as_ref()?.record(receipts),
             Effect::Copy(text) => return Some(Event::Copied(self.copy(&text))),
@@ -209,6 +210,17 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
                 // Full or closed: the console is ending.
                 then.try_send(event).unwrap_or_default();
             },
+        );
+    }
+
+    fn read_file(&self, path: String) {
+        let then = self.aside.0.clone();
+        let home = std::env::home_dir();
+        let typed = path.clone();
+        time::aside(
+            move || file::read(&typed, home.as_deref()),
+            // Full or closed: the console is ending.
+            move |result| then.try_send(Event::FileRead { path, result }).unwrap_or_default(),
         );
     }
 

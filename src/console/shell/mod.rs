@@ -9,6 +9,7 @@ mod agent;
 mod canvas;
 mod clipboard;
 mod event_loop;
+mod file;
 mod input;
 mod signals;
 mod style;

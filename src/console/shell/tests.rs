@@ -280,7 +280,7 @@ async fn keys_become_intents_and_questions_are_answered() {
         hands.key('q');
     })
     .await;
-    assert_eq!(hands.memory.asked(), ["send trigger a/one", "send trigger a/one a/two"]);
+    assert_eq!(hands.memory.asked(), ["send trigger a/one", "foresee trigger", "send trigger a/one a/two"]);
 }
 
 #[tokio::test(start_paused = true)]

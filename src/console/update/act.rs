@@ -5,20 +5,22 @@
 //! was seen: what has changed in a way that matters by the time of sending is
 //! not sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
 use crate::action::{Action, Key};
 use crate::fleet::{Fleet, TaskRow};
 use crate::model::{
-    Aim, Arguments, Clean, Deed, Guard, Priority, RunId, RunState, Severity, Target, TaskKey, TaskState, Verb,
+    Arguments, Clean, Command, Deed, Guard, Kind, Priority, RunId, RunState, Severity, Target, TaskKey,
+    TaskState, Verb,
 };
 
 use super::super::effect::{Draft, Effect};
 use super::super::format;
-use super::super::state::{Confirm, ConfirmGroup, DetailTab, Input, Overlay, RowKey, Screen, State};
-use super::{detail, lists, message};
+use super::super::state::{Confirm, ConfirmGroup, DetailTab, Input, Overlay, Planned, RowKey, Screen, State};
+use super::super::trace;
+use super::{lists, log, message};
 
 /// How long snooze and silence hold where nothing else is said.
 const PUT_OFF: TimeDelta = TimeDelta::hours(1);
@@ -34,7 +36,7 @@ fn subject(state: &State) -> Subject {
     if let Some(detail) = &state.detail {
         let on_run = matches!(detail.tab, DetailTab::History | DetailTab::Log);
         let run = detail.run.clone().filter(|_| on_run);
-        return Subject { tasks: vec![detail.key.clone()], run };
+        return Subject { tasks: detail.about.task().cloned().into_iter().collect(), run };
     }
     match state.screen {
         Screen::Tasks if !state.marks.is_empty() => {
@@ -51,9 +53,24 @@ fn subject(state: &State) -> Subject {
     }
 }
 
+/// The commands of the systems that what is chosen here belongs to: in their
+/// order, each once. What the journal tells of is chosen too, though nothing is done from there.
+pub(in super::super) fn commands(state: &State, fleet: &Fleet) -> Vec<Command> {
+    let marked = state.detail.is_none() && state.screen == Screen::Tasks && !state.marks.is_empty();
+    let mut endpoints: Vec<_> = if marked {
+        state.marks.iter().map(|key| key.endpoint.clone()).collect()
+    } else {
+        lists::endpoint_under_cursor(state).into_iter().collect()
+    };
+    endpoints.dedup();
+    let kinds = endpoints.iter().filter_map(|name| Some(fleet.endpoint(name)?.spec.kind));
+    let kinds: BTreeSet<Kind> = kinds.collect();
+    kinds.into_iter().flat_map(Command::of).collect()
+}
+
 /// Everything that `deed` would be aimed at here; empty where there is nothing.
-fn targets(state: &State, fleet: &Fleet, deed: Deed) -> Vec<Target> {
-    if is_about_endpoints(deed) {
+pub(super) fn targets(state: &State, fleet: &Fleet, deed: Deed) -> Vec<Target> {
+    if deed.is_about_endpoint() {
         let mut endpoints: Vec<_> = if state.detail.is_none() && state.screen == Screen::Tasks {
             state.marks.iter().map(|key| key.endpoint.clone()).collect()
         } else {
@@ -78,14 +95,6 @@ fn targets(state: &State, fleet: &Fleet, deed: Deed) -> Vec<Target> {
         }
     }
     targets
-}
-
-/// Whether it is aimed at endpoints rather than at tasks.
-fn is_about_endpoints(deed: Deed) -> bool {
-    match deed {
-        Deed::Verb(verb) => verb == Verb::ReloadConfig,
-        Deed::Command(command) => command.spec().aim == Aim::Endpoint,
-    }
 }
 
 /// One target per run in progress or pending, so that no later run is taken
@@ -212,7 +221,7 @@ pub(in super::super) fn refusal(state: &State, fleet: &Fleet, deed: Deed) -> Opt
         return Some(Clean::from(format!("none of {} can be: {reason}", targets.len())));
     }
     Some(first.unwrap_or_else(|| {
-        if is_about_endpoints(deed) { "no endpoint is chosen".into() } else { "no task is chosen".into() }
+        if deed.is_about_endpoint() { "no endpoint is chosen".into() } else { "no task is chosen".into() }
     }))
 }
 
@@ -278,7 +287,7 @@ fn split(state: &State, fleet: &Fleet, deed: Deed, targets: Vec<Target>) -> Spli
 }
 
 /// Sends a draft, or asks first, as the strictest guard among its endpoints wants.
-fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> Vec<Effect> {
+pub(super) fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> Vec<Effect> {
     let Draft { deed, targets, arguments } = draft;
     // What is not seen is not acted on unasked.
     let unseen = |target: &Target| target.key().is_some_and(|key| state.tasks.index_of(&key).is_none());
@@ -309,7 +318,7 @@ fn propose(state: &mut State, fleet: &Fleet, draft: Draft, key: Option<Key>) -> 
         typed,
     })));
     state.dirty = true;
-    vec![Effect::Preview(draft)]
+    vec![Effect::Preview(draft.clone()), Effect::Foresee(draft)]
 }
 
 /// Whether the deed loses something: everywhere, or at one of the targets.
@@ -337,7 +346,7 @@ fn groups(will: &[Target], skipped: Vec<(Target, Clean)>) -> Vec<ConfirmGroup> {
         put(group);
     };
     for target in will {
-        group(&target.endpoint, &mut |group| group.will.push((target.clone(), None)));
+        group(&target.endpoint, &mut |group| group.will.push(Planned::from(target.clone())));
     }
     for (target, reason) in skipped {
         group(&target.endpoint, &mut |group| match group
@@ -359,10 +368,29 @@ pub(super) fn preview(state: &mut State, draft: &Draft, calls: Vec<Clean>) {
         return;
     }
     let mut calls: BTreeMap<&Target, Clean> = draft.targets.iter().zip(calls).collect();
-    for (target, call) in confirm.groups.iter_mut().flat_map(|group| &mut group.will) {
-        *call = calls.remove(target);
+    for planned in confirm.groups.iter_mut().flat_map(|group| &mut group.will) {
+        planned.call = calls.remove(&planned.target);
     }
     state.dirty = true;
+}
+
+/// Fills in what the requests would do, once that is known. Nobody has waited for it.
+pub(super) fn foreseen(state: &mut State, draft: &Draft, lines: Vec<Result<Option<Clean>, Clean>>) {
+    let Some(Overlay::Confirm(confirm)) = &mut state.overlay else { return };
+    if confirm.draft != *draft {
+        return;
+    }
+    let mut told: BTreeMap<&Target, _> = draft
+        .targets
+        .iter()
+        .zip(lines)
+        .filter_map(|(target, line)| Some((target, line.transpose()?)))
+        .collect();
+    for planned in confirm.groups.iter_mut().flat_map(|group| &mut group.will) {
+        let line = told.remove(&planned.target);
+        state.dirty |= planned.foreseen != line;
+        planned.foreseen = line;
+    }
 }
 
 /// Yes: sends what is still as it was seen.
@@ -413,16 +441,24 @@ fn refuse(state: &mut State, fleet: &Fleet, deed: Deed, skipped: &[(Target, Clea
 
 /// What `y` copies: the log that is open, else names, one per line.
 pub(super) fn copied(state: &State) -> Option<String> {
-    if let Some(log) = detail::shown_log(state) {
+    if let Some(log) = log::shown(state) {
         return Some(log.lines.iter().fold(String::new(), |text, line| text + line + "\n"));
     }
-    if state.detail.is_none() && state.screen == Screen::Endpoints {
+    if let Some(detail) = state.detail.as_ref().filter(|detail| detail.tab == DetailTab::Trace) {
+        return detail.trace.as_ref()?.told.as_ref().map(trace::text);
+    }
+    if state.screen == Screen::Endpoints || state.detail.as_ref().is_some_and(|d| d.about.task().is_none()) {
         return lists::endpoint_under_cursor(state).map(|endpoint| endpoint.to_string());
     }
-    if state.detail.is_none()
-        && let Some(RowKey::Entry(_, target)) = lists::row(state).filter(|_| state.screen == Screen::Journal)
-    {
-        return Some(target.to_string());
+    if state.detail.is_none() && state.screen == Screen::Journal {
+        return match lists::row(state)? {
+            RowKey::Entry(_, target) => Some(target.to_string()),
+            RowKey::Told(endpoint, key) => {
+                let entry = state.audit.get(endpoint)?.lines.get(key)?;
+                Some(entry.target.as_ref().map_or_else(|| endpoint.to_string(), ToString::to_string))
+            }
+            _ => None,
+        };
     }
     let names: Vec<_> = subject(state).tasks.iter().map(ToString::to_string).collect();
     (!names.is_empty()).then(|| names.join("\n"))

@@ -1,16 +1,15 @@
-//! The open detail: tabs, the cursor over runs, reading and following a log.
+//! The open detail: tabs, the cursor over runs, what is fetched for it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::fleet::{Delta, Fleet};
-use crate::model::{Clean, EndpointName, LogOf, Run, RunId, RunState, Severity, TaskId, TaskKey};
+use crate::model::{Clean, EndpointName, Run, RunId, Severity, TaskId, TaskKey};
 
 use super::super::effect::Effect;
-use super::super::layout;
-use super::super::msg::LogPiece;
-use super::super::state::{Detail, DetailTab, LogState, State};
-use super::message;
+use super::super::state::{About, Detail, DetailTab, State};
+use super::super::{layout, trace as traces};
 use super::navigate::Motion;
+use super::{log, message, trace};
 
 /// So many runs are fetched for the history.
 pub(super) const RUNS_FETCHED: usize = 200;
@@ -18,47 +17,50 @@ pub(super) const RUNS_FETCHED: usize = 200;
 const HISTORY_HEAD: usize = 2;
 /// No summary has more lines.
 const SUMMARY_LINES: usize = 64;
-/// The pause before more of a log is asked for.
-const PAUSE: TimeDelta = TimeDelta::milliseconds(500);
-/// A piece of so many bytes was cut by its limit, not by the log's end: the next is asked for at once.
-const LARGE_PIECE: usize = 16 * 1024;
 
-/// Opens the detail of a task, and fetches its runs.
-pub(super) fn open(state: &mut State, fleet: &Fleet, key: TaskKey) -> Vec<Effect> {
-    if fleet.task(&key).is_none() {
-        message::say(state, Severity::Warning, format!("{key} is gone"));
+/// Opens the detail of a task, and fetches its runs; or that of an endpoint.
+pub(super) fn open(state: &mut State, fleet: &Fleet, about: About) -> Vec<Effect> {
+    if !is_known(fleet, &about) {
+        message::say(state, Severity::Warning, format!("{about} is gone"));
         return Vec::new();
     }
-    let mut detail = Detail::new(key);
-    detail.seen_end = last_end(fleet, &detail.key);
-    let effect = fetch_runs(&mut detail);
+    let mut detail = Detail::new(about);
+    detail.seen_end = last_end(fleet, &detail.about);
+    let effects = fetch_runs(&mut detail).into_iter().collect();
     state.detail = Some(detail);
     state.dirty = true;
-    vec![effect]
+    effects
+}
+
+fn is_known(fleet: &Fleet, about: &About) -> bool {
+    match about {
+        About::Task(key) => fleet.task(key).is_some(),
+        About::Endpoint(endpoint) => fleet.endpoint(endpoint).is_some(),
+    }
 }
 
 /// When the newest ended run that is known had ended.
-fn last_end(fleet: &Fleet, key: &TaskKey) -> Option<DateTime<Utc>> {
-    fleet.task(key)?.task.last_run.as_ref()?.ended
+fn last_end(fleet: &Fleet, about: &About) -> Option<DateTime<Utc>> {
+    fleet.task(about.task()?)?.task.last_run.as_ref()?.ended
 }
 
-fn fetch_runs(detail: &mut Detail) -> Effect {
+fn fetch_runs(detail: &mut Detail) -> Option<Effect> {
+    let TaskKey { endpoint, task } = detail.about.task()?.clone();
     detail.runs_loading = true;
-    let TaskKey { endpoint, task } = detail.key.clone();
-    Effect::FetchRuns { endpoint, task: Some(task), limit: RUNS_FETCHED }
+    Some(Effect::FetchRuns { endpoint, task: Some(task), limit: RUNS_FETCHED })
 }
 
 /// Puts the history's cursor on a run.
 pub(super) fn choose(state: &mut State, fleet: &Fleet, run: Option<RunId>) {
     if let Some(detail) = &mut state.detail {
         detail.run = run;
-        keep_run_in_view(state, fleet);
+        keep_in_view(state, fleet);
     }
 }
 
-/// The runs with ids of the open detail, newest first: those that the cursor can be on.
-fn runs<'a>(fleet: &'a Fleet, key: &TaskKey) -> Vec<&'a Run> {
-    fleet.runs_of(key)
+/// The known runs of the open detail, newest first.
+pub(super) fn runs<'a>(fleet: &'a Fleet, detail: &Detail) -> Vec<&'a Run> {
+    detail.about.task().map(|key| fleet.runs_of(key)).unwrap_or_default()
 }
 
 /// The row of the history that the cursor is on: the newest, unless another was chosen.
@@ -67,11 +69,18 @@ fn cursor(detail: &Detail, runs: &[&Run]) -> usize {
     chosen.and_then(|id| runs.iter().position(|run| run.id.as_ref() == Some(id))).unwrap_or(0)
 }
 
-/// How many lines of the current tab are seen at once.
-fn page(state: &State, tab: DetailTab) -> usize {
+/// How many lines of a tab are seen at once.
+pub(super) fn page(state: &State, tab: DetailTab) -> usize {
     let rows = layout::detail_rows(state.width, state.height);
     let head = if tab == DetailTab::History { HISTORY_HEAD } else { 0 };
     rows.saturating_sub(head).max(1)
+}
+
+/// How many lines the trace that is shown has.
+fn trace_lines(state: &State, detail: &Detail) -> usize {
+    let cells = layout::detail_cells(state.width, state.height);
+    let told = detail.trace.as_ref().and_then(|trace| trace.told.as_ref());
+    told.map_or(0, |told| traces::lines(told, cells, state.now, &state.look).len())
 }
 
 /// Moves within the detail: over the runs in the history, else through the lines.
@@ -80,7 +89,7 @@ pub(super) fn go(state: &mut State, fleet: &Fleet, motion: Motion) {
     let page = page(state, detail.tab);
     match detail.tab {
         DetailTab::History => {
-            let runs = runs(fleet, &detail.key);
+            let runs = runs(fleet, detail);
             let to = motion.apply(cursor(detail, &runs), runs.len(), page);
             let run = runs.get(to).and_then(|run| run.id.clone());
             choose(state, fleet, run);
@@ -91,19 +100,16 @@ pub(super) fn go(state: &mut State, fleet: &Fleet, motion: Motion) {
             let top = motion.apply(detail.top, usize::from(u16::MAX), page);
             scroll(state, top.min(SUMMARY_LINES.saturating_sub(page)));
         }
-        DetailTab::Log => {
-            let lines = detail.log.as_ref().map_or(0, |log| log.lines.len());
-            let last_top = lines.saturating_sub(page);
+        DetailTab::Trace => {
+            let last_top = trace_lines(state, detail).saturating_sub(page);
             let top = motion.apply(detail.top.min(last_top), last_top + 1, page);
-            if let Some(log) = state.detail.as_mut().and_then(|detail| detail.log.as_mut()) {
-                log.follow = motion == Motion::Last || (log.follow && top == last_top);
-            }
             scroll(state, top);
         }
+        DetailTab::Log => log::go(state, motion),
     }
 }
 
-fn scroll(state: &mut State, top: usize) {
+pub(super) fn scroll(state: &mut State, top: usize) {
     if let Some(detail) = &mut state.detail
         && detail.top != top
     {
@@ -113,15 +119,16 @@ fn scroll(state: &mut State, top: usize) {
 }
 
 /// Keeps the chosen run of the history, or the end of a followed log, in view.
-pub(super) fn keep_run_in_view(state: &mut State, fleet: &Fleet) {
+pub(super) fn keep_in_view(state: &mut State, fleet: &Fleet) {
     let Some(detail) = &state.detail else { return };
     let page = page(state, detail.tab);
     let top = match detail.tab {
         DetailTab::Summary => return,
         DetailTab::History => {
-            let runs = runs(fleet, &detail.key);
+            let runs = runs(fleet, detail);
             layout::window(detail.top, Some(cursor(detail, &runs)), runs.len(), page)
         }
+        DetailTab::Trace => detail.top.min(trace_lines(state, detail).saturating_sub(page)),
         DetailTab::Log => match &detail.log {
             Some(log) if log.follow => log.lines.len().saturating_sub(page),
             Some(log) => detail.top.min(log.lines.len().saturating_sub(page)),
@@ -132,170 +139,89 @@ pub(super) fn keep_run_in_view(state: &mut State, fleet: &Fleet) {
 }
 
 /// The tab beside the current one, round and round.
-pub(super) fn next_tab(state: &mut State, fleet: &Fleet, steps: usize) -> Vec<Effect> {
+pub(super) fn next_tab(state: &mut State, fleet: &Fleet, forward: bool) -> Vec<Effect> {
     let Some(detail) = &state.detail else { return Vec::new() };
-    let all = DetailTab::ALL;
+    let all = detail.tabs();
     let at = all.iter().position(|&tab| tab == detail.tab).unwrap_or(0);
+    let steps = if forward { 1 } else { all.len() - 1 };
     show_tab(state, fleet, all[(at + steps) % all.len()])
 }
 
-/// Shows a tab; the log is asked for when it is first looked at.
+/// Shows a tab; log and trace are asked for when they are looked at.
 pub(super) fn show_tab(state: &mut State, fleet: &Fleet, tab: DetailTab) -> Vec<Effect> {
     let Some(detail) = &mut state.detail else { return Vec::new() };
     detail.tab = tab;
     detail.top = 0;
     state.dirty = true;
-    let effects = if tab == DetailTab::Log { read_log(state, fleet) } else { Vec::new() };
-    keep_run_in_view(state, fleet);
-    effects
-}
-
-/// Enter within the detail: on to the history, from there to the log of the run.
-pub(super) fn enter(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
-    match state.detail.as_ref().map(|detail| detail.tab) {
-        Some(DetailTab::Summary) => show_tab(state, fleet, DetailTab::History),
-        Some(DetailTab::History) => show_tab(state, fleet, DetailTab::Log),
-        Some(DetailTab::Log) | None => Vec::new(),
-    }
-}
-
-/// Opens the log of `run`, or of the newest or running run, of a task.
-pub(super) fn open_log(state: &mut State, fleet: &Fleet, key: TaskKey, run: Option<RunId>) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    if state.detail.as_ref().is_none_or(|detail| detail.key != key) {
-        effects = open(state, fleet, key);
-        choose(state, fleet, run);
-    }
-    effects.extend(show_tab(state, fleet, DetailTab::Log));
-    effects
-}
-
-/// The run whose log is looked at: the chosen one, else the one that runs, else the newest.
-fn logged_run(detail: &Detail, fleet: &Fleet) -> Option<RunId> {
-    if detail.run.is_some() {
-        return detail.run.clone();
-    }
-    let row = fleet.task(&detail.key)?;
-    let active = &row.task.active_runs;
-    let running = active.iter().filter(|run| run.state == RunState::Running).find_map(|run| run.id.clone());
-    let newest = || runs(fleet, &detail.key).into_iter().find_map(|run| run.id.clone());
-    let last = || row.task.last_run.as_ref().and_then(|run| run.id.clone());
-    running.or_else(newest).or_else(last).or_else(|| active.iter().find_map(|run| run.id.clone()))
-}
-
-/// Begins the log of the run that is looked at, unless it is already being read.
-fn read_log(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
-    let now = state.now;
-    let Some(detail) = &mut state.detail else { return Vec::new() };
-    let Some(run) = logged_run(detail, fleet) else {
-        detail.log = None;
-        return Vec::new();
+    let effects = match tab {
+        DetailTab::Log => log::read(state, fleet),
+        DetailTab::Trace => trace::look(state, fleet).into_iter().collect(),
+        DetailTab::Summary | DetailTab::History => Vec::new(),
     };
-    if detail.log.as_ref().is_none_or(|log| log.run != run) {
-        detail.log = Some(LogState::new(run));
-    }
-    ask(detail, now).into_iter().collect()
-}
-
-/// Asks for the next piece, unless one is on its way or none will follow.
-fn ask(detail: &mut Detail, now: DateTime<Utc>) -> Option<Effect> {
-    let log = detail.log.as_mut()?;
-    if log.loading || log.complete {
-        return None;
-    }
-    log.loading = true;
-    log.asked = Some(now);
-    let endpoint = detail.key.endpoint.clone();
-    let of = LogOf::Run { task: detail.key.task.clone(), run: log.run.clone() };
-    Some(Effect::FetchLog { endpoint, of, offset: log.next_offset })
-}
-
-/// The log that is on the screen.
-pub(super) fn shown_log(state: &State) -> Option<&LogState> {
-    state.detail.as_ref().filter(|detail| detail.tab == DetailTab::Log)?.log.as_ref()
-}
-
-/// When the next piece of the log on the screen is to be asked for.
-pub(super) fn next_ask(state: &State) -> Option<DateTime<Utc>> {
-    let log = shown_log(state).filter(|log| !log.loading && !log.complete && log.error.is_none())?;
-    Some(log.asked? + PAUSE)
-}
-
-/// Asks for the next piece if it is time.
-pub(super) fn tick(state: &mut State) -> Vec<Effect> {
-    if next_ask(state).is_none_or(|at| at > state.now) {
-        return Vec::new();
-    }
-    let now = state.now;
-    state.detail.as_mut().and_then(|detail| ask(detail, now)).into_iter().collect()
-}
-
-/// Turns following on or off.
-pub(super) fn follow(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
-    let now = state.now;
-    let Some(detail) = &mut state.detail else { return Vec::new() };
-    let Some(log) = &mut detail.log else { return Vec::new() };
-    log.follow = !log.follow;
-    log.error = None;
-    let effects = ask(detail, now).into_iter().collect();
-    state.dirty = true;
-    keep_run_in_view(state, fleet);
+    keep_in_view(state, fleet);
     effects
+}
+
+/// Enter within the detail: on to the history, from there to the log of the
+/// run; from an endpoint's to the list of its tasks.
+pub(super) fn enter(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
+    let Some(detail) = &state.detail else { return Vec::new() };
+    match (&detail.about, detail.tab) {
+        (About::Endpoint(endpoint), DetailTab::Summary) => {
+            let endpoint = endpoint.clone();
+            super::navigate::show_tasks_of(state, fleet, &endpoint)
+        }
+        (About::Task(_), DetailTab::Summary) => show_tab(state, fleet, DetailTab::History),
+        (About::Task(_), DetailTab::History) => show_tab(state, fleet, DetailTab::Log),
+        _ => Vec::new(),
+    }
 }
 
 /// Reads again what could not be read.
-pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
+pub(super) fn refresh(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
     let now = state.now;
     let Some(detail) = &mut state.detail else { return Vec::new() };
     let mut effects = Vec::new();
     if !detail.runs_loading {
-        effects.push(fetch_runs(detail));
+        effects.extend(fetch_runs(detail));
     }
-    if let Some(log) = &mut detail.log {
-        log.error = None;
-    }
-    if detail.tab == DetailTab::Log {
-        effects.extend(ask(detail, now));
+    log::forgive(detail);
+    match detail.tab {
+        DetailTab::Log => effects.extend(log::ask(detail, now)),
+        DetailTab::Trace => effects.extend(trace::ask(detail, fleet, true)),
+        DetailTab::Summary | DetailTab::History => {}
     }
     state.dirty = true;
     effects
 }
 
-/// The endpoint answers again: a log that could not be read is asked for once more.
-pub(super) fn recovered(state: &mut State, endpoint: &EndpointName) -> Vec<Effect> {
-    let now = state.now;
-    let Some(detail) = state.detail.as_mut().filter(|detail| detail.key.endpoint == *endpoint) else {
-        return Vec::new();
-    };
-    let failed = detail.log.as_ref().is_some_and(|log| log.error.is_some());
-    if failed && detail.tab == DetailTab::Log { ask(detail, now).into_iter().collect() } else { Vec::new() }
-}
-
-/// The fleet has changed: closes the detail of a task that is gone, and
-/// fetches the history again when a run has ended.
+/// The fleet has changed: closes the detail of what is gone, and fetches
+/// the history again when a run has ended.
 pub(super) fn settle(state: &mut State, fleet: &Fleet, delta: &Delta) -> Vec<Effect> {
     let Some(detail) = &mut state.detail else { return Vec::new() };
-    if delta.gone.contains(&detail.key) || fleet.task(&detail.key).is_none() {
-        let key = state.detail.take().map(|detail| detail.key.to_string()).unwrap_or_default();
-        message::say(state, Severity::Warning, format!("{key} is gone"));
+    let went = detail.about.task().is_some_and(|key| delta.gone.contains(key));
+    if went || !is_known(fleet, &detail.about) {
+        let about = state.detail.take().map(|detail| detail.about.to_string()).unwrap_or_default();
+        message::say(state, Severity::Warning, format!("{about} is gone"));
         return Vec::new();
     }
     let mut effects: Vec<Effect> = fetch_ended(detail, fleet).into_iter().collect();
+    trace::outdate(detail, delta);
     if detail.tab == DetailTab::Log && detail.log.is_none() {
-        effects.extend(read_log(state, fleet));
+        effects.extend(log::read(state, fleet));
     }
-    keep_run_in_view(state, fleet);
+    keep_in_view(state, fleet);
     effects
 }
 
 /// Fetches the history again if a run has ended since; not while it is on its way.
 fn fetch_ended(detail: &mut Detail, fleet: &Fleet) -> Option<Effect> {
-    let ended = last_end(fleet, &detail.key);
+    let ended = last_end(fleet, &detail.about);
     if ended == detail.seen_end || detail.runs_loading {
         return None;
     }
     detail.seen_end = ended;
-    Some(fetch_runs(detail))
+    fetch_runs(detail)
 }
 
 /// The history has come.
@@ -307,7 +233,8 @@ pub(super) fn runs_came(
     error: Option<Clean>,
 ) -> Vec<Effect> {
     let Some(detail) = &mut state.detail else { return Vec::new() };
-    if detail.key.endpoint != *endpoint || Some(&detail.key.task) != task {
+    let of_it = |key: &TaskKey| key.endpoint == *endpoint && Some(&key.task) == task;
+    if !detail.about.task().is_some_and(of_it) {
         return Vec::new();
     }
     detail.runs_loading = false;
@@ -315,79 +242,8 @@ pub(super) fn runs_came(
     state.dirty = true;
     let mut effects: Vec<Effect> = fetch_ended(detail, fleet).into_iter().collect();
     if detail.tab == DetailTab::Log && detail.log.is_none() {
-        effects.extend(read_log(state, fleet));
+        effects.extend(log::read(state, fleet));
     }
-    keep_run_in_view(state, fleet);
+    keep_in_view(state, fleet);
     effects
-}
-
-/// A piece of a log has come. One that is not what is waited for is dropped.
-pub(super) fn log_came(
-    state: &mut State,
-    fleet: &Fleet,
-    endpoint: &EndpointName,
-    run: &RunId,
-    offset: u64,
-    result: Result<LogPiece, Clean>,
-) -> Vec<Effect> {
-    let now = state.now;
-    let Some(detail) = state.detail.as_mut().filter(|detail| detail.key.endpoint == *endpoint) else {
-        return Vec::new();
-    };
-    let Some(log) = detail.log.as_mut() else { return Vec::new() };
-    if log.run != *run || log.next_offset != offset || !log.loading {
-        return Vec::new();
-    }
-    log.loading = false;
-    log.asked = Some(now);
-    let (mut more, mut news) = (false, true);
-    match result {
-        Err(reason) => log.error = Some(reason),
-        Ok(piece) => {
-            more = piece.text.len() >= LARGE_PIECE;
-            // Nothing new of a run that goes on, as before: no frame for that.
-            news = offset == 0 || !piece.text.is_empty() || piece.complete || log.error.is_some();
-            let beyond = log.take(&piece);
-            if !log.follow {
-                // What is read stays where it is.
-                detail.top = detail.top.saturating_sub(beyond);
-            }
-        }
-    }
-    let shown = detail.tab == DetailTab::Log;
-    let effects = if more && shown { ask(detail, now).into_iter().collect() } else { Vec::new() };
-    if shown && news {
-        state.dirty = true;
-        keep_run_in_view(state, fleet);
-    }
-    effects
-}
-
-impl LogState {
-    /// Takes the next piece: joins a line that was cut, drops the oldest lines
-    /// beyond the bound, and tells how many those are.
-    fn take(&mut self, piece: &LogPiece) -> usize {
-        self.error = None;
-        self.complete = piece.complete;
-        self.next_offset = piece.next_offset;
-        self.dropped_bytes = piece.dropped_bytes;
-        if piece.text.is_empty() {
-            return 0;
-        }
-        let mut lines = piece.text.split('\n');
-        if self.partial
-            && let (Some(head), Some(last)) = (lines.next(), self.lines.back_mut())
-        {
-            *last = Clean::from(format!("{last}{head}"));
-        }
-        self.lines.extend(lines.map(Clean::line));
-        self.partial = !piece.text.ends_with('\n');
-        if !self.partial {
-            self.lines.pop_back();
-        }
-        let beyond = self.lines.len().saturating_sub(Self::MAX_LINES);
-        self.lines.drain(..beyond);
-        self.dropped_lines += beyond;
-        beyond
-    }
 }

@@ -6,7 +6,7 @@ use crate::fleet::Fleet;
 use super::super::effect::Effect;
 use super::super::state::State;
 use super::navigate::Motion;
-use super::{act, dispatch, navigate, overlay};
+use super::{act, dispatch, log, navigate, overlay};
 
 /// Ctrl-C: always asks to quit, and twice in a row always quits.
 const INTERRUPT: Key = Key::ctrl('c');
@@ -26,6 +26,10 @@ pub(super) fn key(state: &mut State, fleet: &Fleet, key: Key) -> Vec<Effect> {
     }
     if let Some(overlay) = state.overlay.take() {
         return overlay::key(state, fleet, overlay, key);
+    }
+    if log::is_searching(state) {
+        log::search_key(state, key);
+        return Vec::new();
     }
     if state.filter.editing {
         filter_key(state, key);
@@ -78,6 +82,8 @@ fn filter_key(state: &mut State, key: Key) {
 pub(super) fn paste(state: &mut State, text: &str) {
     if state.overlay.is_some() {
         overlay::paste(state, text);
+    } else if log::is_searching(state) {
+        log::search_paste(state, text);
     } else if state.filter.editing {
         state.filter.input.insert(text);
         navigate::apply_filter(state);

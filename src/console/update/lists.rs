@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use crate::fleet::{Delta, Fleet};
-use crate::model::{EndpointName, Receipt, TaskKey};
+use crate::model::{AuditEntry, EndpointName, Receipt, TaskId, TaskKey};
 
 use super::super::layout;
-use super::super::state::{RowKey, Rows, Screen, State};
+use super::super::state::{AuditKey, RowKey, Rows, Screen, State};
 
 /// So many runs are listed.
 pub const RUNS_LISTED: usize = 500;
@@ -85,10 +87,7 @@ pub(super) fn refresh(state: &mut State, fleet: &Fleet) {
             })
             .collect(),
         Screen::Endpoints => fleet.endpoints().map(|row| RowKey::Endpoint(row.spec.name.clone())).collect(),
-        Screen::Journal => entries(state, fleet)
-            .into_iter()
-            .map(|receipt| RowKey::Entry(receipt.intent, receipt.target.clone()))
-            .collect(),
+        Screen::Journal => entries(state, fleet).iter().map(Entry::key).collect(),
     };
     let page = page(state);
     let rows = state.rows.entry(state.screen).or_default();
@@ -98,18 +97,68 @@ pub(super) fn refresh(state: &mut State, fleet: &Fleet) {
     }
 }
 
-/// The lines of the journal, newest first: this console's own receipts, then
-/// those of earlier ones. Each intent and target once.
+/// A line of the journal.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// An own intent at one target, as far as it came.
+    Own(&'a Receipt),
+    /// A line of an endpoint's own audit log.
+    Told(&'a EndpointName, &'a AuditKey, &'a AuditEntry),
+}
+
+impl Entry<'_> {
+    /// When it was sent, or noted.
+    #[must_use]
+    pub const fn at(&self) -> DateTime<Utc> {
+        match self {
+            Self::Own(receipt) => receipt.sent,
+            Self::Told(_, _, entry) => entry.at,
+        }
+    }
+
+    fn key(&self) -> RowKey {
+        match self {
+            Self::Own(receipt) => RowKey::Entry(receipt.intent, receipt.target.clone()),
+            Self::Told(endpoint, key, _) => RowKey::Told((*endpoint).clone(), (*key).clone()),
+        }
+    }
+}
+
+/// The lines of the journal, newest first: the receipts of this console and of
+/// earlier ones, each intent and target once, and what the endpoints' own logs tell.
 #[must_use]
-pub fn entries<'a>(state: &'a State, fleet: &'a Fleet) -> Vec<&'a Receipt> {
+pub fn entries<'a>(state: &'a State, fleet: &'a Fleet) -> Vec<Entry<'a>> {
     let mut seen = BTreeSet::new();
-    let mut own = fleet.receipts();
-    own.sort_by_key(|receipt| std::cmp::Reverse(receipt.sent));
-    own.into_iter()
-        .chain(state.journal.iter().rev())
-        .filter(|receipt| seen.insert((receipt.intent, &receipt.target)))
-        .take(ENTRIES_LISTED)
-        .collect()
+    let own = fleet.receipts().into_iter().chain(state.journal.iter().rev());
+    let own = own.filter(|receipt| seen.insert((receipt.intent, &receipt.target))).map(Entry::Own);
+    let told = state.audit.iter().flat_map(|(endpoint, log)| {
+        log.lines.iter().rev().map(move |(key, entry)| Entry::Told(endpoint, key, entry))
+    });
+    let mut all: Vec<Entry<'_>> = own.chain(told).collect();
+    all.sort_by_key(|entry| std::cmp::Reverse(entry.at()));
+    all.truncate(ENTRIES_LISTED);
+    all
+}
+
+/// The task that a line of an audit log is about, where it names one that is
+/// listed: by its id, another id of it, or its name.
+#[must_use]
+pub fn task_told(state: &State, fleet: &Fleet) -> Option<TaskKey> {
+    let RowKey::Told(endpoint, key) = row(state).filter(|_| state.screen == Screen::Journal)? else {
+        return None;
+    };
+    let target = state.audit.get(endpoint)?.lines.get(key)?.target.as_ref()?;
+    let by_id = TaskKey::new(endpoint, &TaskId::new(target));
+    if fleet.task(&by_id).is_some() {
+        return Some(by_id);
+    }
+    let mut named = fleet.tasks().filter(|row| {
+        row.key.endpoint == *endpoint && (row.task.name == *target || row.task.alias.as_ref() == Some(target))
+    });
+    match (named.next(), named.next()) {
+        (Some(row), None) => Some(row.key.clone()),
+        _ => None,
+    }
 }
 
 /// How many rows of data the current screen has.
@@ -146,7 +195,7 @@ pub fn task_under_cursor(state: &State) -> Option<TaskKey> {
         RowKey::Alert(endpoint, alert) => alert.task.as_ref().map(|task| TaskKey::new(endpoint, task)),
         RowKey::Run { task, .. } => Some(task.clone()),
         RowKey::Entry(_, target) => target.key(),
-        RowKey::Endpoint(_) => None,
+        RowKey::Endpoint(_) | RowKey::Told(..) => None,
     }
 }
 
@@ -154,13 +203,15 @@ pub fn task_under_cursor(state: &State) -> Option<TaskKey> {
 #[must_use]
 pub fn endpoint_under_cursor(state: &State) -> Option<EndpointName> {
     if let Some(detail) = &state.detail {
-        return Some(detail.key.endpoint.clone());
+        return Some(detail.about.endpoint().clone());
     }
     if state.screen == Screen::Tasks {
         return state.tasks.cursor().map(|key| key.endpoint.clone());
     }
     Some(match row(state)? {
-        RowKey::Alert(endpoint, _) | RowKey::Endpoint(endpoint) => endpoint.clone(),
+        RowKey::Alert(endpoint, _) | RowKey::Endpoint(endpoint) | RowKey::Told(endpoint, _) => {
+            endpoint.clone()
+        }
         RowKey::Run { task, .. } => task.endpoint.clone(),
         RowKey::Entry(_, target) => target.endpoint.clone(),
     })

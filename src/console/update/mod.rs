@@ -5,31 +5,35 @@
 //! detail, overlays, lists, the message line, and when time alone changes something.
 
 mod act;
+mod audit;
+mod command;
 mod detail;
 mod input;
 mod keys;
 mod lists;
+mod log;
 mod message;
 mod navigate;
 mod overlay;
 mod timer;
+mod trace;
 
 #[cfg(test)]
 mod tests;
 
 use crate::action::{Action, Key};
 use crate::fleet::{Delta, Fleet};
-use crate::model::{Clean, EndpointName, LogOf, Severity};
+use crate::model::{Clean, EndpointName, Severity};
 
 use super::effect::Effect;
 use super::hints;
 use super::layout;
 use super::msg::{Event, Msg};
-use super::state::{DetailTab, Look, Overlay, Screen, State};
+use super::state::{About, Look, Overlay, Screen, State};
 use navigate::Motion;
 
-pub(super) use act::{choose as chosen, refusal as deed_refusal};
-pub use lists::{endpoint_under_cursor, entries, task_under_cursor};
+pub(super) use act::{choose as chosen, commands, refusal as deed_refusal};
+pub use lists::{Entry, endpoint_under_cursor, entries, task_under_cursor};
 pub use timer::next_tick;
 
 /// Takes in what happened: changes `state` and `fleet`, and says what is to be
@@ -53,13 +57,17 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
                 lists::keep_task_in_view(state);
             }
             let mut effects = settle(state, fleet, &delta, None);
-            effects.extend(detail::tick(state));
+            effects.extend(log::tick(state));
+            if audit::next_ask(state, fleet).is_some_and(|at| at <= state.now) {
+                effects.extend(audit::fetch(state, fleet, false));
+            }
             effects
         }
         Event::Configured { endpoints, read_only } => {
             state.dirty |= state.read_only != read_only;
             state.read_only = read_only;
             let delta = fleet.configure(&endpoints, msg.at);
+            audit::forget(state, fleet);
             settle(state, fleet, &delta, None)
         }
         Event::Described { endpoint, url, capabilities } => {
@@ -69,7 +77,7 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
         Event::Polled { endpoint, snapshot } => {
             let recovers = fleet.endpoint(&endpoint).is_some_and(|row| row.failure.is_some());
             let delta = fleet.apply(&endpoint, *snapshot, msg.at);
-            let again = if recovers { detail::recovered(state, &endpoint) } else { Vec::new() };
+            let again = if recovers { log::recovered(state, &endpoint) } else { Vec::new() };
             let mut effects = settle(state, fleet, &delta, Some(endpoint));
             effects.extend(again);
             effects
@@ -94,12 +102,8 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
             effects.extend(detail::runs_came(state, fleet, &endpoint, task.as_ref(), error));
             effects
         }
-        Event::Log { of: LogOf::Endpoint, .. }
-        | Event::Trace { .. }
-        | Event::Audit { .. }
-        | Event::Foreseen { .. } => Vec::new(),
-        Event::Log { endpoint, of: LogOf::Run { run, .. }, offset, result } => {
-            detail::log_came(state, fleet, &endpoint, &run, offset, result)
+        Event::Log { endpoint, of, offset, result } => {
+            log::came(state, fleet, &endpoint, &of, offset, result)
         }
         event => answer(state, fleet, event),
     }
@@ -109,6 +113,10 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
 fn answer(state: &mut State, fleet: &Fleet, event: Event) -> Vec<Effect> {
     match event {
         Event::Preview { draft, calls } => act::preview(state, &draft, calls),
+        Event::Foreseen { draft, lines } => act::foreseen(state, &draft, lines),
+        Event::FileRead { path, result } => return command::file_came(state, fleet, &path, result),
+        Event::Trace { endpoint, task, result } => trace::came(state, fleet, &endpoint, &task, result),
+        Event::Audit { endpoint, kept, result } => audit::came(state, fleet, &endpoint, kept, result),
         Event::Journal(lines) => {
             state.journal = lines.into_iter().map(|line| line.receipt).collect();
             state.dirty = true;
@@ -149,9 +157,6 @@ fn answer(state: &mut State, fleet: &Fleet, event: Event) -> Vec<Effect> {
         | Event::Failed { .. }
         | Event::Receipt(_)
         | Event::Runs { .. }
-        | Event::Trace { .. }
-        | Event::Audit { .. }
-        | Event::Foreseen { .. }
         | Event::Log { .. } => {}
     }
     Vec::new()
@@ -189,14 +194,17 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
         Action::Back => navigate::back(state),
         Action::Mark => navigate::mark(state),
         Action::MarkAll => navigate::mark_all(state),
+        Action::Filter if log::shown(state).is_some() => log::search(state),
         Action::Filter => navigate::edit_filter(state, fleet),
         Action::Sort => navigate::sort(state, fleet, false),
         Action::ReverseSort => navigate::sort(state, fleet, true),
         Action::Columns => navigate::choose_columns(state),
-        Action::NextTab => return detail::next_tab(state, fleet, 1),
-        Action::PreviousTab => return detail::next_tab(state, fleet, DetailTab::ALL.len() - 1),
+        Action::NextTab => return detail::next_tab(state, fleet, true),
+        Action::PreviousTab => return detail::next_tab(state, fleet, false),
         Action::Log => return open_log(state, fleet),
-        Action::Follow => return detail::follow(state, fleet),
+        Action::Follow => return log::follow(state, fleet),
+        Action::FindNext => log::find(state, true),
+        Action::FindPrevious => log::find(state, false),
         Action::Copy => return act::copied(state).map(Effect::Copy).into_iter().collect(),
         Action::Board => return navigate::show(state, fleet, Screen::Board),
         Action::Tasks => return navigate::show(state, fleet, Screen::Tasks),
@@ -208,7 +216,7 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
             let steps = Screen::ALL.len() - 1;
             return navigate::show(state, fleet, navigate::neighbour(state.screen, steps));
         }
-        Action::Refresh => return overlay::refresh(state),
+        Action::Refresh => return overlay::refresh(state, fleet),
         Action::Zone => {
             state.look.utc = !state.look.utc;
             let zone = if state.look.utc { "UTC".to_owned() } else { state.look.local_zone.clone() };
@@ -226,18 +234,19 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
     Vec::new()
 }
 
-/// The log of the run, or of the task's newest run, under the cursor.
+/// The log of the run, of the task's newest run, or of the endpoint under the cursor.
 fn open_log(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
     if let Some(detail) = &state.detail {
-        let key = detail.key.clone();
-        return detail::open_log(state, fleet, key, None);
+        let about = detail.about.clone();
+        return log::open(state, fleet, about, None);
     }
     let run = match lists::row(state) {
         Some(super::state::RowKey::Run { run, .. }) if state.screen == Screen::Runs => run.clone(),
         _ => None,
     };
-    match task_under_cursor(state) {
-        Some(key) => detail::open_log(state, fleet, key, run),
+    let task = task_under_cursor(state).map(About::Task);
+    match task.or_else(|| endpoint_under_cursor(state).map(About::Endpoint)) {
+        Some(about) => log::open(state, fleet, about, run),
         None => Vec::new(),
     }
 }
@@ -260,6 +269,11 @@ fn settle(state: &mut State, fleet: &Fleet, delta: &Delta, heard: Option<Endpoin
         if !delta.receipts.is_empty() {
             effects.push(Effect::Record(delta.receipts.clone()));
         }
+    }
+    effects.extend(trace::look(state, fleet));
+    if !delta.endpoints.is_empty() {
+        // One that answers for the first time has not been asked yet.
+        effects.extend(audit::fetch(state, fleet, false));
     }
     effects.extend(ring(state, fleet, delta, heard));
     effects
@@ -297,5 +311,5 @@ fn resize(state: &mut State, fleet: &Fleet, width: u16, height: u16) {
     if let Some(rows) = state.rows.get_mut(&state.screen) {
         rows.top = layout::window(rows.top, rows.position(), rows.keys.len(), page);
     }
-    detail::keep_run_in_view(state, fleet);
+    detail::keep_in_view(state, fleet);
 }

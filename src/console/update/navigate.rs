@@ -1,11 +1,11 @@
 //! Moving: the cursor, the screens, marks, filter, order.
 
 use crate::fleet::Fleet;
-use crate::model::{Health, Severity};
+use crate::model::{EndpointName, Health, Severity};
 
 use super::super::effect::Effect;
-use super::super::state::{Overlay, RowKey, Screen, State};
-use super::{detail, lists, message};
+use super::super::state::{About, DetailTab, Overlay, RowKey, Screen, State};
+use super::{audit, detail, lists, log, message};
 
 /// A step of the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +66,16 @@ pub(super) fn go_list(state: &mut State, motion: Motion) {
 }
 
 /// Shows a screen; what was open over the last one is closed. Opening the runs
-/// asks every endpoint that answers for its newest.
+/// asks every endpoint that answers for its newest, opening the journal for its audit log.
 pub(super) fn show(state: &mut State, fleet: &Fleet, screen: Screen) -> Vec<Effect> {
     state.detail = None;
     state.filter.editing = false;
     state.screen = screen;
     state.dirty = true;
     lists::refresh(state, fleet);
+    if screen == Screen::Journal {
+        return audit::fetch(state, fleet, false);
+    }
     if screen != Screen::Runs {
         return Vec::new();
     }
@@ -93,19 +96,14 @@ pub(super) fn neighbour(screen: Screen, steps: usize) -> Screen {
     all[(at + steps) % all.len()]
 }
 
-/// Enter: the detail of the row's task, or the rows of its endpoint.
+/// Enter: the detail of the row's task or endpoint.
 pub(super) fn open(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
     if state.detail.is_some() {
         return detail::enter(state, fleet);
     }
     let row = if state.screen == Screen::Tasks { None } else { lists::row(state).cloned() };
     match row {
-        Some(RowKey::Endpoint(endpoint)) => {
-            show(state, fleet, Screen::Tasks);
-            state.filter.input.set(&format!("endpoint:{}", endpoint.as_raw()));
-            apply_filter(state);
-            Vec::new()
-        }
+        Some(RowKey::Endpoint(endpoint)) => detail::open(state, fleet, About::Endpoint(endpoint)),
         Some(RowKey::Alert(endpoint, alert)) if alert.task.is_none() => {
             show(state, fleet, Screen::Endpoints);
             let page = lists::page(state);
@@ -117,24 +115,41 @@ pub(super) fn open(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
             Vec::new()
         }
         Some(RowKey::Run { task, run, .. }) => {
-            let mut effects = detail::open(state, fleet, task);
+            let mut effects = detail::open(state, fleet, About::Task(task));
             if run.is_some() {
                 detail::choose(state, fleet, run);
-                effects.extend(detail::show_tab(state, fleet, super::super::state::DetailTab::History));
+                effects.extend(detail::show_tab(state, fleet, DetailTab::History));
             }
             effects
         }
+        Some(RowKey::Told(..)) => {
+            let Some(key) = lists::task_told(state, fleet) else {
+                message::say(state, Severity::Info, "that line is about no task that is listed");
+                return Vec::new();
+            };
+            detail::open(state, fleet, About::Task(key))
+        }
         _ => match lists::task_under_cursor(state) {
-            Some(key) => detail::open(state, fleet, key),
+            Some(key) => detail::open(state, fleet, About::Task(key)),
             None => Vec::new(),
         },
     }
 }
 
+/// The tasks of one endpoint, by a filter.
+pub(super) fn show_tasks_of(state: &mut State, fleet: &Fleet, endpoint: &EndpointName) -> Vec<Effect> {
+    let effects = show(state, fleet, Screen::Tasks);
+    state.filter.input.set(&format!("endpoint:{}", endpoint.as_raw()));
+    apply_filter(state);
+    effects
+}
+
 /// Esc: closes the innermost of what is open, then unmarks, then clears the filter.
 /// Overlays and the filter being typed take their own Esc before.
 pub(super) fn back(state: &mut State) {
-    if state.overlay.take().is_some() || state.detail.take().is_some() {
+    if log::end_search(state) {
+        // The log stays.
+    } else if state.overlay.take().is_some() || state.detail.take().is_some() {
         state.dirty = true;
     } else if state.screen == Screen::Tasks && !state.marks.is_empty() {
         state.marks.clear();

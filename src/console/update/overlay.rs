@@ -5,10 +5,10 @@ use crate::fleet::Fleet;
 use crate::model::{EndpointName, Priority, Severity};
 
 use super::super::effect::Effect;
-use super::super::hints;
+use super::super::hints::{self, Choice, Hint};
 use super::super::state::{Column, Confirm, Input, Overlay, State};
 use super::navigate::Motion;
-use super::{act, lists, message};
+use super::{act, audit, command, lists, message};
 
 impl Confirm {
     /// The key that says yes where nothing is to be typed: never the one that opened the question.
@@ -50,6 +50,7 @@ fn take(state: &mut State, fleet: &Fleet, overlay: Overlay, key: Key) -> Vec<Eff
             columns(state, selected, key);
             Vec::new()
         }
+        Overlay::Form(form) => command::form_key(state, fleet, form, key),
         Overlay::Confirm(question) => confirm(state, fleet, question, key),
         Overlay::Quit { endpoint, runs } => match key {
             Key { code: Code::Char('y'), ctrl: false, alt: false } => vec![Effect::Quit],
@@ -109,7 +110,12 @@ fn palette(state: &mut State, fleet: &Fleet, mut input: Input, selected: usize, 
         Code::Esc => return Vec::new(),
         Code::Backspace if input.text.is_empty() => return Vec::new(),
         Code::Enter => match found.get(selected) {
-            Some(hint) => return super::dispatch(state, fleet, hint.action, Some(key)),
+            Some(Hint { choice: Choice::Action(action), .. }) => {
+                return super::dispatch(state, fleet, *action, Some(key));
+            }
+            Some(Hint { choice: Choice::Command(chosen), .. }) => {
+                return command::begin(state, fleet, *chosen, Some(key));
+            }
             None => state.overlay = Some(Overlay::Palette { input, selected }),
         },
         _ => {
@@ -171,11 +177,15 @@ fn confirm(state: &mut State, fleet: &Fleet, mut confirm: Box<Confirm>, key: Key
 /// Text was pasted into an overlay that is typed into.
 pub(super) fn paste(state: &mut State, text: &str) {
     // What stands before something that can't be undone is typed, not pasted.
-    if let Some(Overlay::Palette { input, selected }) = &mut state.overlay {
-        input.insert(text);
-        *selected = 0;
-        state.dirty = true;
+    match &mut state.overlay {
+        Some(Overlay::Palette { input, selected }) => {
+            input.insert(text);
+            *selected = 0;
+        }
+        Some(Overlay::Form(form)) => command::paste(form, text),
+        _ => return,
     }
+    state.dirty = true;
 }
 
 /// Quitting stops `endpoint`: asks, with what runs there.
@@ -193,7 +203,7 @@ pub(super) fn open_palette(state: &mut State) {
 }
 
 /// A refresh of the endpoint under the cursor, or of all.
-pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
+pub(super) fn refresh(state: &mut State, fleet: &Fleet) -> Vec<Effect> {
     let endpoint = if state.detail.is_some() || state.screen == super::super::state::Screen::Endpoints {
         lists::endpoint_under_cursor(state)
     } else {
@@ -202,6 +212,7 @@ pub(super) fn refresh(state: &mut State) -> Vec<Effect> {
     let what = endpoint.as_ref().map_or_else(|| "every endpoint".to_owned(), ToString::to_string);
     message::say(state, Severity::Info, format!("polling {what} …"));
     let mut effects = vec![Effect::Refresh(endpoint)];
-    effects.extend(super::detail::refresh(state));
+    effects.extend(super::detail::refresh(state, fleet));
+    effects.extend(audit::fetch(state, fleet, true));
     effects
 }

@@ -6,18 +6,19 @@ use crate::fleet::{Fleet, TaskRow};
 use crate::model::{Run, RunState, TaskKey, TaskState};
 
 use super::super::layout;
-use super::super::state::{RowKey, Screen, State};
-use super::{detail, lists};
+use super::super::state::{About, RowKey, Screen, State};
+use super::{audit, lists, log};
 
 const MINUTE_MS: i64 = 60_000;
 
 /// The next instant at which a tick has something to do: a fact of the fleet
 /// falls due, a message has stood long enough, a shown age, countdown or clock
-/// reads otherwise, or more of a log is to be asked for. `None`: never.
+/// reads otherwise, or more of a log, or an audit log, is to be asked for. `None`: never.
 #[must_use]
 pub fn next_tick(state: &State, fleet: &Fleet) -> Option<DateTime<Utc>> {
-    let asks = detail::next_ask(state);
-    [fleet.next_change(), state.tasks.next_change(), next_shown(state, fleet), asks]
+    let asks = log::next_ask(state);
+    let audit = audit::next_ask(state, fleet);
+    [fleet.next_change(), state.tasks.next_change(), next_shown(state, fleet), asks, audit]
         .into_iter()
         .flatten()
         .min()
@@ -42,7 +43,10 @@ fn next_shown(state: &State, fleet: &Fleet) -> Option<DateTime<Utc>> {
     // The clock.
     next.whole(Some(DateTime::UNIX_EPOCH), MINUTE_MS);
     if let Some(detail) = &state.detail {
-        task_and_runs(&mut next, fleet, &detail.key, state);
+        match &detail.about {
+            About::Task(key) => task_and_runs(&mut next, fleet, key, state),
+            About::Endpoint(_) => endpoints(&mut next, fleet),
+        }
     }
     let covered = state.detail.is_some() && state.width < layout::DETAIL_BESIDE;
     if !covered {

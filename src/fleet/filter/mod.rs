@@ -7,7 +7,7 @@
 //! | `dump` | what has the word in name, id, endpoint, team or machine; from four letters on also with some letters left out, in name or id (`dsk-spce`) |
 //! | `/^db-\d+$/` | what matches the regular expression in one of those, without regard to case |
 //! | `state:late,failing` | one of these states; for runs and endpoints theirs |
-//! | `name:` `id:` `endpoint:` `team:` `machine:` | what has the text there; with `=` (`team:=data`) what is exactly that |
+//! | `name:` `id:` `alias:` `class:` `endpoint:` `team:` `machine:` | what has the text there; with `=` (`team:=data`) what is exactly that |
 //! | `label:env=prod` `label:env` | the label with that value, or at all |
 //! | `p:1` `p:1,2` `p:<=2` | the priority |
 //! | `age:>2h` | how long ago its last run ended |

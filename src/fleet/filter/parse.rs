@@ -7,9 +7,9 @@ use crate::model::{
 };
 
 /// Every key that there is.
-const KEYS: [&str; 14] = [
-    "state", "name", "id", "endpoint", "team", "machine", "label", "p", "age", "late", "evidence", "kind",
-    "severity", "is",
+const KEYS: [&str; 16] = [
+    "state", "name", "id", "alias", "class", "endpoint", "team", "machine", "label", "p", "age", "late",
+    "evidence", "kind", "severity", "is",
 ];
 
 /// A character, and whether quotes or a backslash took its special meaning.

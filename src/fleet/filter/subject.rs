@@ -50,8 +50,15 @@ impl Subject {
         task: &TaskContext,
     ) -> Self {
         let machine = machine.or(task.machine.as_ref());
-        let texts =
-            Texts::of([name, id, Some(endpoint.as_raw()), task.team.as_deref(), machine.map(Clean::as_str)]);
+        let texts = Texts::of([
+            name,
+            id,
+            Some(endpoint.as_raw()),
+            task.team.as_deref(),
+            machine.map(Clean::as_str),
+            None,
+            None,
+        ]);
         Self { labels: Some(Labels::clone(&task.labels)), priority: task.priority, ..Self::new(texts) }
     }
 
@@ -63,6 +70,8 @@ impl Subject {
             Some(row.key.endpoint.as_raw()),
             row.team().map(Clean::as_str),
             row.machine().map(Clean::as_str),
+            row.task.class.as_deref(),
+            row.task.alias.as_deref(),
         ]);
         Self {
             labels: Some(Labels::clone(&row.labels)),
@@ -98,7 +107,7 @@ impl Subject {
 
     pub fn queue(row: &QueueRow) -> Self {
         let name = Some(row.queue.name.as_raw());
-        let texts = Texts::of([name, name, Some(row.endpoint.as_raw()), None, None]);
+        let texts = Texts::of([name, name, Some(row.endpoint.as_raw()), None, None, None, None]);
         Self { evidence: Some(row.evidence), ..Self::new(texts) }
     }
 

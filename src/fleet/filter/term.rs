@@ -23,10 +23,13 @@ pub(super) enum Field {
     Endpoint,
     Team,
     Machine,
+    Class,
+    Alias,
 }
 
 impl Field {
-    pub const ALL: [Self; 5] = [Self::Name, Self::Id, Self::Endpoint, Self::Team, Self::Machine];
+    pub const ALL: [Self; 7] =
+        [Self::Name, Self::Id, Self::Endpoint, Self::Team, Self::Machine, Self::Class, Self::Alias];
 
     pub const fn word(self) -> &'static str {
         match self {
@@ -35,6 +38,8 @@ impl Field {
             Self::Endpoint => "endpoint",
             Self::Team => "team",
             Self::Machine => "machine",
+            Self::Class => "class",
+            Self::Alias => "alias",
         }
     }
 }

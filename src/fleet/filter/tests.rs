@@ -21,6 +21,8 @@ fn sample() -> Fleet {
     dump.labels = std::sync::Arc::new([("env".into(), "prod".into())].into());
     let mut rotate = task("log-rotate");
     rotate.name = "Rotate the Logs".into();
+    rotate.class = Some("http monitor".into());
+    rotate.alias = Some("web-7".into());
     rotate.team = Some("night shift".into());
     rotate.priority = Priority::new(4).ok();
     rotate.state = Some(TaskState::Failing);
@@ -81,6 +83,10 @@ fn terms_let_through_what_they_say() {
         ("team:data,night", &[rotate, dump]),
         ("-team:data", &[rotate, report, disk]),
         ("machine:db", &[dump]),
+        ("class:monitor", &[rotate]),
+        ("class:=\"HTTP monitor\"", &[rotate]),
+        ("alias:=web-7", &[rotate]),
+        ("web-7", &[rotate]),
         ("name:rotate", &[rotate]),
         ("id:rotate", &[rotate]),
         ("name:log-rotate", &[]),
@@ -223,7 +229,11 @@ fn term() -> impl Strategy<Value = String> {
     let test = prop_oneof![
         quoted.clone(),
         "[a-z0-9.]{1,8}",
-        (prop_oneof!["name", "id", "endpoint", "team", "machine"], prop_oneof!["", "="], quoted.clone())
+        (
+            prop_oneof!["name", "id", "alias", "class", "endpoint", "team", "machine"],
+            prop_oneof!["", "="],
+            quoted.clone()
+        )
             .prop_map(|(key, exact, value)| format!("{key}:{exact}{value}")),
         prop_oneof!["state:late,failing", "is:paused", "evidence:stale", "kind:absent", "severity:info"],
         (quoted.clone(), quoted).prop_map(|(name, value)| format!("label:{name}={value}")),

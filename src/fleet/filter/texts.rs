@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn each_field_is_found_again_in_lower_case() {
-        let texts = Texts::of([Some("Nightly DUMP"), None, Some(""), Some("ÜBER"), None]);
+        let texts = Texts::of([Some("Nightly DUMP"), None, Some(""), Some("ÜBER"), None, None, None]);
         let found: Vec<_> = Field::ALL.iter().map(|&field| texts.get(field)).collect();
-        assert_eq!(found, [Some("nightly dump"), None, Some(""), Some("über"), None]);
+        assert_eq!(found, [Some("nightly dump"), None, Some(""), Some("über"), None, None, None]);
         assert_eq!(texts.each().collect::<Vec<_>>(), ["nightly dump", "", "über"]);
         assert_eq!(texts.all(), "nightly dump\n\nüber\n");
         assert_eq!(Texts::of([None; COUNT]).each().count(), 0);

@@ -1,25 +1,29 @@
-//! The log of one run, as far as it is read.
+//! The log of one run, or of an endpoint, as far as it is read.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{View, runs, say};
-use crate::console::format::count;
+use crate::console::format::{count, occurrences};
 use crate::console::state::{Detail, LogState};
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
-use crate::fleet::TaskRow;
 
 /// Writes onto the rule above the log which run it is of, and how much of it there is.
-pub(super) fn headline(pen: &mut Pen<'_>, detail: &Detail, row: &TaskRow, view: &View<'_>) {
+pub(super) fn headline(pen: &mut Pen<'_>, detail: &Detail, view: &View<'_>) {
     let Some(log) = &detail.log else { return };
-    let run = view.fleet.run(&row.key.endpoint, &log.run);
     pen.put(glyph::LINE, view.style(Role::Border)).skip(1);
-    if let Some(run) = run {
-        let text = format!("{} {}", runs::state_word(run.state), runs::started(run, view));
-        pen.put(&text, view.style(Role::run(run.state)));
-    } else {
-        pen.put(&format!("run {}", log.run), view.style(Role::Text));
+    match log.run().map(|id| (id, view.fleet.run(detail.about.endpoint(), id))) {
+        None => pen.put("its own log", view.style(Role::Text)),
+        Some((_, Some(run))) => {
+            let text = format!("{} {}", runs::state_word(run.state), runs::started(run, view));
+            pen.put(&text, view.style(Role::run(run.state)))
+        }
+        Some((id, None)) => pen.put(&format!("run {id}"), view.style(Role::Text)),
+    };
+    if log.error.is_some() && log.lines.is_empty() {
+        pen.skip(1);
+        return;
     }
     pen.put(" · ", view.style(Role::Muted));
     pen.put(&count(log.lines.len() + log.dropped_lines, "line"), view.style(Role::Muted));
@@ -53,12 +57,13 @@ fn bytes(n: u64) -> String {
     }
 }
 
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail) {
     let Some(log) = &detail.log else {
-        let text = if view.fleet.runs_of(&row.key).is_empty() {
+        let runs = detail.about.task().map(|key| view.fleet.runs_of(key)).unwrap_or_default();
+        let text = if runs.is_empty() {
             "No run is known, so there is no log.".to_owned()
-        } else if detail.run.is_none() && view.fleet.runs_of(&row.key).iter().all(|run| run.id.is_none()) {
-            format!("{} gives its runs no ids, so it has no logs to ask for.", row.key.endpoint)
+        } else if detail.run.is_none() && runs.iter().all(|run| run.id.is_none()) {
+            format!("{} gives its runs no ids, so it has no logs to ask for.", detail.about.endpoint())
         } else {
             "Reading the log …".to_owned()
         };
@@ -74,8 +79,22 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
     let height = usize::from(area.height);
     let last = log.lines.len().saturating_sub(height);
     let top = if log.follow { last } else { detail.top.min(last) };
-    for (text, line) in log.lines.iter().skip(top).take(height).zip(0u16..) {
-        Pen::new(buffer, area, line).skip(1).put(text, view.style(Role::Text));
+    let wanted = log.search.as_ref().map_or("", |search| search.input.text.as_str());
+    let found = log.search.as_ref().and_then(|search| search.found?.checked_sub(log.dropped_lines));
+    for ((index, text), line) in log.lines.iter().enumerate().skip(top).take(height).zip(0u16..) {
+        let mut pen = Pen::new(buffer, area, line);
+        pen.skip(1);
+        let mut from = 0;
+        for at in occurrences(text, wanted) {
+            pen.put(&text[from..at.start], view.style(Role::Text));
+            pen.put(&text[at.clone()], view.style(Role::Match));
+            from = at.end;
+        }
+        pen.put(&text[from..], view.style(Role::Text));
+        if found == Some(index) && !wanted.is_empty() {
+            let row = Rect { y: area.y + line, height: 1, ..area };
+            buffer.set_style(row, view.style(Role::Cursor));
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! The open detail of a task: beside the table where that is wide, else over
-//! it. Three lines of head (name, tabs, rule), then the tab.
+//! The open detail of a task or an endpoint: beside the table where that is
+//! wide, else over it. Three lines of head (name, tabs, rule), then the tab.
 
+pub(super) mod endpoint;
 mod history;
 mod log;
 mod summary;
+mod trace;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,33 +14,75 @@ use super::tasks::StateWord;
 use super::{View, tasks};
 use crate::console::format::width;
 use crate::console::layout::DETAIL_HEAD;
-use crate::console::state::{Detail, DetailTab};
+use crate::console::state::{About, Detail, DetailTab};
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph, rule};
-use crate::fleet::TaskRow;
+use crate::fleet::{EndpointRow, TaskRow};
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail) {
     let area = if area.x > 0 { divide(buffer, area, view) } else { area };
-    let Some(row) = view.fleet.task(&detail.key) else {
-        let text = format!("{} is gone. Esc closes this.", detail.key);
-        Pen::new(buffer, area, 0).skip(1).put(&text, view.style(Role::Muted));
-        return;
-    };
+    match &detail.about {
+        About::Task(key) => match view.fleet.task(key) {
+            Some(row) => of_task(buffer, area, view, detail, row),
+            None => gone(buffer, area, view, detail),
+        },
+        About::Endpoint(endpoint) => match view.fleet.endpoint(endpoint) {
+            Some(row) => of_endpoint(buffer, area, view, detail, row),
+            None => gone(buffer, area, view, detail),
+        },
+    }
+}
+
+fn gone(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail) {
+    let text = format!("{} is gone. Esc closes this.", detail.about);
+    Pen::new(buffer, area, 0).skip(1).put(&text, view.style(Role::Muted));
+}
+
+fn of_task(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
     title(&mut Pen::new(buffer, area, 0), row, view);
-    tabs(&mut Pen::new(buffer, area, 1), row, view, detail);
+    let team = row.team().map(|team| format!("team {team}"));
+    let place = [team, row.machine().map(ToString::to_string)];
+    let place: Vec<String> = place.into_iter().flatten().collect();
+    tabs(&mut Pen::new(buffer, area, 1), &place.join(" · "), view, detail);
     let mut line = Pen::new(buffer, area, 2);
-    if detail.tab == DetailTab::Log {
-        log::headline(&mut line, detail, row, view);
+    match detail.tab {
+        DetailTab::Log => log::headline(&mut line, detail, view),
+        DetailTab::Trace => trace::headline(&mut line, detail, view),
+        DetailTab::Summary | DetailTab::History => {}
     }
     rule(&mut line, view.style(Role::Border));
-
-    let head = DETAIL_HEAD.min(area.height);
-    let content = Rect { y: area.y + head, height: area.height - head, ..area };
+    let content = content(area);
     match detail.tab {
         DetailTab::Summary => summary::draw(buffer, content, view, detail, row),
         DetailTab::History => history::draw(buffer, content, view, detail, row),
-        DetailTab::Log => log::draw(buffer, content, view, detail, row),
+        DetailTab::Trace => trace::draw(buffer, content, view, detail),
+        DetailTab::Log => log::draw(buffer, content, view, detail),
     }
+}
+
+fn of_endpoint(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &EndpointRow) {
+    let mut pen = Pen::new(buffer, area, 0);
+    let health = format!("{} {}", glyph::health(row.health), row.health.word());
+    let room = pen.left().saturating_sub(width(&health) + 4);
+    pen.skip(1).put_within(&row.spec.name.shown(), room, view.style(Role::Title));
+    let gap = pen.left().saturating_sub(width(&health) + 1);
+    pen.skip(gap).put(&health, view.style(Role::health(row.health)));
+    tabs(&mut Pen::new(buffer, area, 1), row.spec.kind.word(), view, detail);
+    let mut line = Pen::new(buffer, area, 2);
+    if detail.tab == DetailTab::Log {
+        log::headline(&mut line, detail, view);
+    }
+    rule(&mut line, view.style(Role::Border));
+    match detail.tab {
+        DetailTab::Log => log::draw(buffer, content(area), view, detail),
+        _ => endpoint::draw(buffer, content(area), view, row, detail.top),
+    }
+}
+
+/// What is below the head.
+fn content(area: Rect) -> Rect {
+    let head = DETAIL_HEAD.min(area.height);
+    Rect { y: area.y + head, height: area.height - head, ..area }
 }
 
 /// Draws the line between table and detail, and gives what is right of it.
@@ -72,19 +116,15 @@ fn title(pen: &mut Pen<'_>, row: &TaskRow, view: &View<'_>) {
     pen.skip(gap).put(&state.text(), view.style(state.role)).put(&rest, view.style(Role::Text));
 }
 
-/// `summary  history  log                 team prod · prod-01`
-fn tabs(pen: &mut Pen<'_>, row: &TaskRow, view: &View<'_>, detail: &Detail) {
+/// `summary  history  trace  log                 team prod · prod-01`
+fn tabs(pen: &mut Pen<'_>, place: &str, view: &View<'_>, detail: &Detail) {
     pen.skip(1);
-    for tab in DetailTab::ALL {
+    for &tab in detail.tabs() {
         let role = if tab == detail.tab { Role::Match } else { Role::Muted };
         pen.put(tab.title(), view.style(role)).skip(2);
     }
-    let team = row.team().map(|team| format!("team {team}"));
-    let place = [team, row.machine().map(ToString::to_string)];
-    let place: Vec<String> = place.into_iter().flatten().collect();
-    let text = place.join(" · ");
-    if width(&text) < pen.left() {
-        let gap = pen.left() - width(&text) - 1;
-        pen.skip(gap).put(&text, view.style(Role::Muted));
+    if width(place) < pen.left() {
+        let gap = pen.left() - width(place) - 1;
+        pen.skip(gap).put(place, view.style(Role::Muted));
     }
 }

@@ -11,22 +11,28 @@ use crate::console::state::Detail;
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
 use crate::fleet::{TaskRow, took_ms};
-use crate::model::{Clean, Deed, Evidence, Timing, duration_text};
+use crate::model::{Capabilities, Clean, Deed, Evidence, Receipt, Timing, duration_text};
 
 /// Cells of the names on the left.
 const NAMES: usize = 11;
 
 /// A summary as it is gathered.
-struct Summary<'v> {
-    view: &'v View<'v>,
+pub(super) struct Summary<'v> {
+    pub view: &'v View<'v>,
     /// Cells for what stands right of the names.
     room: usize,
-    lines: Vec<(&'static str, String, Role)>,
+    pub lines: Vec<(&'static str, String, Role)>,
 }
 
-impl Summary<'_> {
+impl<'v> Summary<'v> {
+    /// Nothing yet, in `width` cells.
+    pub fn new(view: &'v View<'v>, width: u16) -> Self {
+        let room = usize::from(width).saturating_sub(NAMES + 3).max(8);
+        Self { view, room, lines: Vec::new() }
+    }
+
     /// Adds `text` under `name`, wrapped.
-    fn add(&mut self, name: &'static str, text: &str, role: Role) {
+    pub fn add(&mut self, name: &'static str, text: &str, role: Role) {
         for (index, piece) in wrap(text, self.room).into_iter().enumerate() {
             self.lines.push((if index == 0 { name } else { "" }, piece, role));
         }
@@ -39,16 +45,70 @@ impl Summary<'_> {
     }
 
     /// `09:41 (in 9m)`.
-    fn at(&self, at: DateTime<Utc>) -> String {
+    pub fn at(&self, at: DateTime<Utc>) -> String {
         let state = self.view.state;
         let how_far = if at > state.now { format::due(state.now, at) } else { format::ago(state.now, at) };
         format!("{} ({how_far})", moment(at, state.now, &state.look))
     }
+
+    /// Draws from line `top` on, or the end where that is beyond it.
+    pub fn draw(&self, buffer: &mut Buffer, area: Rect, top: usize) {
+        let height = usize::from(area.height);
+        let top = top.min(self.lines.len().saturating_sub(height));
+        for ((name, text, role), line) in self.lines.iter().skip(top).take(height).zip(0u16..) {
+            let mut pen = Pen::new(buffer, area, line);
+            let muted = self.view.style(Role::Muted);
+            pen.skip(1).field(name, NAMES, muted).skip(1).put(text, self.view.style(*role));
+        }
+    }
+
+    /// How far an intent came.
+    pub fn receipt(&mut self, receipt: &Receipt) {
+        let mut text = vec![format!("{} {} {}", glyph::stage(receipt.stage), receipt.deed, receipt.stage)];
+        if let Some(message) = &receipt.message {
+            text.push(format!("{message}"));
+        }
+        self.add("sent", &text.join(" · "), Role::stage(receipt.stage));
+    }
+
+    /// What may be done, by its keys; what may not, with its reason. Only what is `told`.
+    pub fn actions(&mut self, capabilities: &Capabilities, told: impl Fn(Deed) -> bool) {
+        let keymap = &self.view.state.keymap;
+        let key = |deed: Deed| {
+            let action = deed.verb().and_then(Action::for_verb);
+            action.and_then(|action| keymap.keys(action).first()).map(ToString::to_string)
+        };
+        let deeds: Vec<_> = capabilities.iter().filter(|(deed, _)| told(*deed)).collect();
+        let allowed: Vec<String> = deeds
+            .iter()
+            .filter(|(_, refusal)| refusal.is_none())
+            .map(|(deed, _)| key(*deed).map_or_else(|| format!(":{deed}"), |key| format!("{key} {deed}")))
+            .collect();
+        if !allowed.is_empty() {
+            let packed = format::pack(allowed.iter().map(String::as_str), "   ", self.room);
+            for (index, text) in packed.into_iter().enumerate() {
+                self.lines.push((if index == 0 { "actions" } else { "" }, text, Role::Text));
+            }
+        }
+        // One line per reason, not per deed: many are often refused for the same one.
+        let mut reasons: Vec<(&Clean, Vec<&'static str>)> = Vec::new();
+        for (deed, refusal) in &deeds {
+            let Some(reason) = refusal else { continue };
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, deeds)) => deeds.push(deed.word()),
+                None => reasons.push((reason, vec![deed.word()])),
+            }
+        }
+        let mut name = if allowed.is_empty() { "actions" } else { "" };
+        for (reason, deeds) in reasons {
+            self.add(name, &format!("not {}: {reason}", deeds.join(", ")), Role::Disabled);
+            name = "";
+        }
+    }
 }
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
-    let room = usize::from(area.width).saturating_sub(NAMES + 3).max(8);
-    let mut lines = Summary { view, room, lines: Vec::new() };
+    let mut lines = Summary::new(view, area.width);
     state(&mut lines, row);
     alerts(&mut lines, row);
     schedule(&mut lines, row);
@@ -56,14 +116,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
     lines.gap();
     grouping(&mut lines, row);
     lines.gap();
-    actions(&mut lines, row);
-
-    let height = usize::from(area.height);
-    let top = detail.top.min(lines.lines.len().saturating_sub(height));
-    for ((name, text, role), line) in lines.lines.iter().skip(top).take(height).zip(0u16..) {
-        let mut pen = Pen::new(buffer, area, line);
-        pen.skip(1).field(name, NAMES, view.style(Role::Muted)).skip(1).put(text, view.style(*role));
-    }
+    lines.actions(&row.task.capabilities, |deed| !deed.is_about_endpoint());
+    lines.draw(buffer, area, detail.top);
 }
 
 fn state(lines: &mut Summary<'_>, row: &TaskRow) {
@@ -80,6 +134,10 @@ fn state(lines: &mut Summary<'_>, row: &TaskRow) {
         text.push(format!("its system says {word:?}"));
     }
     lines.add("state", &text.join(" · "), shown.role);
+    if row.own_finding {
+        let text = "* by vigie's own reckoning: its system judges lateness itself, but has not here";
+        lines.add("", text, Role::EvidenceUnverified);
+    }
     if let Some(since) = row.unverified_late_since {
         let text = format!("would be late since {}, unverified: nothing was read since", lines.at(since));
         lines.add("", &text, Role::EvidenceUnverified);
@@ -93,11 +151,7 @@ fn state(lines: &mut Summary<'_>, row: &TaskRow) {
         lines.add("evidence", &why.map_or_else(|| word.clone(), |why| format!("{word} · {why}")), role);
     }
     for receipt in &row.receipts {
-        let mut text = vec![format!("{} {} {}", glyph::stage(receipt.stage), receipt.deed, receipt.stage)];
-        if let Some(message) = &receipt.message {
-            text.push(format!("{message}"));
-        }
-        lines.add("sent", &text.join(" · "), Role::stage(receipt.stage));
+        lines.receipt(receipt);
     }
 }
 
@@ -209,8 +263,16 @@ fn grouping(lines: &mut Summary<'_>, row: &TaskRow) {
     if let Some(text) = &row.task.description {
         lines.add("for", text, Role::Text);
     }
+    if let Some(class) = &row.task.class {
+        lines.add("class", class, Role::Text);
+    }
+    let mut ids = Vec::new();
     if row.task.id.as_raw() != row.task.name.as_str() {
-        lines.add("id", &row.task.id.shown(), Role::Muted);
+        ids.push(row.task.id.shown().to_string());
+    }
+    ids.extend(row.task.alias.as_ref().map(|alias| format!("also {alias}")));
+    if !ids.is_empty() {
+        lines.add("id", &ids.join(" · "), Role::Muted);
     }
     let team = row.team().map(|team| format!("team {team}"));
     let machine = row.machine().map(|machine| format!("machine {machine}"));
@@ -224,41 +286,6 @@ fn grouping(lines: &mut Summary<'_>, row: &TaskRow) {
     let mut name = "remarks";
     for remark in row.task.remarks.iter().chain(&row.task.caution) {
         lines.add(name, remark, Role::Text);
-        name = "";
-    }
-}
-
-/// What may be done, by its keys; what may not, with its reason.
-fn actions(lines: &mut Summary<'_>, row: &TaskRow) {
-    let keymap = &lines.view.state.keymap;
-    let key = |deed: Deed| {
-        let action = deed.verb().and_then(Action::for_verb);
-        action.and_then(|action| keymap.keys(action).first()).map(ToString::to_string)
-    };
-    let verbs: Vec<_> = row.task.capabilities.iter().collect();
-    let allowed: Vec<String> = verbs
-        .iter()
-        .filter(|(_, refusal)| refusal.is_none())
-        .map(|(verb, _)| key(*verb).map_or_else(|| verb.to_string(), |key| format!("{key} {verb}")))
-        .collect();
-    if !allowed.is_empty() {
-        let packed = format::pack(allowed.iter().map(String::as_str), "   ", lines.room);
-        for (index, text) in packed.into_iter().enumerate() {
-            lines.lines.push((if index == 0 { "actions" } else { "" }, text, Role::Text));
-        }
-    }
-    // One line per reason, not per verb: many verbs are often refused for the same one.
-    let mut reasons: Vec<(&Clean, Vec<&'static str>)> = Vec::new();
-    for (verb, refusal) in &verbs {
-        let Some(reason) = refusal else { continue };
-        match reasons.iter_mut().find(|(known, _)| known == reason) {
-            Some((_, verbs)) => verbs.push(verb.word()),
-            None => reasons.push((reason, vec![verb.word()])),
-        }
-    }
-    let mut name = if allowed.is_empty() { "actions" } else { "" };
-    for (reason, verbs) in reasons {
-        lines.add(name, &format!("not {}: {reason}", verbs.join(", ")), Role::Disabled);
         name = "";
     }
 }

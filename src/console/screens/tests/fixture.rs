@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
 use crate::console::keymap::Keymap;
-use crate::console::state::{Look, RowKey, Screen, State};
+use crate::console::state::{AuditLog, Look, RowKey, Screen, State, keyed};
 use crate::fleet::{Failure, Fleet};
 use crate::model::{
-    Alert, AlertKind, Capabilities, Dialect, EndpointName, EndpointSpec, Health, IntentId, Kind, Part,
-    Priority, Queue, QueueName, Receipt, Retry, Run, RunId, RunState, Schedule, Snapshot, Stage, Target,
-    Task, TaskId, TaskKey, TaskState, Timing, Verb,
+    Alert, AlertKind, AuditEntry, Capabilities, Clean, Command, Dialect, EndpointName, EndpointSpec, Health,
+    IntentId, Kind, Part, Priority, Queue, QueueName, Receipt, Retry, Run, RunId, RunState, Schedule,
+    Snapshot, Stage, Target, Task, TaskId, TaskKey, TaskState, Timing, Verb,
 };
 
 pub fn now() -> DateTime<Utc> {
@@ -316,6 +316,99 @@ pub fn troubled() -> Fleet {
     fleet.fail(&name("fleet"), refused(lost, Health::Unauthorised, 1), ago(30));
     fleet.fail(&name("edge"), refused("connection refused (10.0.0.9:9667)", Health::Down, 6), ago(30));
     fleet
+}
+
+/// The three systems that vigie speaks to besides itself, as they tell of themselves.
+pub fn systems() -> Fleet {
+    let mut fleet = Fleet::default();
+    let specs =
+        [spec("duck", Kind::DutyDuck), spec("rediacc", Kind::Rediacc), spec("backups", Kind::Duplistatus)];
+    fleet.configure(&specs, ago(7_200));
+    let commands = |kind: Kind, refused: &'static [(Command, &'static str)]| {
+        Command::of(kind).map(move |command| {
+            let why = refused.iter().find(|(known, _)| *known == command).map(|(_, why)| Clean::line(why));
+            (command, why)
+        })
+    };
+    let no = "duty-duck has no such action";
+    let capable = Capabilities::by(|verb| (verb == Verb::Trigger).then(|| no.into()));
+    let capable =
+        capable.with(commands(Kind::DutyDuck, &[(Command::DutyDuckComment, "no incident is open")]));
+    let mut late = every(task("5f2c", TaskState::Healthy), "0 0 3 * * *", -24_000);
+    (late.name, late.alias) = ("nightly-export".into(), Some("nightly-export-eu".into()));
+    late.class = Some("task".into());
+    late.remote_state = Some("healthy".into());
+    late.judged_within_s = Some(60);
+    late.capabilities = capable.clone();
+    let mut monitor = ran(task("9a10", TaskState::Failing), 90, 340, RunState::Failed);
+    (monitor.name, monitor.class) = ("shop.example.org".into(), Some("http monitor".into()));
+    monitor.capabilities = capable;
+    let duck = Snapshot {
+        tasks: Part::complete(vec![late, monitor]),
+        version: Some("0.9".into()),
+        remarks: vec![
+            "the token may read and write tasks, not HTTP monitors (scopes: tasks:read, tasks:write)".into(),
+        ],
+        ..Snapshot::unchanged(now(), 42)
+    };
+    fleet.apply(&name("duck"), duck, now());
+    let mut item = task("7e57", TaskState::Queued);
+    item.team = Some("Private Team".into());
+    item.capabilities = Capabilities::by(|_| None)
+        .with(commands(Kind::Rediacc, &[(Command::RediaccDelete, "it is assigned: cancel it first")]));
+    let rediacc = Snapshot {
+        tasks: Part::complete(vec![active(item, RunState::Queued, 720)]),
+        remarks: vec![
+            "a session of vigie's own, until 21 Jan 09:00 (24 h without a call end it)".into(),
+            "48 of 60 calls are left; one more every 4 s".into(),
+        ],
+        degraded: Some("the dashboard is not told to this user: the whole queue is read instead".into()),
+        ..Snapshot::unchanged(now(), 120)
+    };
+    let reload = "rediacc has no configuration to read";
+    fleet.describe(
+        &name("rediacc"),
+        Some("https://rediacc.example.org".into()),
+        Capabilities::by(|_| Some(reload.into())).with(commands(Kind::Rediacc, &[])),
+    );
+    fleet.apply(&name("rediacc"), rediacc, now());
+    fleet.apply(&name("backups"), backups(), now());
+    fleet.note_receipt(receipt(20, Verb::Trigger, "disk-space", Stage::Observed), now());
+    fleet.tick(now());
+    fleet
+}
+
+/// What the endpoints' own audit logs tell, beside the own intents.
+pub fn audited(state: &mut State) {
+    let entry = |minutes: i64, by: Option<&str>, action: &str, target: Option<&str>| AuditEntry {
+        at: ago(minutes * 60),
+        by: by.map(Into::into),
+        action: action.into(),
+        target: target.map(Into::into),
+        result: Some("success".into()),
+        details: (minutes > 60).then(|| "retention 90 days, 120 rows deleted".into()),
+        from: by.map(|_| "10.0.0.7".into()),
+    };
+    let backups = AuditLog {
+        lines: keyed(vec![
+            entry(3, Some("ana"), "overdue_check_run", None),
+            entry(9, Some("ana"), "login", None),
+            entry(461, None, "audit_cleanup", Some("audit-log-cleanup")),
+        ]),
+        ..AuditLog::default()
+    };
+    let rediacc = AuditLog {
+        lines: keyed(vec![entry(1, Some("maria.longname@example.org"), "QueueItemCreated", Some("7e57"))]),
+        ..AuditLog::default()
+    };
+    let duck = AuditLog { error: Some("timed out after 10s".into()), ..AuditLog::default() };
+    let keys = state.rows.entry(Screen::Journal).or_default();
+    for (endpoint, log) in [("backups", &backups), ("rediacc", &rediacc)] {
+        let told = log.lines.keys().rev().map(|key| RowKey::Told(name(endpoint), key.clone()));
+        keys.keys.splice(0..0, told);
+    }
+    keys.cursor = keys.keys.first().cloned();
+    state.audit = [(name("backups"), backups), (name("rediacc"), rediacc), (name("duck"), duck)].into();
 }
 
 pub fn look() -> Look {

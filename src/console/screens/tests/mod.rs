@@ -11,11 +11,12 @@ use ratatui::style::{Color, Modifier};
 
 use super::*;
 use crate::console::state::{
-    Column, Confirm, ConfirmGroup, Detail, DetailTab, Input, LogState, Message, Overlay,
+    About, Column, Confirm, ConfirmGroup, Detail, DetailTab, Field, Form, Input, LogState, Message, Overlay,
+    Planned, Search, TraceState,
 };
 use crate::console::theme::{Level, Theme};
 use crate::console::{Draft, State};
-use crate::model::{Arguments, RunId, Severity, Target, TaskState, Verb};
+use crate::model::{Arguments, Command, Event, LogOf, Severity, Target, TaskState, Trace, Verb};
 use fixture::{key, live, name, state};
 
 const SIZES: [(u16, u16); 3] = [(60, 15), (80, 24), (160, 45)];
@@ -98,12 +99,13 @@ fn detail(fleet: &Fleet, size: (u16, u16), endpoint: &str, task: &str, tab: Deta
     let mut state = state(fleet, Screen::Tasks, size);
     let key = key(endpoint, task);
     state.tasks.select(&key);
-    state.detail = Some(Detail { tab, ..Detail::new(key) });
+    state.detail = Some(Detail { tab, ..Detail::new(About::Task(key)) });
     state
 }
 
 fn log(complete: bool) -> LogState {
-    let mut log = LogState::new(RunId::new("restart-webserver-now"));
+    let mut log =
+        LogState::new(LogOf::Run { task: "restart-webserver".into(), run: "restart-webserver-now".into() });
     log.lines
         .extend((1..=60).map(|n| format!("step {n:02}: web-{:02} answers again", n % 7).as_str().into()));
     log.complete = complete;
@@ -151,7 +153,8 @@ fn question(typed: Option<&str>) -> Confirm {
     let target = |endpoint: &str, task: &str| Target::task(&key(endpoint, task), TaskState::Running);
     let call = |task: &str| Some(format!("POST /api/v1/tasks/{task}/cancel").as_str().into());
     let will = |endpoint: &str, tasks: &[String]| -> Vec<_> {
-        tasks.iter().map(|task| (target(endpoint, task), call(task))).collect()
+        let planned = |task: &String| Planned { call: call(task), ..Planned::from(target(endpoint, task)) };
+        tasks.iter().map(planned).collect()
     };
     let many: Vec<String> = (0..40).map(|n| format!("sync-{n:02}")).collect();
     let groups = vec![
@@ -174,7 +177,7 @@ fn question(typed: Option<&str>) -> Confirm {
             )],
         },
     ];
-    let targets = groups.iter().flat_map(|group| &group.will).map(|(target, _)| target.clone()).collect();
+    let targets = groups.iter().flat_map(|group| &group.will).map(|planned| planned.target.clone()).collect();
     Confirm {
         draft: Draft { deed: Verb::Cancel.into(), targets, arguments: Arguments::default() },
         groups,
@@ -200,6 +203,152 @@ fn every_overlay() {
     let runs = vec!["local/disk-space, for 12s".into(), "local/self-backup, for 2m 3s".into()];
     overlay("overlay_quit", Overlay::Quit { endpoint: name("local"), runs });
     overlay("overlay_quit_idle", Overlay::Quit { endpoint: name("local"), runs: vec![] });
+}
+
+#[test]
+fn forms_and_dry_runs() {
+    let fleet = live();
+    let endpoint = vec![Target::endpoint(name("fleet"))];
+    let mut create = Form::new(Command::RediaccCreate, endpoint);
+    create.fields[0].input = input("Private Team");
+    create.fields[3] =
+        Field { input: input("7"), error: Some("must be a whole number from 1 to 5, not \"7\"".into()) };
+    create.selected = 4;
+    create.fields[4].input = input("~/items/restart.json");
+    let one = || vec![Target::task(&key("fleet", "restart-webserver"), TaskState::Running)];
+    let mut finish = Form::new(Command::DutyDuckFinish, one());
+    finish.fields[0] = Field {
+        input: input("won"),
+        error: Some("must be one of success, failure, aborted, not \"won\"".into()),
+    };
+    let mut reading = create.clone();
+    reading.files = Some(Vec::new());
+    for (what, form) in [("create", create), ("finish", finish), ("reading", reading)] {
+        at_all_sizes(&format!("form_{what}"), &fleet, |size| {
+            with(&fleet, size, Overlay::Form(Box::new(form.clone())))
+        });
+    }
+    let mut asked = question(None);
+    let told = ["would cancel 1 item that waits", "would cancel 1 item and the bridge's call"];
+    for (planned, told) in asked.groups[0].will.iter_mut().zip(told) {
+        planned.foreseen = Some(Ok(told.into()));
+    }
+    asked.groups[1].will[0].foreseen = Some(Err("duty did not answer within 10s".into()));
+    at_all_sizes("overlay_foreseen", &fleet, |size| {
+        with(&fleet, size, Overlay::Confirm(Box::new(asked.clone())))
+    });
+}
+
+fn trace() -> TraceState {
+    let event = |minutes: i64, what: &str, by: Option<&str>, details: Option<&str>| Event {
+        at: fixture::ago(minutes * 60 + 7),
+        what: what.into(),
+        by: by.map(Into::into),
+        details: details.map(Into::into),
+    };
+    let facts = [
+        ("health", "STALE_PENDING"),
+        ("team", "Private Team"),
+        ("bridge", "Global Bridges"),
+        ("retries", "2 of 3"),
+        (
+            "last failure",
+            "Bridge reported failure: ssh: connect to host prod-01 port 22: Connection timed out",
+        ),
+    ];
+    let told = Trace {
+        facts: facts.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        events: vec![
+            event(2, "Assigned", Some("bridge-01"), Some("machine prod-01")),
+            event(9, "Retried", Some("ana@example.org"), Some("second of three")),
+            event(
+                31,
+                "Failed",
+                Some("bridge-01"),
+                Some("Bridge reported failure: ssh: connect to host prod-01 port 22"),
+            ),
+            event(90, "Queued", None, None),
+            event(3_000, "Created", Some("ana@example.org"), None),
+        ],
+    };
+    TraceState { told: Some(told), ..TraceState::default() }
+}
+
+#[test]
+fn traces() {
+    let fleet = live();
+    let at = |what: &str, trace: TraceState| {
+        at_all_sizes(&format!("detail_trace{what}"), &fleet, |size| {
+            let mut state = detail(&fleet, size, "fleet", "restart-webserver", DetailTab::Trace);
+            state.detail.as_mut().unwrap().trace = Some(trace.clone());
+            state
+        });
+    };
+    at("", trace());
+    let none = "vigie tells no more of its tasks than their runs".into();
+    at("_none", TraceState { error: Some(none), ..TraceState::default() });
+    at("_old", TraceState { error: Some("timed out after 10s".into()), ..trace() });
+}
+
+#[test]
+fn a_log_that_is_searched() {
+    let fleet = live();
+    at_all_sizes("detail_log_searched", &fleet, |size| {
+        let mut state = detail(&fleet, size, "fleet", "restart-webserver", DetailTab::Log);
+        let search = Search { editing: true, input: input("WEB-03"), found: Some(16) };
+        let detail = state.detail.as_mut().unwrap();
+        detail.log = Some(LogState { search: Some(search), follow: false, ..log(true) });
+        detail.top = 12;
+        state
+    });
+}
+
+#[test]
+fn the_detail_of_an_endpoint() {
+    let fleet = fixture::systems();
+    let of = |endpoint: &'static str, tab: DetailTab| {
+        let fleet = &fleet;
+        move |size: (u16, u16)| {
+            let mut state = state(fleet, Screen::Endpoints, size);
+            state.detail = Some(Detail { tab, ..Detail::new(About::Endpoint(name(endpoint))) });
+            state
+        }
+    };
+    at_all_sizes("endpoint_summary", &fleet, of("rediacc", DetailTab::Summary));
+    at_all_sizes("endpoint_log", &fleet, |size| {
+        let mut state = of("duck", DetailTab::Log)(size);
+        let none = "duty-duck has no log of its own".into();
+        state.detail.as_mut().unwrap().log =
+            Some(LogState { error: Some(none), ..LogState::new(LogOf::Endpoint) });
+        state
+    });
+    at_all_sizes("endpoints_systems", &fleet, |size| {
+        let mut state = state(&fleet, Screen::Endpoints, size);
+        let rows = state.rows.get_mut(&Screen::Endpoints).unwrap();
+        rows.cursor = rows.keys.get(1).cloned();
+        state
+    });
+}
+
+#[test]
+fn vigies_own_findings_and_classes() {
+    let fleet = fixture::systems();
+    let mut duck = state(&fleet, Screen::Tasks, (160, 24));
+    duck.hidden.clear();
+    insta::assert_snapshot!("tasks_classes", text(&frame(&duck, &fleet, &painted(Level::True))));
+    at_all_sizes("detail_own_finding", &fleet, |size| {
+        detail(&fleet, size, "duck", "5f2c", DetailTab::Summary)
+    });
+}
+
+#[test]
+fn the_journal_beside_the_endpoints_own_logs() {
+    let fleet = fixture::systems();
+    at_all_sizes("journal_audit", &fleet, |size| {
+        let mut state = state(&fleet, Screen::Journal, size);
+        fixture::audited(&mut state);
+        state
+    });
 }
 
 fn filtered(fleet: &Fleet, size: (u16, u16), filter: &str, editing: bool) -> State {
@@ -266,11 +415,23 @@ fn themes_as_they_are_painted() {
 /// Every state of the console that the tests know, at one size.
 fn everything(fleet: &Fleet, size: (u16, u16)) -> Vec<State> {
     let mut states: Vec<State> = Screen::ALL.into_iter().map(|screen| state(fleet, screen, size)).collect();
-    for tab in DetailTab::ALL {
+    for tab in DetailTab::OF_TASK {
         let mut state = detail(fleet, size, "fleet", "restart-webserver", tab);
-        state.detail.as_mut().unwrap().log = Some(log(false));
+        let search = Search { editing: false, input: input("web-03 übersicht"), found: Some(3) };
+        let detail = state.detail.as_mut().unwrap();
+        detail.log = Some(LogState { search: Some(search), ..log(false) });
+        detail.trace = Some(trace());
         states.push(state);
     }
+    for tab in DetailTab::OF_ENDPOINT {
+        let mut state = state(fleet, Screen::Endpoints, size);
+        state.detail = Some(Detail { tab, ..Detail::new(About::Endpoint(name("local"))) });
+        states.push(state);
+    }
+    let mut told = state(fleet, Screen::Journal, size);
+    fixture::audited(&mut told);
+    states.push(told);
+    let form = Form::new(Command::RediaccCreate, vec![Target::endpoint(name("fleet"))]);
     let runs = vec!["local/disk-space, for 12s".into()];
     let one = vec![Target::task(&key("fleet", "restart-webserver"), TaskState::Running)];
     for overlay in [
@@ -280,6 +441,7 @@ fn everything(fleet: &Fleet, size: (u16, u16)) -> Vec<State> {
         Overlay::Priority { targets: one },
         Overlay::Confirm(Box::new(question(None))),
         Overlay::Confirm(Box::new(question(Some("cancel 41")))),
+        Overlay::Form(Box::new(form)),
         Overlay::Quit { endpoint: name("local"), runs },
     ] {
         states.push(with(fleet, size, overlay));

@@ -1,5 +1,8 @@
 //! Messages in, state and effects out.
 
+mod commands;
+mod looking;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -12,8 +15,8 @@ use crate::console::msg::{JournalLine, LogPiece};
 use crate::console::state::{Column, Confirm, Overlay, RowKey};
 use crate::fleet::Failure;
 use crate::model::{
-    Alert, AlertKind, Capabilities, Clean, EndpointSpec, Guard, Health, IntentId, Kind, LogOf, Part, Receipt,
-    Run, RunId, RunState, Snapshot, Stage, Target, Task, TaskId, TaskKey, TaskState, Verb,
+    Alert, AlertKind, Capabilities, Clean, Command, EndpointSpec, Guard, Health, IntentId, Kind, LogOf, Part,
+    Receipt, Run, RunId, RunState, Snapshot, Stage, Target, Task, TaskId, TaskKey, TaskState, Verb,
 };
 
 fn t0() -> DateTime<Utc> {
@@ -87,6 +90,29 @@ impl Desk {
         }
         desk.effects.clear();
         desk
+    }
+
+    /// One endpoint `a` of a kind, whose tasks and which itself allow all of its commands.
+    fn of(kind: Kind, guard: Guard, tasks: &[(&str, TaskState)]) -> Self {
+        let mut desk = Self::new(&[]);
+        let spec = EndpointSpec {
+            guard,
+            poll: std::time::Duration::from_hours(1),
+            ..EndpointSpec::new("a".into(), kind, Some("http://x".into()))
+        };
+        desk.event(Event::Configured { endpoints: vec![spec], read_only: false });
+        let capabilities = Capabilities::by(|_| None).with(Command::of(kind).map(|command| (command, None)));
+        desk.event(Event::Described { endpoint: "a".into(), url: None, capabilities: capabilities.clone() });
+        let able =
+            |(id, state): &(&str, TaskState)| Task { capabilities: capabilities.clone(), ..task(id, *state) };
+        desk.tell("a", tasks.iter().map(able).collect(), Vec::new());
+        desk.effects.clear();
+        desk
+    }
+
+    /// Types a text, key by key.
+    fn type_in(&mut self, text: &str) -> Vec<Effect> {
+        text.chars().flat_map(|c| self.event(Event::Key(Key::char(c)))).collect()
     }
 
     /// One endpoint `a` with the guard of the configuration's default.
@@ -253,7 +279,21 @@ proptest! {
 fn no_action_panics_anywhere() {
     for &action in Action::ALL {
         for screen in Screen::ALL {
-            for opened in ["", "enter", "enter right", "L", "?", ":", "p", "w", "x", "/", "space *"] {
+            for opened in [
+                "",
+                "enter",
+                "enter right",
+                "enter right right",
+                "L",
+                "L / x",
+                "?",
+                ":",
+                "p",
+                "w",
+                "x",
+                "/",
+                "space *",
+            ] {
                 let mut desk = Desk::new(&[
                     ("a", Guard::Confirm, &[("one", RUNNING), ("two", HEALTHY)]),
                     ("b", Guard::ReadOnly, &[("three", TaskState::Paused)]),
@@ -305,7 +345,9 @@ fn no_key_panics_in_any_overlay() {
             [(false, false), (true, false), (false, true)].map(|(ctrl, alt)| Key { code, ctrl, alt })
         })
         .collect();
-    for opened in ["", "?", ":", "p", "w", "x", "/", "enter", "L", "q"] {
+    for opened in
+        ["", "?", ":", "p", "w", "x", "/", "enter", "enter right right", "L", "L /", "L / x enter", "q"]
+    {
         for &key in &keys {
             let mut desk = Desk::one(&[("one", RUNNING), ("two", HEALTHY)]);
             if !opened.is_empty() {
@@ -327,18 +369,18 @@ fn help_lists_each_action_of_the_screen_once_and_footers_only_what_is_there() {
     for screen in Screen::ALL {
         navigate::show(&mut desk.state, &desk.fleet, screen);
         let help = hints::help(&desk.state, &desk.fleet);
-        let mut once: Vec<_> = help.iter().map(|hint| hint.action).collect();
+        let mut once: Vec<_> = help.iter().filter_map(|hint| hint.choice.action()).collect();
         let all = once.len();
         once.dedup();
         assert_eq!(all, once.len());
         for hint in hints::footer(&desk.state, &desk.fleet) {
-            assert!(once.contains(&hint.action), "{} on {screen:?}", hint.action);
+            assert!(once.contains(&hint.choice.action().unwrap()), "{} on {screen:?}", hint.choice.name());
         }
-        let tasks = help.iter().any(|hint| hint.action.spec().scope == Scope::Task);
+        let tasks = once.iter().any(|action| action.spec().scope == Scope::Task);
         assert_eq!(tasks, !matches!(screen, Screen::Endpoints | Screen::Journal), "{screen:?}");
     }
     let retry = hints::palette(&desk.state, &desk.fleet, "retry");
-    assert_eq!(retry[0].action, Action::Retry);
+    assert_eq!(retry[0].choice.action(), Some(Action::Retry));
     assert!(retry[0].refusal.is_some(), "disabled, not hidden");
 }
 
@@ -462,7 +504,7 @@ fn the_confirm_policy() {
             Asks => {
                 assert_eq!(sent(&effects), [] as [&Draft; 0], "{guard} {keys}");
                 assert_eq!(desk.confirm().typed, None, "{guard} {keys}");
-                assert!(matches!(effects[..], [Effect::Preview(_)]));
+                assert!(matches!(effects[..], [Effect::Preview(_), Effect::Foresee(_)]));
                 assert_eq!(sent(&desk.keys("y")).len(), 1, "{guard} {keys}");
                 assert!(desk.state.overlay.is_none());
             }
@@ -527,7 +569,7 @@ fn the_strictest_guard_wins_and_read_only_targets_are_left_out() {
     );
     let draft = confirm.draft.clone();
     desk.event(Event::Preview { draft, calls: vec!["POST /one".into(), "POST /two".into()] });
-    assert_eq!(desk.confirm().groups[1].will[0].1, Some("POST /two".into()));
+    assert_eq!(desk.confirm().groups[1].will[0].call, Some("POST /two".into()));
 }
 
 #[test]
@@ -797,7 +839,8 @@ fn columns_are_put_away_and_back_but_never_the_name() {
     desk.keys("w space j j space");
     assert!(desk.state.hidden.contains(&Column::State) && !desk.state.hidden.contains(&Column::Task));
     desk.keys("g space enter");
-    assert!(desk.state.hidden.is_empty() && desk.state.overlay.is_none());
+    assert!(desk.state.overlay.is_none());
+    assert_eq!(desk.state.hidden, [Column::Class].into(), "which is away until it is asked for");
 }
 
 #[test]
@@ -1020,7 +1063,11 @@ fn the_journal_lists_each_intent_once_newest_first() {
     let lines = [receipt(1, Stage::Observed, 9), receipt(2, Stage::Failed, 5), receipt(3, Stage::Sent, 0)];
     desk.event(Event::Journal(lines.into_iter().map(|receipt| JournalLine { receipt }).collect()));
     desk.keys("8");
-    let ids: Vec<_> = entries(&desk.state, &desk.fleet).iter().map(|r| r.intent.0.as_u128()).collect();
+    let own = |entry: &Entry<'_>| match entry {
+        Entry::Own(receipt) => receipt.intent.0.as_u128(),
+        Entry::Told(..) => panic!("nothing is told"),
+    };
+    let ids: Vec<_> = entries(&desk.state, &desk.fleet).iter().map(own).collect();
     assert_eq!(ids, [3, 2, 1]);
     assert_eq!(desk.state.rows[&Screen::Journal].keys.len(), 3);
     assert_eq!(desk.keys("y"), [Effect::Copy("a/one".into())]);

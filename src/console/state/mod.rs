@@ -1,15 +1,20 @@
 //! What the console knows beyond the fleet: where the operator is, and what is open.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+mod audit;
+mod detail;
+mod overlay;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::action::Key;
 use crate::fleet::TaskList;
 use crate::model::{AlertKey, Clean, EndpointName, IntentId, Receipt, RunId, Severity, Target, TaskKey};
 
-use super::effect::Draft;
 use super::keymap::Keymap;
+pub use audit::{AuditKey, AuditLog, keyed};
+pub use detail::{About, Detail, DetailTab, LogState, Search, TraceState};
+pub use overlay::{Confirm, ConfirmGroup, Field, Form, Overlay, Planned};
 
 /// A screen. What is not built is not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +27,7 @@ pub enum Screen {
     Runs,
     /// Endpoints with health and errors.
     Endpoints,
-    /// Own intents and what became of them.
+    /// Own intents and what became of them, and the endpoints' audit logs.
     Journal,
 }
 
@@ -65,8 +70,10 @@ pub enum RowKey {
     },
     /// An endpoint.
     Endpoint(EndpointName),
-    /// A line of the journal.
+    /// A line of the journal: an own intent at one target.
     Entry(IntentId, Target),
+    /// A line of an endpoint's own audit log (journal).
+    Told(EndpointName, AuditKey),
 }
 
 /// A list with a cursor that is pinned to identity. (The task table is a [`TaskList`].)
@@ -103,6 +110,8 @@ pub enum Column {
     Try,
     /// fresh, or since when not.
     Evidence,
+    /// What sort of thing it is, where its system watches several.
+    Class,
     /// The team.
     Team,
     /// The machine.
@@ -111,7 +120,7 @@ pub enum Column {
 
 impl Column {
     /// All, in their order on the screen.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::State,
         Self::Endpoint,
         Self::Task,
@@ -122,6 +131,7 @@ impl Column {
         Self::Priority,
         Self::Try,
         Self::Evidence,
+        Self::Class,
         Self::Team,
         Self::Machine,
     ];
@@ -140,6 +150,7 @@ impl Column {
             Self::Priority => "P",
             Self::Try => "TRY",
             Self::Evidence => "EVIDENCE",
+            Self::Class => "CLASS",
             Self::Team => "TEAM",
             Self::Machine => "MACHINE",
         }
@@ -164,180 +175,6 @@ pub struct FilterLine {
     pub input: Input,
     /// What is wrong with the text; the last good filter stays in force.
     pub error: Option<Clean>,
-}
-
-/// A tab of the detail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DetailTab {
-    /// State, schedule, policy, actions with reasons, open alerts.
-    Summary,
-    /// Runs with durations.
-    History,
-    /// The log of one run.
-    Log,
-}
-
-impl DetailTab {
-    /// All, in order.
-    pub const ALL: [Self; 3] = [Self::Summary, Self::History, Self::Log];
-
-    /// Its title.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Summary => "summary",
-            Self::History => "history",
-            Self::Log => "log",
-        }
-    }
-}
-
-/// The open detail of a task.
-#[derive(Debug, Clone)]
-pub struct Detail {
-    /// The task.
-    pub key: TaskKey,
-    /// The tab.
-    pub tab: DetailTab,
-    /// The run that is looked at: under the cursor in the history, shown in the log. `None`: the newest.
-    pub run: Option<RunId>,
-    /// The first line that is drawn of the current tab.
-    pub top: usize,
-    /// Why the history could not be fetched.
-    pub runs_error: Option<Clean>,
-    /// Whether the history is still on its way.
-    pub runs_loading: bool,
-    /// The log, once asked for.
-    pub log: Option<LogState>,
-    /// When the newest ended run that is known had ended: another means that history is fetched again.
-    pub seen_end: Option<DateTime<Utc>>,
-}
-
-impl Detail {
-    /// The detail of `key`, at its summary, with nothing fetched yet.
-    #[must_use]
-    pub const fn new(key: TaskKey) -> Self {
-        Self {
-            key,
-            tab: DetailTab::Summary,
-            run: None,
-            top: 0,
-            runs_error: None,
-            runs_loading: false,
-            log: None,
-            seen_end: None,
-        }
-    }
-}
-
-/// The log of one run, as far as it is read.
-#[derive(Debug, Clone)]
-pub struct LogState {
-    /// The run.
-    pub run: RunId,
-    /// Its lines; bounded (see [`LogState::MAX_LINES`]).
-    pub lines: VecDeque<Clean>,
-    /// Lines that were dropped at the front.
-    pub dropped_lines: usize,
-    /// Bytes that the endpoint dropped.
-    pub dropped_bytes: u64,
-    /// Where the next piece begins.
-    pub next_offset: u64,
-    /// Whether a piece is on its way.
-    pub loading: bool,
-    /// Whether nothing will follow.
-    pub complete: bool,
-    /// Whether the end stays in view.
-    pub follow: bool,
-    /// Why it could not be read.
-    pub error: Option<Clean>,
-    /// Whether the last line goes on in the next piece.
-    pub partial: bool,
-    /// When the last piece was asked for, or came.
-    pub asked: Option<DateTime<Utc>>,
-}
-
-impl LogState {
-    /// So many lines are kept.
-    pub const MAX_LINES: usize = 10_000;
-
-    /// The log of `run`, of which nothing is read yet; its end stays in view.
-    #[must_use]
-    pub const fn new(run: RunId) -> Self {
-        Self {
-            run,
-            lines: VecDeque::new(),
-            dropped_lines: 0,
-            dropped_bytes: 0,
-            next_offset: 0,
-            loading: false,
-            complete: false,
-            follow: true,
-            error: None,
-            partial: false,
-            asked: None,
-        }
-    }
-}
-
-/// Targets of a confirmation at one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfirmGroup {
-    /// The endpoint.
-    pub endpoint: EndpointName,
-    /// What will be done: target and exact request, once known.
-    pub will: Vec<(Target, Option<Clean>)>,
-    /// What will not, and why, with how many: already ended, not permitted, read-only.
-    pub skipped: Vec<(Clean, Vec<Target>)>,
-}
-
-/// A question before something that can't be undone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirm {
-    /// What will be sent on yes: only what is permitted.
-    pub draft: Draft,
-    /// The blast radius.
-    pub groups: Vec<ConfirmGroup>,
-    /// The key that opened it: does nothing here.
-    pub opened_by: Option<Key>,
-    /// What must be typed, where the guard asks for it, and what has been.
-    pub typed: Option<(String, Input)>,
-}
-
-/// What lies over the screen. One at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Overlay {
-    /// The keys of this screen.
-    Help {
-        /// The first line that is drawn.
-        top: usize,
-    },
-    /// All actions by name.
-    Palette {
-        /// What is typed.
-        input: Input,
-        /// Which match is chosen, from 0.
-        selected: usize,
-    },
-    /// Waits for 1 to 5.
-    Priority {
-        /// For these targets.
-        targets: Vec<Target>,
-    },
-    /// Which columns the task table has.
-    Columns {
-        /// Index into [`Column::ALL`].
-        selected: usize,
-    },
-    /// A question.
-    Confirm(Box<Confirm>),
-    /// Quitting would stop something.
-    Quit {
-        /// The local coordinator that ends.
-        endpoint: EndpointName,
-        /// Runs that would be cancelled.
-        runs: Vec<Clean>,
-    },
 }
 
 /// What the line above the footer says.
@@ -385,7 +222,7 @@ pub struct State {
     pub marks: BTreeSet<TaskKey>,
     /// The task table's filter as text.
     pub filter: FilterLine,
-    /// Columns that the operator has put away.
+    /// Columns that are put away: that of classes at first.
     pub hidden: BTreeSet<Column>,
     /// The open detail.
     pub detail: Option<Detail>,
@@ -395,6 +232,8 @@ pub struct State {
     pub message: Option<Message>,
     /// Receipts of earlier consoles, oldest first.
     pub journal: Vec<Receipt>,
+    /// The endpoints' own audit logs, as far as they were fetched.
+    pub audit: BTreeMap<EndpointName, AuditLog>,
     /// Nothing may be sent.
     pub read_only: bool,
     /// The keys.
@@ -437,11 +276,13 @@ impl State {
             rows: BTreeMap::new(),
             marks: BTreeSet::new(),
             filter: FilterLine::default(),
-            hidden: BTreeSet::new(),
+            // Most systems have but one sort of thing.
+            hidden: BTreeSet::from([Column::Class]),
             detail: None,
             overlay: None,
             message: None,
             journal: Vec::new(),
+            audit: BTreeMap::new(),
             read_only: false,
             keymap,
             look,
