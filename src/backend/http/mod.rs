@@ -247,9 +247,16 @@ impl Request<'_> {
 
     /// What it carries in confidence: a server that quotes its request in an error must not get it shown.
     fn secrets(&self) -> Vec<SecretString> {
-        let headers = self.headers.values().filter(|value| value.is_sensitive());
-        let texts = headers.filter_map(|value| value.to_str().ok());
-        texts.map(|text| text.strip_prefix("Bearer ").unwrap_or(text).into()).collect()
+        /// Anything shorter may be a word.
+        const SHORTEST: usize = 8;
+        let mut secrets = Vec::new();
+        for text in self.headers.values().filter(|v| v.is_sensitive()).filter_map(|v| v.to_str().ok()) {
+            secrets.push(text.into());
+            // Without the scheme, or the name of the cookie.
+            let bare = text.rsplit([' ', '=']).next().filter(|bare| bare.len() >= SHORTEST);
+            secrets.extend(bare.map(SecretString::from));
+        }
+        secrets
     }
 
     async fn exchange(self) -> Result<Answer, BackendError> {

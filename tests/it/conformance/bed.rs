@@ -200,16 +200,23 @@ impl Bed {
         result.map(|(shown, degraded)| Said { shown, degraded })
     }
 
-    /// No credential is in `text`.
+    /// No credential is in `text`: none that is configured, none that the server gave out, and none that it was sent.
     pub fn is_discreet(&self, text: &str) {
+        const CARRY: [&str; 6] = ["authorization", "token", "hash", "cookie", "csrf", "secret"];
         let known = self.subject.kind().spec().auth;
-        let secrets = self
-            .subject
-            .credentials()
-            .into_iter()
-            .filter(|(name, _)| known.iter().any(|auth| auth.name == *name && auth.secret));
-        for secret in secrets.map(|(_, secret)| secret).chain(self.subject.confidences()) {
-            assert!(!text.contains(secret), "{}: {secret} is shown: {text}", self.subject.name());
+        let is_secret = |name: &str| known.iter().any(|auth| auth.name == name && auth.secret);
+        let configured = self.subject.credentials().into_iter().filter(|(name, _)| is_secret(name));
+        let mut secrets: Vec<String> = configured.map(|(_, secret)| secret.to_owned()).collect();
+        secrets.extend(self.subject.confidences().iter().map(ToString::to_string));
+        for (name, value) in self.server.seen().iter().flat_map(|seen| &seen.headers) {
+            let public =
+                self.subject.credentials().iter().any(|(name, plain)| plain == value && !is_secret(name));
+            if CARRY.iter().any(|word| name.contains(word)) && !public {
+                secrets.push(value.strip_prefix("Bearer ").unwrap_or(value).to_owned());
+            }
+        }
+        for secret in secrets {
+            assert!(!text.contains(&secret), "{}: {secret} is shown: {text}", self.subject.name());
         }
     }
 

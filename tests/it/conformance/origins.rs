@@ -77,7 +77,8 @@ async fn every_request_says_who_asks_and_no_credential_is_in_a_url() {
         let mut bed = well(case.make).await;
         bed.prepare(&case.ask).await;
         bed.ask(&case.ask).await.unwrap();
-        for seen in bed.server.seen().iter() {
+        let seen = bed.server.seen().clone();
+        for seen in &seen {
             assert!(seen.header("user-agent").is_some_and(|agent| agent.starts_with("vigie/")), "{case}");
             bed.is_discreet(&seen.target);
         }

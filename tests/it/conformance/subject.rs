@@ -70,6 +70,11 @@ pub trait Subject: Send + Sync {
         false
     }
 
+    /// How many questions a backend of it may be asked before its own budget holds it back.
+    fn budget(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether an exchange is seen through to its end although nobody waits for it any more.
     fn sees_through(&self) -> bool {
         false
