@@ -111,6 +111,8 @@ pub struct World {
     pub switches: Switches,
     /// Loses the answers to these calls, in order: a procedure's name and how.
     pub lose: VecDeque<(&'static str, Lose)>,
+    /// Breaks these answers off after so many bytes.
+    pub cut: VecDeque<(&'static str, usize)>,
     /// Answers said instead of acting, by procedure: status, headers, body. The token stays good.
     pub instead: VecDeque<(&'static str, u16, Vec<(&'static str, String)>, String)>,
     pub clock: DateTime<Utc>,
@@ -134,6 +136,7 @@ impl World {
         Self {
             switches: Switches::default(),
             lose: VecDeque::new(),
+            cut: VecDeque::new(),
             instead: VecDeque::new(),
             clock: "2026-11-20T07:00:00Z".parse().unwrap(),
             second_factor: None,
@@ -438,6 +441,13 @@ impl StandIn {
         let come = arrived.wait_for(|_| self.world().count(procedure) >= n);
         tokio::time::timeout(Duration::from_secs(20), come).await.expect("in time").unwrap();
     }
+
+    /// Waits until no session has a call in work.
+    pub async fn idle(&self) {
+        let mut moved = self.app.arrived.subscribe();
+        let idle = moved.wait_for(|_| self.world().sessions.iter().all(|session| !session.busy));
+        tokio::time::timeout(Duration::from_secs(20), idle).await.expect("in time").unwrap();
+    }
 }
 
 /// Ends a session's being busy, also where its client has gone.
@@ -446,6 +456,7 @@ struct Busy(App, usize);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.world.lock().unwrap().sessions[self.1].busy = false;
+        self.0.arrived.send_modify(|_| ());
     }
 }
 
@@ -483,7 +494,10 @@ async fn answer(app: App, request: Request<Body>) -> io::Result<Response<Body>> 
     }
     let n = match admitted {
         Ok(n) => n,
-        Err(response) => return Ok(*response),
+        Err(response) => {
+            app.gate.acquire().await.map_err(io::Error::other)?.forget();
+            return Ok(*response);
+        }
     };
     let busy = Busy(app.clone(), n);
     app.gate.acquire().await.map_err(io::Error::other)?.forget();
@@ -496,14 +510,35 @@ async fn answer(app: App, request: Request<Body>) -> io::Result<Response<Body>> 
             (None, lost)
         } else {
             let result = world.act(n, name, &body);
-            (Some(shown(&world, Some(next), result)), lost)
+            let cut = world.cut.iter().position(|(procedure, _)| *procedure == name);
+            let cut = cut.and_then(|at| world.cut.remove(at)).map(|(_, bytes)| bytes);
+            let response = shown(&world, Some(next), result);
+            (Some((response, cut)), lost)
         }
     };
     drop(busy);
     match (response, lost) {
-        (Some(response), None) => Ok(response),
+        (Some((response, None)), None) => Ok(response),
+        (Some((response, Some(bytes))), None) => Ok(cut_off(response, bytes).await),
         _ => Err(io::Error::other("the answer is lost")),
     }
+}
+
+/// The answer up to so many bytes, then the connection breaks.
+async fn cut_off(response: Response<Body>, bytes: usize) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    let whole = to_bytes(body, 1 << 26).await.unwrap();
+    let begin = whole.slice(..bytes.min(whole.len()));
+    let stream = futures_util::stream::unfold(Some(Ok(begin)), |next: Option<io::Result<_>>| async {
+        let item = next?;
+        // Let what is there leave before the connection goes.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        let after = item.is_ok().then(|| Err(io::Error::other("cut")));
+        Some((item, after))
+    });
+    Response::from_parts(parts, Body::from_stream(stream))
 }
 
 /// Notes a request, and lets it in if its token is good and its session idle.

@@ -16,7 +16,7 @@ use super::budget::Bucket;
 use super::envelope::{self, Envelope, Found, Row, bit};
 use super::given::{Given, credential, digest, user_hash};
 use super::reply::Reply;
-use super::store::{Held, Lock, Lost, Note, Store, Stored};
+use super::store::{Held, Lock, Lost, Note, Store, Stored, Token};
 use super::verdict;
 use crate::backend::http::{Answer, Http};
 use crate::backend::{BackendError, CredentialSource, Now};
@@ -158,6 +158,16 @@ impl Heard {
         bit(self.fact("isTFAEnabled")) == Some(true) || status.is_some_and(says) || text.is_some_and(says)
     }
 
+    /// Takes the next token, or notes what the lack of one means.
+    fn settle(&self, held: &mut Held, next: Option<SecretString>) {
+        match next {
+            Some(token) => held.renew(token),
+            None if self.fault().is_none_or(|fault| fault.may_have_acted()) => held.unanswered(),
+            // A clear no.
+            None => held.stayed(),
+        }
+    }
+
     fn reply(self) -> Result<Reply, BackendError> {
         if let Some(fault) = self.fault() {
             return Err(fault);
@@ -214,12 +224,16 @@ impl<'a> Desk<'a> {
         let mut face = self.inner.face();
         face.expires = self.stored.own.as_ref().and_then(|own| own.expires);
         face.login = matches!(*self.given, Given::Login { .. });
-        face.last = !face.login && self.stored.parent.is_none();
+        face.last = self.stored.own.as_ref().is_some_and(|own| own.last);
     }
 
-    /// Whether there is no session to go on with.
-    pub const fn is_lost(&self) -> bool {
-        self.stored.lost.is_some()
+    /// Whether there is no session to go on with, for want of a good credential.
+    pub const fn is_lost(&self, error: &BackendError) -> bool {
+        self.stored.own.is_none()
+            && matches!(
+                error,
+                BackendError::Unauthorised(_) | BackendError::Forbidden(_) | BackendError::Credential(_)
+            )
     }
 
     /// Reads the credential again; whether it is another one than before.
@@ -230,7 +244,7 @@ impl<'a> Desk<'a> {
         // Asked again by the next turn too, if this fails.
         self.turn.given = None;
         let given = Arc::new(Given::read(self.inner.credentials.as_ref()).await?);
-        let is_other = given.key(&self.inner.http.url()) != self.key;
+        let is_other = given.digest() != self.given.digest();
         self.turn.given = Some(given);
         Ok(is_other)
     }
@@ -253,11 +267,14 @@ impl<'a> Desk<'a> {
                     "nobody waits for it any more: it was not sent".into(),
                 ));
             }
-            let heard = self.ask(Bearer::Own, procedure, body, acts).await?;
+            let sent = self.own_token();
+            let heard = self.ask(procedure, body, acts).await?;
             if !heard.token_refused() {
                 return heard.reply();
             }
-            self.own_is_lost(last).await?;
+            if last || self.own_token() == sent {
+                self.own_is_lost().await?;
+            }
             if last {
                 return Err(self.lost(&heard));
             }
@@ -276,7 +293,7 @@ impl<'a> Desk<'a> {
             let now = (self.inner.now)();
             return Ok(Reply::new(Vec::new(), now, 0, None));
         }
-        let asked = self.ask(Bearer::Own, "DeleteUserRequest", &json!({}), true).await;
+        let asked = self.ask("DeleteUserRequest", &json!({}), true).await;
         let heard = asked.map_err(|error| match error {
             error if error.may_have_acted() => BackendError::Broken(Clean::from(format!(
                 "{error}; whether the session was revoked is not known: look for {SESSION_NAME:?} in \
@@ -294,22 +311,16 @@ impl<'a> Desk<'a> {
         Ok(Reply::new(Vec::new(), heard.answer.at, latency, heard.answer.server_time()))
     }
 
-    /// Sends one request and stores the token that its answer brings before anything else is looked at.
-    async fn ask(
-        &mut self,
-        bearer: Bearer,
-        procedure: &str,
-        body: &Value,
-        acts: bool,
-    ) -> Result<Heard, BackendError> {
-        let heard = self.exchange(Some(bearer), procedure, body, acts, None).await?;
-        if let Some(held) = self.held(bearer) {
-            match heard.rotation() {
-                Some(token) => held.renew(token.clone()),
-                None => held.unanswered(),
-            }
+    /// Sends one request of the own session and stores the token that its answer brings before anything else is looked at.
+    async fn ask(&mut self, procedure: &str, body: &Value, acts: bool) -> Result<Heard, BackendError> {
+        let heard = self.exchange(Some(Bearer::Own), procedure, body, acts, None).await?;
+        if heard.token_refused() && self.adopt_newer().await {
+            return Ok(heard);
         }
-        if bearer == Bearer::Own && heard.rotation().is_some() {
+        if let Some(own) = &mut self.stored.own {
+            heard.settle(own, heard.rotation().cloned());
+        }
+        if heard.rotation().is_some() {
             self.stored.lost = None;
         }
         self.keep_or_remember().await;
@@ -372,14 +383,17 @@ impl<'a> Desk<'a> {
             None => self.begin().await,
             Some(own) if !own.authorised => self.authorise().await,
             Some(own) if own.near_its_end(now) && self.can_renew() => {
-                let former = self.stored.own.clone();
-                if self.begin().await.is_err() {
-                    // The one that is there goes on as long as it may.
-                    self.stored.own = former.map(|own| Held { renew_after: Some(now + RENEW_PAUSE), ..own });
-                    self.stored.lost = None;
-                    self.keep().await?;
+                let former = own.clone();
+                let result = if own.last { Ok(false) } else { self.begin().await.map(|()| true) };
+                if matches!(result, Ok(true)) {
+                    return Ok(());
                 }
-                Ok(())
+                // The one that is there goes on as long as it may, unless a fresh credential is found.
+                let last = former.last || matches!(result, Err(BackendError::Unauthorised(_)));
+                self.stored.own = Some(Held { renew_after: Some(now + RENEW_PAUSE), last, ..former });
+                self.stored.lost = None;
+                self.turn.given = None;
+                self.keep().await
             }
             Some(_) => Ok(()),
         }
@@ -419,10 +433,7 @@ impl<'a> Desk<'a> {
             ..Held::new(token, heard.answer.at)
         });
         if let Some(held) = &mut self.stored.parent {
-            match parent {
-                Some(token) => held.renew(token),
-                None => held.unanswered(),
-            }
+            heard.settle(held, parent);
         }
         let refused = heard.token_refused();
         let came = child.is_some();
@@ -497,7 +508,7 @@ impl<'a> Desk<'a> {
         let code = self.code().await?;
         self.inner.bucket().draw((self.inner.now)());
         let body = json!({"tFACode": code.expose_secret()});
-        let heard = self.ask(Bearer::Own, "PrivilegeAuthenticationRequest", &body, true).await?;
+        let heard = self.ask("PrivilegeAuthenticationRequest", &body, true).await?;
         if heard.token_refused() {
             self.stored.own = None;
             self.keep().await?;
@@ -544,21 +555,26 @@ impl<'a> Desk<'a> {
         Ok(SecretString::from(code.expose_secret().trim()))
     }
 
-    /// The own token was refused. Another process may have renewed it after all,
-    /// where locks do not hold; else the session is gone.
-    async fn own_is_lost(&mut self, last: bool) -> Result<(), BackendError> {
-        if let Some(store) = &self.store {
-            let there = store.read().await.map_err(|error| unkept(store, &error))?;
-            let other =
-                there.own.as_ref().map(|own| &own.token) != self.stored.own.as_ref().map(|own| &own.token);
-            if other && !last && there.own.is_some() {
-                self.stored = there;
-                return Ok(());
-            }
+    fn own_token(&self) -> Option<Token> {
+        self.stored.own.as_ref().map(|own| own.token.clone())
+    }
+
+    /// After a refusal: another process may have renewed the token meanwhile,
+    /// where locks do not hold. Whether it has; what it kept is then ours.
+    async fn adopt_newer(&mut self) -> bool {
+        let Some(store) = &self.store else { return false };
+        let Ok(there) = store.read().await else { return false };
+        let is_newer = there.own.as_ref().is_some_and(|own| Some(&own.token) != self.own_token().as_ref());
+        if is_newer {
+            self.stored = there;
         }
+        is_newer
+    }
+
+    /// The own token was refused: the session is gone.
+    async fn own_is_lost(&mut self) -> Result<(), BackendError> {
         let now = (self.inner.now)();
-        let after = self.stored.own.as_ref().and_then(|own| own.doubt.clone());
-        self.stored.own = None;
+        let after = self.stored.own.take().and_then(|own| own.doubt);
         self.stored.lost.get_or_insert(Lost { at: now, after });
         self.keep().await
     }

@@ -49,6 +49,16 @@ impl Given {
             Self::Login { email, .. } => digest(&["login", url, &email.expose_secret().to_lowercase()]),
         }
     }
+
+    /// Tells one credential from another.
+    pub fn digest(&self) -> String {
+        match self {
+            Self::Token(token) => digest(&["token", token.expose_secret()]),
+            Self::Login { email, password } => {
+                digest(&["login", email.expose_secret(), password.expose_secret()])
+            }
+        }
+    }
 }
 
 /// One value of the configuration.

@@ -209,7 +209,7 @@ async fn serve(
             let gone = || done.is_closed();
             match desk.perform(procedure, body, *acts, &gone).await {
                 // Whoever made a fresh token has put it where the old one was read from.
-                Err(_) if desk.is_lost() && desk.reread_credentials().await? => {
+                Err(error) if desk.is_lost(&error) && desk.reread_credentials().await? => {
                     drop(desk);
                     desk = tokio::time::timeout(inner.timeout, Desk::open(inner))
                         .await

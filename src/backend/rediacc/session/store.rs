@@ -82,6 +82,9 @@ pub struct Held {
     /// Not renewed before that: it went wrong a while ago.
     #[serde(default)]
     pub renew_after: Option<DateTime<Utc>>,
+    /// None can follow it: its parent is gone.
+    #[serde(default)]
+    pub last: bool,
 }
 
 impl Held {
@@ -96,6 +99,7 @@ impl Held {
             pending: None,
             doubt: None,
             renew_after: None,
+            last: false,
         }
     }
 

@@ -1,27 +1,34 @@
 //! The session over real HTTP, against the stand-in.
 
-#[path = "../../../../tests/stand_ins/rediacc/mod.rs"]
+mod answers;
+mod login;
+mod rotation;
+#[path = "../../../../../tests/stand_ins/rediacc/mod.rs"]
 mod stand_in;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::{BoxFuture, join_all};
+use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::backend::CredentialSource;
+use crate::backend::{CredentialSource, Now};
 use crate::model::{EndpointName, Kind};
-use stand_in::{BAD_TOKEN, EMAIL, Lose, PASSWORD, StandIn};
+use stand_in::{BAD_TOKEN, EMAIL, Lose, PASSWORD, StandIn, World};
 
 const TEAMS: &str = "GetOrganizationTeams";
 const FORK: &str = "ForkAuthenticationRequest";
+const LOGIN: &str = "CreateAuthenticationRequest";
+const PRIVILEGE: &str = "PrivilegeAuthenticationRequest";
+const DELETE: &str = "DeleteUserRequest";
 
 /// Names under auth and their values, which a test may change.
 #[derive(Debug, Default)]
@@ -60,8 +67,7 @@ struct House {
 impl House {
     async fn new() -> Self {
         let house = Self::bare().await;
-        let token = house.server.world().fresh_token();
-        house.source.set("token", &token);
+        house.give_fresh_token();
         house
     }
 
@@ -82,14 +88,24 @@ impl House {
         house
     }
 
+    fn give_fresh_token(&self) -> String {
+        let token = self.world().fresh_token();
+        self.source.set("token", &token);
+        token
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.server.world()
+    }
+
     fn session(&self) -> Session {
         self.session_at(now, Duration::from_secs(20))
     }
 
     /// As another process has it: sharing nothing but the state directory.
-    fn session_at(&self, now: crate::backend::Now, timeout: Duration) -> Session {
-        let mut spec =
-            EndpointSpec::new(EndpointName::new("queue"), Kind::Rediacc, Some(self.server.url.clone()));
+    fn session_at(&self, now: Now, timeout: Duration) -> Session {
+        let url = Some(self.server.url.clone());
+        let mut spec = EndpointSpec::new(EndpointName::new("queue"), Kind::Rediacc, url);
         spec.timeout = timeout;
         let running = Arc::clone(&self.running);
         let around = Surroundings {
@@ -103,17 +119,32 @@ impl House {
         };
         Session::new(&spec, &around).unwrap()
     }
+
+    /// The file of the newest session.
+    fn file(&self) -> PathBuf {
+        let files = std::fs::read_dir(self.state.path().join("sessions")).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        files.sort_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
+        files.pop().expect("a session is kept")
+    }
+
+    fn kept(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.file()).unwrap()).unwrap()
+    }
+
+    /// Every call carried a good token, and none came while another was answered.
+    fn assert_unbroken(&self) {
+        let world = self.world();
+        assert_eq!((world.refused, world.concurrent), (0, 0), "{:?}", world.calls());
+    }
 }
 
 async fn teams(session: &Session) -> Result<Reply, BackendError> {
     session.call(TEAMS, json!({}), Purpose::Poll).await
 }
 
-#[tokio::test]
-async fn the_first_call_forks_a_session_of_its_own_and_spends_the_given_token() {
-    let house = House::new().await;
-    let session = house.session();
-    let reply = teams(&session).await.unwrap();
-    assert_eq!(reply.with("teamName").len(), 2);
-    assert_eq!(house.server.world().calls(), [FORK, TEAMS]);
+/// Something that changes something, as far as the session knows.
+async fn act(session: &Session) -> Result<Reply, BackendError> {
+    session.call(TEAMS, json!({}), Purpose::Act).await
 }
