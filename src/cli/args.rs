@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::model::{Priority, parse_duration};
+use crate::model::{Kind, Priority, parse_duration};
 
 const CONFIG_HELP: &str =
     "The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]";
@@ -60,8 +61,8 @@ pub enum Command {
     Queues(ReadOptions),
     /// Open alerts
     Alerts(ReadOptions),
-    /// Endpoints and their health
-    Endpoints(ReadOptions),
+    /// Endpoints and their health; test one alone, or add one
+    Endpoints(EndpointsArgs),
     /// The audit logs that endpoints keep themselves, newest first
     Audit(AuditArgs),
     /// Start a run now
@@ -141,6 +142,65 @@ pub struct RunsOptions {
     /// At most so many; those in progress come first
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub limit: usize,
+}
+
+/// `endpoints [test|add]`
+#[derive(Debug, Clone, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct EndpointsArgs {
+    /// What to do with one of them.
+    #[command(subcommand)]
+    pub command: Option<EndpointsCommand>,
+    /// The list, without.
+    #[command(flatten)]
+    pub read: ReadOptions,
+}
+
+/// `endpoints …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum EndpointsCommand {
+    /// Look at one endpoint alone: what it is, what can be done, what is missing (exit code: 0 up, 1 degraded, 3 it could not be read)
+    Test(TestOptions),
+    /// Attach a system: asks what it has to know, looks at the system, and writes the configuration
+    Add(AddOptions),
+}
+
+/// Options of `endpoints test`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TestOptions {
+    /// The endpoint
+    #[arg(value_name = "NAME")]
+    pub endpoint: String,
+}
+
+/// Options of `endpoints add`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AddOptions {
+    /// Its name, shown in every row
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// The system that it speaks
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    pub kind: Option<Kind>,
+    /// Where it is; for kind vigie without it: the coordinator of this machine
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Where a credential comes from: NAME=env:VARIABLE, file:PATH, command:PROGRAM; plain:TEXT for what is no secret
+    #[arg(long, value_name = "NAME=SOURCE")]
+    pub auth: Vec<String>,
+    /// An option of its kind
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub option: Vec<String>,
+    /// Ask nothing, and answer every confirmation with yes
+    #[arg(long)]
+    pub yes: bool,
+    /// Write it without looking at the system
+    #[arg(long)]
+    pub no_probe: bool,
+}
+
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.word())).try_map(|word| word.parse::<Kind>())
 }
 
 /// `audit [list]`
@@ -363,6 +423,13 @@ mod tests {
             ("audit -o csv --endpoint a --limit 5", true),
             ("audit list -o json", true),
             ("audit -o json list", false),
+            ("endpoints -o json --endpoint a", true),
+            ("endpoints test a", true),
+            ("endpoints test", false),
+            ("endpoints test a -o json", false),
+            ("endpoints add", true),
+            ("endpoints add a --kind rediacc --url http://x/api --auth token=env:T --yes --no-probe", true),
+            ("endpoints add a --kind cron", false),
         ] {
             let parsed = Args::try_parse_from(["vigie"].into_iter().chain(line.split(' ')));
             assert_eq!(parsed.is_ok(), is_right, "{line}");

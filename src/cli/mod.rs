@@ -9,6 +9,7 @@ mod args;
 mod audit;
 mod config;
 mod console;
+mod endpoints;
 mod output;
 mod read;
 mod report;
@@ -16,6 +17,7 @@ mod serve;
 mod session;
 mod standing;
 mod table;
+mod tty;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
@@ -25,7 +27,7 @@ use clap::Parser as _;
 
 use crate::model::Verb;
 
-use args::AuditCommand;
+use args::{AuditCommand, EndpointsArgs, EndpointsCommand};
 
 pub use args::{Args, Command};
 
@@ -122,7 +124,11 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Some(Command::Runs(options)) => read::runs(&global, &options).await,
         Some(Command::Queues(options)) => read::list(&global, read::What::Queues, &options).await,
         Some(Command::Alerts(options)) => read::list(&global, read::What::Alerts, &options).await,
-        Some(Command::Endpoints(options)) => read::list(&global, read::What::Endpoints, &options).await,
+        Some(Command::Endpoints(EndpointsArgs { command, read })) => match command {
+            None => read::list(&global, read::What::Endpoints, &read).await,
+            Some(EndpointsCommand::Test(options)) => endpoints::test(&global, &options).await,
+            Some(EndpointsCommand::Add(options)) => endpoints::add(&global, &options).await,
+        },
         Some(Command::Audit(args)) => {
             let options = args.command.map_or(args.list, |AuditCommand::List(options)| options);
             audit::list(&global, &options).await

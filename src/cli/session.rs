@@ -1,14 +1,16 @@
 //! What every command shares: reading the configuration, and a fleet that
 //! follows the endpoints for as long as the command runs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
 
 use crate::config::{Overrides, Paths, Settings};
-use crate::fleet::Fleet;
+use crate::fleet::{EndpointRow, Fleet};
 use crate::model::{AuditEntry, Clean, EndpointName, EndpointSpec, Health, IntentId, Kind, Receipt, Run};
-use crate::runtime::{Handle, LocalPolicy, Places, Runtime, Setup, Update};
+use crate::runtime::{Handle, LocalPolicy, Places, Question, Runtime, Setup, Update};
 
 use super::args::Global;
 use super::{Exit, Failure};
@@ -105,7 +107,12 @@ pub struct Session {
     /// Why the journal can't be written, and which intent was not sent for that.
     pub unrecorded: Option<(Clean, Option<IntentId>)>,
     started: DateTime<Utc>,
+    /// What was known of each endpoint when waiting began anew.
+    known: BTreeMap<EndpointName, Heard>,
 }
+
+/// The last good poll, and how many have failed since.
+type Heard = (Option<DateTime<Utc>>, Option<u32>);
 
 /// What a step brought beyond changing the fleet.
 #[derive(Debug)]
@@ -137,17 +144,47 @@ impl Session {
     /// # Errors
     /// An endpoint that can't be set up.
     pub fn open(paths: &Paths, specs: Vec<EndpointSpec>, read_only: bool) -> Result<Self, Failure> {
+        Self::begin(paths, specs, read_only, None)
+    }
+
+    /// As [`Session::open`], read-only, with a person who may be asked for
+    /// what is configured nowhere.
+    ///
+    /// # Errors
+    /// An endpoint that can't be set up.
+    pub fn open_asking(
+        paths: &Paths,
+        specs: Vec<EndpointSpec>,
+        person: mpsc::Sender<Question>,
+    ) -> Result<Self, Failure> {
+        Self::begin(paths, specs, true, Some(person))
+    }
+
+    fn begin(
+        paths: &Paths,
+        specs: Vec<EndpointSpec>,
+        read_only: bool,
+        person: Option<mpsc::Sender<Question>>,
+    ) -> Result<Self, Failure> {
         let started = now();
         let mut fleet = Fleet::default();
         fleet.configure(&specs, started);
-        let runtime = Runtime::start(Setup {
-            endpoints: specs.clone(),
-            read_only,
-            places: places(paths),
-            local: LocalPolicy::AnswerOnly,
+        let (endpoints, places) = (specs.clone(), places(paths));
+        let setup = Setup { endpoints, read_only, places, local: LocalPolicy::AnswerOnly };
+        let runtime = match person {
+            Some(person) => Runtime::start_asking(setup, person),
+            None => Runtime::start(setup),
+        };
+        let runtime = runtime.map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self {
+            runtime,
+            fleet,
+            specs,
+            notes: Vec::new(),
+            unrecorded: None,
+            started,
+            known: BTreeMap::new(),
         })
-        .map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(Self { runtime, fleet, specs, notes: Vec::new(), unrecorded: None, started })
     }
 
     /// For sending and fetching.
@@ -200,9 +237,16 @@ impl Session {
         let _ = tokio::time::timeout(limit, settled).await;
     }
 
+    /// What was heard so far does not settle anything.
+    pub fn wait_anew(&mut self) {
+        self.started = now();
+        self.known = self.fleet.endpoints().map(|row| (row.spec.name.clone(), heard(row))).collect();
+    }
+
     fn is_settled(&self) -> bool {
         let waited = (now() - self.started).to_std().unwrap_or_default();
         self.fleet.endpoints().all(|row| match row.health {
+            _ if self.known.get(&row.spec.name) == Some(&heard(row)) => false,
             Health::Connecting => false,
             // One that is only now being started refuses connections at first.
             Health::Down => !is_local(&row.spec) || waited > LOCAL_GRACE,
@@ -222,6 +266,10 @@ impl Session {
         }
         self.runtime.shutdown().await;
     }
+}
+
+fn heard(row: &EndpointRow) -> Heard {
+    (row.last_ok, row.failure.as_ref().map(|failure| failure.tries))
 }
 
 const fn is_local(spec: &EndpointSpec) -> bool {

@@ -134,36 +134,32 @@ fn read_one(table: &Table<'_>, name: &str, kind: Option<Kind>, base: &Base<'_>) 
     spec
 }
 
-/// An absolute http or https URL without credentials, query and trailing slash.
 fn url(value: Value<'_>) -> Option<String> {
     let place = value.clone();
-    let text = value.string()?;
-    // Never the text itself: it may hold a password.
-    let refuse = |why: &str| {
-        place.problem(why);
-        None
-    };
-    let url = match Url::parse(text.trim()) {
-        Ok(url) => url,
-        Err(error) => {
-            return refuse(&format!("not an absolute URL ({error}): write http://HOST:PORT"));
-        }
-    };
+    check_url(&value.string()?).map_err(|why| place.problem(&why)).ok()
+}
+
+/// An absolute http or https URL without credentials, query and trailing slash.
+///
+/// # Errors
+/// What is wrong with it; never the text itself, which may hold a password.
+pub fn check_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text.trim())
+        .map_err(|error| format!("not an absolute URL ({error}): write http://HOST:PORT"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return refuse(&format!("must begin with http:// or https://, not {}:", Clean::line(url.scheme())));
+        return Err(format!("must begin with http:// or https://, not {}:", Clean::line(url.scheme())));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return refuse("names no host: write http://HOST:PORT");
+        return Err("names no host: write http://HOST:PORT".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return refuse(
-            "must hold no credentials, which would end up in logs: write them under [endpoint.auth]",
-        );
+        return Err("must hold no credentials, which would end up in logs: write them under [endpoint.auth]"
+            .to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return refuse("must have no ? and no #");
+        return Err("must have no ? and no #".to_owned());
     }
-    Some(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn read_tls(table: Table<'_>, base: &Base<'_>) -> TlsSpec {

@@ -2,7 +2,7 @@
 //! and suggestion.
 //!
 //! Owns where files are looked up ([`Paths`]), the reading and checking of
-//! `config.toml` ([`Settings`]), the precedence command line > environment >
+//! `config.toml` ([`Settings`]), adding to it ([`Addition`]), the precedence command line > environment >
 //! file > default ([`Overrides`]), and the watch on the file ([`ConfigWatch`]).
 //! Needs no network and resolves no secret. May import: `model`, `action`,
 //! `schedule`, `document`.
@@ -12,6 +12,7 @@ mod keys;
 mod paths;
 mod rules;
 mod watch;
+mod write;
 
 use std::ffi::OsString;
 use std::io;
@@ -21,8 +22,10 @@ use crate::action::{Action, Key};
 use crate::document::{Document, Problem, Table};
 use crate::model::{EndpointName, EndpointSpec, Kind};
 
+pub use endpoint::check_url;
 pub use paths::Paths;
 pub use watch::ConfigWatch;
+pub use write::{AddError, Addition, NewEndpoint};
 
 /// The complete, commented reference: every setting at its default, and an
 /// example of each kind of endpoint. Written by [`init`].
@@ -238,8 +241,10 @@ impl std::str::FromStr for Screen {
     }
 }
 
-/// Letters, digits, `.`, `_` and `-`, 1 to 64 of them.
-fn is_simple_name(name: &str) -> bool {
+/// Whether it can be the name of an endpoint or a theme: letters, digits, `.`,
+/// `_` and `-`, 1 to 64 of them.
+#[must_use]
+pub fn is_simple_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Question};
 use super::deliver;
 use super::journal::Journal;
 use super::local::{ASK, Keeper, LocalState};
@@ -55,13 +55,14 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    pub fn real(places: &Places) -> Self {
+    /// `person`: who answers for what only a person can give, where there is one.
+    pub fn real(places: &Places, person: Option<mpsc::Sender<Question>>) -> Self {
         let (data, state) = (places.data.clone(), places.state.clone());
         let tracker = TaskTracker::new();
         let spawn = seen_through(&tracker);
         let factory: Factory = Arc::new(move |spec| {
             let around = Surroundings {
-                credentials: Arc::new(Credentials::of(spec)),
+                credentials: Arc::new(Credentials::of(spec, person.clone())),
                 data: Some(data.clone()),
                 state: Some(state.clone()),
                 now: shell::now,
@@ -433,14 +434,24 @@ impl Runtime {
     /// # Errors
     /// A backend that can't be built from its configuration.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let wiring = Wiring::real(&setup.places);
+        let wiring = Wiring::real(&setup.places, None);
+        Self::start_with(setup, wiring)
+    }
+
+    /// As [`Runtime::start`], with a person at hand who may be asked for what
+    /// is configured nowhere: `person` receives the questions.
+    ///
+    /// # Errors
+    /// A backend that can't be built from its configuration.
+    pub fn start_asking(setup: Setup, person: mpsc::Sender<Question>) -> Result<Self, StartError> {
+        let wiring = Wiring::real(&setup.places, Some(person));
         Self::start_with(setup, wiring)
     }
 
     /// Whether the endpoints' adapters can be made, without any network: what is wrong with each.
     #[must_use]
     pub fn check(places: &Places, endpoints: &[EndpointSpec]) -> Vec<StartError> {
-        let wiring = Wiring::real(places);
+        let wiring = Wiring::real(places, None);
         let wrong = |spec: &EndpointSpec| {
             let BuildError(reason) = (wiring.factory)(spec).err()?;
             Some(StartError { endpoint: spec.name.clone(), reason })

@@ -39,6 +39,7 @@ use crate::model::{
     Snapshot, TaskId, Trace,
 };
 
+pub use credentials::Question;
 pub use handle::{Handle, Runtime, Updates};
 pub use shell::now;
 

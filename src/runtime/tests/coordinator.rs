@@ -48,7 +48,7 @@ fn local(places: Places) -> Runtime {
         local: LocalPolicy::Child,
     };
     // Nothing is started here: the one that runs is found, or none.
-    let wiring = Wiring { program: None, ..Wiring::real(&setup.places) };
+    let wiring = Wiring { program: None, ..Wiring::real(&setup.places, None) };
     Runtime::start_with(setup, wiring).unwrap()
 }
 
