@@ -11,6 +11,8 @@ use crate::model::{Kind, Priority, parse_duration};
 const CONFIG_HELP: &str =
     "The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]";
 const LISTEN_HELP: &str = "Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]";
+const AUTH_HELP: &str = "Where a credential comes from: NAME=env:VARIABLE, file:PATH or command:PROGRAM; \
+                         plain:TEXT for what is no secret";
 const DATA_HELP: &str = "The data directory [default: $XDG_DATA_HOME/vigie]";
 
 /// The look-out for scheduled and queued work.
@@ -185,8 +187,8 @@ pub struct AddOptions {
     /// Where it is; for kind vigie without it: the coordinator of this machine
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Where a credential comes from: NAME=env:VARIABLE, file:PATH, command:PROGRAM; plain:TEXT for what is no secret
-    #[arg(long, value_name = "NAME=SOURCE")]
+    /// Where a credential comes from
+    #[arg(long, value_name = "NAME=SOURCE", help = AUTH_HELP)]
     pub auth: Vec<String>,
     /// An option of its kind
     #[arg(long, value_name = "NAME=VALUE")]

@@ -12,6 +12,8 @@ mod board;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod pictures;
 #[cfg(test)]
 #[path = "../stand_ins/mod.rs"]

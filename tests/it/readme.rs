@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use clap::Parser as _;
 use vigie::action::{Action, Scope};
+use vigie::cli::Args;
 use vigie::config::Settings;
 use vigie::coordinator::check_tasks;
 
@@ -66,5 +68,35 @@ fn the_examples_are_right() {
     for example in configurations {
         let settings = Settings::parse(example, folder.path(), None).unwrap();
         assert_eq!(settings.endpoints.len(), 2);
+    }
+}
+
+/// The words of a command line, as a shell would read those that the README has.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut is_quoted) = (String::new(), false);
+    for c in line.chars().chain([' ']) {
+        match c {
+            '\'' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+            }
+            c => word.push(c),
+        }
+    }
+    words.into_iter().take_while(|word| word != "#").collect()
+}
+
+#[test]
+fn the_commands_are_right() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap().replace("\\\n", " ");
+    let shells = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines: Vec<&str> = shells.flat_map(str::lines).filter(|line| line.starts_with("vigie ")).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    for line in lines {
+        if let Err(error) = Args::try_parse_from(words(line)) {
+            panic!("{line}: {error}");
+        }
     }
 }

@@ -26,7 +26,7 @@ pub async fn add(global: &Global, options: &AddOptions) -> Result<Exit, Failure>
         draft.complete(&folder, &taken(&paths)?).await?;
     }
     let endpoint = draft.finish()?;
-    let alone = Addition::prepare(&paths, std::slice::from_ref(&endpoint)).map_err(failure)?;
+    let alone = Addition::prepare(&paths, std::slice::from_ref(&endpoint))?;
     let Some(spec) = alone.specs().first().cloned() else {
         return Err(Failure::usage("the endpoint can't be read back"));
     };
@@ -42,7 +42,7 @@ pub async fn add(global: &Global, options: &AddOptions) -> Result<Exit, Failure>
             return Err(nothing());
         }
     }
-    addition.write().map_err(failure)?;
+    addition.write()?;
     kept.stay();
     print(&format!("wrote {}: {} is an endpoint now\n", paths.config.display(), spec.name))?;
     Ok(Exit::OK)
@@ -52,17 +52,19 @@ fn nothing() -> Failure {
     Failure::refused("nothing was written")
 }
 
-fn failure(error: AddError) -> Failure {
-    match error {
-        AddError::Broken(_) | AddError::Wrong(_) => Failure::usage(error.to_string()),
-        AddError::Changed(_) | AddError::Unwritable { .. } => Failure::refused(error.to_string()),
+impl From<AddError> for Failure {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Broken(_) | AddError::Wrong(_) => Self::usage(error.to_string()),
+            AddError::Changed(_) | AddError::Unwritable { .. } => Self::refused(error.to_string()),
+        }
     }
 }
 
 /// The names that are written in the file.
 fn taken(paths: &Paths) -> Result<Vec<String>, Failure> {
     // Read before anything is asked, so that a broken file is told first.
-    let addition = Addition::prepare(paths, &[]).map_err(failure)?;
+    let addition = Addition::prepare(paths, &[])?;
     Ok(addition.names().to_vec())
 }
 
@@ -133,7 +135,7 @@ fn with_local(
                 tty::yes("Keep the coordinator of this machine too?")?
             });
     if keeps {
-        return Addition::prepare(paths, &[local, endpoint.clone()]).map_err(failure);
+        return Ok(Addition::prepare(paths, &[local, endpoint.clone()])?);
     }
     if !asks {
         tty::say(

@@ -165,7 +165,7 @@ impl Asking<'_> {
             }
             match source_of(form, rest.trim()) {
                 Ok(SecretRef::Plain(_)) | Err(_) if form == "plain" => {
-                    tty::say("write env, file, command or paste\n")
+                    tty::say("write env, file, command or paste\n");
                 }
                 Err(why) => tty::say(&format!("{why}\n")),
                 Ok(reference) => {
