@@ -11,6 +11,8 @@ mod coordinator;
 #[cfg(test)]
 mod duplistatus;
 #[cfg(test)]
+mod duplistatus_web;
+#[cfg(test)]
 mod meeting;
 #[cfg(test)]
 mod native;

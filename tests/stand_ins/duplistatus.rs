@@ -40,6 +40,8 @@ pub struct Inner {
     pub requests: Vec<String>,
     /// How often `/health` answered 304.
     pub not_modified: usize,
+    /// Kept in the database that the web application reads too.
+    pub last_overdue_check: Option<DateTime<Utc>>,
 }
 
 impl Inner {
@@ -58,6 +60,7 @@ impl Inner {
             failing: None,
             requests: Vec::new(),
             not_modified: 0,
+            last_overdue_check: None,
         };
         inner.load().unwrap();
         inner
@@ -122,6 +125,9 @@ impl Inner {
         };
         match result {
             Ok(answer) => {
+                if name == CHECK {
+                    self.last_overdue_check = Some(self.clock);
+                }
                 self.last_run_times.insert(name.to_owned(), self.clock);
                 self.errors.remove(name);
                 answer
@@ -187,9 +193,12 @@ impl StandIn {
             .with_state(app.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, app, _server: server }
+        Self { url, app, _server: super::serve(listener, router) }
+    }
+
+    /// The database that the web application shares with it.
+    pub fn database(&self) -> Arc<Mutex<Inner>> {
+        Arc::clone(&self.app.inner)
     }
 
     pub fn inner(&self) -> MutexGuard<'_, Inner> {

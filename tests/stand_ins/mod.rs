@@ -4,4 +4,26 @@
 //! that serves them; one file or folder per system.
 
 pub mod duplistatus;
+pub mod duplistatus_web;
 pub mod rediacc;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Serves until it is dropped: then every connection breaks too, as when a process is killed.
+pub fn serve(listener: TcpListener, router: Router) -> JoinSet<()> {
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(router.clone());
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            connections.spawn(async move { drop(connection.await) });
+        }
+    });
+    server
+}

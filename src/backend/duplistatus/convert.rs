@@ -8,7 +8,7 @@ use super::memory::{Memory, Seen};
 use super::wire::{Statistics, Status, Triggered};
 use crate::backend::Offer;
 use crate::model::{
-    Capabilities, Clean, Deed, Dialect, Facts, Run, RunState, Schedule, Task, TaskId, Timing, Verb,
+    Capabilities, Clean, Command, Deed, Dialect, Facts, Run, RunState, Schedule, Task, TaskId, Timing, Verb,
 };
 
 /// What is known of a task that `/health` does not tell.
@@ -20,19 +20,21 @@ struct Known {
 
 /// The two tasks that the service has code for, scheduled or not.
 const KNOWN: [Known; 2] = [
-    Known {
-        name: "overdue-backup-check",
-        about: "looks for backups that are overdue, and notifies",
-        cron: "*/5 * * * *",
-    },
+    Known { name: CHECK, about: "looks for backups that are overdue, and notifies", cron: "*/5 * * * *" },
     Known { name: CLEANUP, about: "deletes audit rows older than the retention", cron: "0 2 * * *" },
 ];
+
+/// The task that looks for overdue backups.
+pub const CHECK: &str = "overdue-backup-check";
 
 /// The task whose trigger deletes something.
 pub const CLEANUP: &str = "audit-log-cleanup";
 
 /// What a run of it does.
 const CAUTION: &str = "a run deletes audit rows older than the retention";
+
+/// What the web application is needed for.
+pub const NEEDS_WEB: &str = "needs its web app (options.web_url)";
 
 /// How an error begins that only says that the service has no code for a name.
 const NO_CODE: &str = "Error: Unknown task";
@@ -45,7 +47,7 @@ pub struct Given {
 }
 
 /// What a status tells.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Told {
     /// All tasks that there are.
     pub tasks: Vec<Task>,
@@ -120,6 +122,7 @@ fn task(id: TaskId, success: Option<DateTime<Utc>>, status: &Status, seen: &Seen
         undated_failure: error.is_some(),
         ..Facts::default()
     };
+    let name = id.shown();
     let capabilities = capabilities(active, without_code, seen.leaks());
     Task {
         description: known.map(|known| Clean::line(known.about)),
@@ -129,7 +132,7 @@ fn task(id: TaskId, success: Option<DateTime<Utc>>, status: &Status, seen: &Seen
         remarks: remarks(active, without_code, seen),
         caution: (id.as_raw() == CLEANUP).then(|| Clean::line(CAUTION)),
         facts: Some(Box::new(facts)),
-        ..Task::bare(id.clone(), id.shown(), capabilities)
+        ..Task::bare(id, name, capabilities)
     }
 }
 
@@ -168,7 +171,12 @@ pub const fn offer(deed: Deed) -> Offer {
     match deed {
         Deed::Verb(Verb::Trigger | Verb::Pause | Verb::Resume | Verb::ReloadConfig) => Offer::Yes,
         Deed::Verb(verb) => Offer::No(lacks(verb)),
-        Deed::Command(_) => Offer::No("the cron service has no such command"),
+        Deed::Command(
+            Command::DuplistatusCheckNow
+            | Command::DuplistatusResetNotifications
+            | Command::DuplistatusCollect,
+        ) => Offer::With(NEEDS_WEB),
+        Deed::Command(_) => Offer::No("duplistatus has no such command"),
     }
 }
 
@@ -218,7 +226,8 @@ pub fn triggered(task: &TaskId, answer: &Triggered) -> Option<Clean> {
     Some(message)
 }
 
-fn counted(counts: Statistics) -> Clean {
+/// What an overdue check counted.
+pub fn counted(counts: Statistics) -> Clean {
     let Statistics { checked_backups: checked, overdue_backups_found: overdue, notifications_sent: sent } =
         counts;
     let notifications = if sent == 1 { "notification" } else { "notifications" };

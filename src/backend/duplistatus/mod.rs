@@ -1,84 +1,68 @@
-//! The cron service of duplistatus 1.4: two known tasks, no history, no
-//! authentication, and a few traps that its calls here avoid.
+//! duplistatus 1.4: its cron service (two known tasks, no history, no
+//! authentication, and a few traps) and, where `options.web_url` is set, its
+//! web application (servers and backup jobs, the audit log, the settings).
 //!
-//! `wire` (its JSON) → `convert` (pure, to the model) → the calls below.
-//! `memory` keeps what only a second look at `/health` shows.
+//! `cron`: the service's calls; `wire` (its JSON), `convert` (pure, to the
+//! model), `memory` (what only a second look shows). `web`: the application,
+//! in the same parts. `join`: one snapshot out of both halves. Each may fail
+//! without the other: the answer is then degraded, with the reason, and what
+//! the failing half told is kept and marked. Only if both fail, the poll does.
 
 mod convert;
+mod cron;
+mod join;
 mod memory;
+mod web;
 mod wire;
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use reqwest::StatusCode;
-use reqwest::header::{ETAG, IF_NONE_MATCH};
 
-use super::http::{self, Http};
+use super::http;
 use super::offers::{self, Offer, Offers, Reads};
 use super::{
     Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
 };
 use crate::model::{
-    AuditEntry, Capabilities, Clean, Deed, EndpointSpec, Kind, LogOf, OptionValue, Part, Run, Snapshot,
-    TaskId, Trace, Verb,
+    AuditEntry, Capabilities, Clean, Command, Deed, EndpointSpec, Kind, LogOf, Run, TaskId, Trace, Verb,
 };
-use crate::schedule::Plan;
-use convert::Given;
-use memory::Memory;
-use wire::{Done, Status, Triggered};
+use convert::NEEDS_WEB;
+use cron::Cron;
+use join::Join;
+use web::Web;
 
-/// A trigger answers when the run has ended: up to 15 s per overdue backup while the notifier is down.
-const TRIGGER_LIMIT: Duration = Duration::from_secs(120);
-/// More names than this are no answer of a service that has two tasks.
-const MAX_NAMES: usize = 10_000;
-/// Stopping and starting live in the service's memory only.
-const NOT_KEPT: &str = "until duplistatus restarts or reloads its configuration";
+/// Of the cron service's own tasks.
+const NO_RUNS: &str =
+    "duplistatus keeps no run history of its own tasks: only each one's last success and newest error";
+/// Of a run.
+const NO_LOG: &str = "duplistatus keeps no log of a run";
+/// Of a task without code.
+const NO_TRACE: &str = "duplistatus tells no more of this task";
 
 /// What duplistatus offers.
 pub const OFFERS: Offers = Offers {
     reads: Reads {
-        runs: Offer::No("duplistatus keeps no run history: only each task's last success and newest error"),
-        log: Offer::No("duplistatus keeps no log of a run"),
+        runs: Offer::With("of backup jobs; needs its web app (options.web_url)"),
+        log: Offer::With("its application log, for administrators; needs its web app (options.web_url)"),
         queues: Offer::No("duplistatus has no queue"),
-        alerts: Offer::No("duplistatus keeps no alerts of its tasks"),
-        trace: Offer::No("duplistatus tells no more of a task"),
-        audit: Offer::No("the cron service keeps no audit log"),
+        alerts: Offer::With("overdue and failed backups need its web app (options.web_url)"),
+        trace: Offer::With(NEEDS_WEB),
+        audit: Offer::With(NEEDS_WEB),
     },
     acts: convert::offer,
 };
 
+/// The commands of the web application on the endpoint as a whole.
+const ENDPOINT_COMMANDS: [Command; 2] =
+    [Command::DuplistatusCheckNow, Command::DuplistatusResetNotifications];
+
 /// The adapter.
 #[derive(Debug)]
 pub struct Duplistatus {
-    http: Http,
-    given: Given,
-    state: Mutex<State>,
-    /// Held from looking whether a task is scheduled until its start is
-    /// answered: two starts would leak a timer.
-    starting: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    memory: Memory,
-    /// Repeated while the answer is "not modified".
-    degraded: Option<Clean>,
-    /// Our reload failed half-way: tasks that are stopped now are not so on purpose.
-    half_loaded: Option<Clean>,
-    /// Triggers that are under way: duplistatus would run them side by side.
-    triggering: BTreeSet<TaskId>,
-}
-
-impl State {
-    fn degraded(&self) -> Option<Clean> {
-        match (&self.half_loaded, &self.degraded) {
-            (Some(half), Some(unread)) => Some(Clean::from(format!("{half}; {unread}"))),
-            (half, unread) => half.clone().or_else(|| unread.clone()),
-        }
-    }
+    cron: Cron,
+    web: Option<Web>,
+    join: Mutex<Join>,
 }
 
 impl Duplistatus {
@@ -87,103 +71,16 @@ impl Duplistatus {
     /// # Errors
     /// [`BuildError`] if there is no usable URL, or a cron text can't be read.
     pub fn new(spec: &EndpointSpec, around: &Surroundings) -> Result<Self, BuildError> {
-        let url = spec.url.as_deref().ok_or_else(|| BuildError::new("a url is needed".to_owned()))?;
-        let mut given = Given::default();
-        if let Some(OptionValue::Schedules(schedules)) = spec.options.get("schedules") {
-            for (task, cron) in schedules {
-                let schedule = cron.as_deref().map(convert::configured);
-                if let Some(schedule) = &schedule {
-                    Plan::new(schedule)
-                        .map_err(|e| BuildError::new(format!("options.schedules.{task}: {e}")))?;
-                }
-                given.schedules.insert(TaskId::new(task), schedule);
-            }
-        }
-        Ok(Self {
-            http: Http::new(url, spec.timeout, &spec.tls, around.now)?,
-            given,
-            state: Mutex::default(),
-            starting: tokio::sync::Mutex::default(),
+        let web = spec.text("web_url").map(|url| Web::new(url, spec, around)).transpose()?;
+        Ok(Self { cron: Cron::new(spec, around)?, web, join: Mutex::default() })
+    }
+
+    /// The web application, for what only it can do.
+    fn web(&self, what: &str) -> Result<&Web, BackendError> {
+        self.web.as_ref().ok_or_else(|| {
+            BackendError::Unsupported(Clean::from(format!("{what} needs its web app: set options.web_url")))
         })
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn trigger(&self, task: &TaskId) -> Result<Accepted, BackendError> {
-        let _under_way = UnderWay::new(self, task)?;
-        let request = self.http.post(&["trigger", task.as_raw()]).timeout(TRIGGER_LIMIT);
-        self.state().memory.triggers(task);
-        let answer: Triggered = request.send().await?.json()?;
-        if answer.success {
-            let message = convert::triggered(task, &answer);
-            return Ok(Accepted { message, run: None, observed: true });
-        }
-        Err(BackendError::Failed(answer.error.or(answer.message).unwrap_or_else(|| "it failed".into())))
-    }
-
-    async fn start(&self, task: &TaskId) -> Result<Accepted, BackendError> {
-        let _one_at_a_time = self.starting.lock().await;
-        let status: Status = self.http.get(&["health"]).send().await?.json()?;
-        if status.active_tasks.contains(task) {
-            return Err(BackendError::Conflict(
-                "already scheduled; a second start would leak a timer that nothing ends".into(),
-            ));
-        }
-        if self.state().memory.of(task).leaks() {
-            return Err(BackendError::Conflict(
-                "it still fires though it is stopped: restart duplistatus instead of adding a timer".into(),
-            ));
-        }
-        match self.http.post(&["start", task.as_raw()]).send().await {
-            Ok(answer) => Ok(kept_for_now(&answer.json::<Done>()?)),
-            Err(BackendError::NotFound(message)) => {
-                self.state().memory.forget(task);
-                Err(BackendError::NotFound(message))
-            }
-            // It throws before it schedules, so nothing was done.
-            Err(BackendError::Server { status: 500, message }) => {
-                Err(BackendError::Failed(Clean::from(format!(
-                    "duplistatus can't schedule it ({message}): its cron expression there is probably invalid"
-                ))))
-            }
-            Err(other) => Err(other),
-        }
-    }
-
-    async fn stop(&self, task: &TaskId) -> Result<Accepted, BackendError> {
-        match self.http.post(&["stop", task.as_raw()]).send().await {
-            Ok(answer) => Ok(kept_for_now(&answer.json::<Done>()?)),
-            Err(BackendError::NotFound(message)) => {
-                Err(BackendError::Conflict(Clean::from(format!("it is not scheduled ({message})"))))
-            }
-            Err(other) => Err(other),
-        }
-    }
-
-    async fn reload(&self) -> Result<Accepted, BackendError> {
-        match self.http.post(&["reload-config"]).send().await {
-            Ok(answer) => {
-                let message = Some(answer.json::<Done>()?.message);
-                self.state().half_loaded = None;
-                Ok(Accepted { message, run: None, observed: true })
-            }
-            Err(BackendError::Server { status: 500, message }) => {
-                self.state().half_loaded = Some(Clean::from(format!("configuration half loaded: {message}")));
-                Err(BackendError::Failed(Clean::from(format!(
-                    "half loaded: {message}; this task and those after it are no longer scheduled: mend its \
-                     configuration in duplistatus and reload again"
-                ))))
-            }
-            Err(other) => Err(other),
-        }
-    }
-}
-
-fn kept_for_now(done: &Done) -> Accepted {
-    let message = Clean::from(format!("{} ({NOT_KEPT})", done.message));
-    Accepted { message: Some(message), run: None, observed: false }
 }
 
 fn task_of(call: &Call) -> Result<&TaskId, BackendError> {
@@ -192,22 +89,13 @@ fn task_of(call: &Call) -> Result<&TaskId, BackendError> {
         .ok_or_else(|| BackendError::Unsupported("this is for a task, not for the endpoint".into()))
 }
 
-/// A trigger that is under way, until its answer or its end.
-struct UnderWay<'a>(&'a Duplistatus, &'a TaskId);
-
-impl<'a> UnderWay<'a> {
-    fn new(backend: &'a Duplistatus, task: &'a TaskId) -> Result<Self, BackendError> {
-        if !backend.state().triggering.insert(task.clone()) {
-            return Err(BackendError::Conflict("a trigger of it is still under way from here".into()));
-        }
-        Ok(Self(backend, task))
+/// A task of the cron service; a backup job has none of its verbs.
+fn cron_task_of(call: &Call, verb: Verb, has_web: bool) -> Result<&TaskId, BackendError> {
+    let task = task_of(call)?;
+    if has_web && web::convert::parts(task).is_some() {
+        return Err(BackendError::Unsupported(web::convert::lacks(verb).into()));
     }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.state().triggering.remove(self.1);
-    }
+    Ok(task)
 }
 
 #[async_trait]
@@ -217,90 +105,112 @@ impl Backend for Duplistatus {
     }
 
     fn url(&self) -> Option<String> {
-        Some(self.http.url())
+        Some(self.cron.url())
     }
 
     fn endpoint_capabilities(&self) -> Capabilities {
+        let refusal = match &self.web {
+            Some(web) => web.refusal(),
+            None => Some(NEEDS_WEB.into()),
+        };
         Capabilities::by(|verb| (verb != Verb::ReloadConfig).then(|| convert::lacks(verb).into()))
+            .with(ENDPOINT_COMMANDS.map(|command| (command, refusal.clone())))
     }
 
     async fn poll(&self, since: Option<&Cursor>) -> Result<Polled, BackendError> {
-        let mut request = self.http.get(&["health"]);
-        if let Some(Cursor(tag)) = since {
-            request = request.header(IF_NONE_MATCH, tag).accept(StatusCode::NOT_MODIFIED);
+        let refresh = async {
+            match &self.web {
+                Some(web) => Some(web.refresh().await),
+                None => None,
+            }
+        };
+        let (look, refreshed) = tokio::join!(self.cron.look(since), refresh);
+        let web = self.web.as_ref().map(|web| (web.view(), web.known()));
+        let settings = web.as_ref().map(|(view, _)| &view.settings);
+        let cron = self.cron.view(settings.map(join::schedules).unwrap_or_default());
+        let mut join = self.join.lock().unwrap_or_else(PoisonError::into_inner);
+        match (look, refreshed) {
+            (Ok(look), _) => Ok(join.with_cron(&look, cron.as_ref(), web.as_ref(), since)),
+            // The endpoint is the cron service: without it, it is at best degraded.
+            (Err(why), Some(Ok(()))) => match web {
+                Some((view, known)) => {
+                    join.without_cron(&why, cron.as_ref(), &view, &known, since).ok_or(why)
+                }
+                None => Err(why),
+            },
+            (Err(why), _) => Err(why),
         }
-        let answer = request.send().await.map_err(|error| match error {
-            BackendError::NotFound(message) => BackendError::NotFound(Clean::from(format!(
-                "{message} (is this the port of the cron service, 9667, and not the web app's?)"
-            ))),
-            other => other,
-        })?;
-        let mut snapshot = Snapshot::unchanged(answer.at, answer.latency_ms);
-        snapshot.server_time = answer.server_time();
-        if answer.status == StatusCode::NOT_MODIFIED {
-            snapshot.degraded = self.state().degraded();
-            return Ok(Polled { snapshot, cursor: since.cloned() });
-        }
-        let status: Status = answer.json()?;
-        let names = status.names().count();
-        if names > MAX_NAMES {
-            return Err(BackendError::Protocol {
-                path: "/health".into(),
-                detail: Clean::from(format!(
-                    "{names} names of tasks: that is no cron service of duplistatus"
-                )),
-            });
-        }
-        let mut state = self.state();
-        if state.memory.learn(&status, snapshot.server_time.unwrap_or(answer.at)) {
-            state.half_loaded = None;
-        }
-        let told = convert::told(&status, &state.memory, &self.given);
-        state.degraded = told.degraded;
-        snapshot.tasks = Part::complete(told.tasks);
-        snapshot.runs = Part::listed(told.runs, Vec::new());
-        snapshot.degraded = state.degraded();
-        let cursor = answer.header(ETAG.as_str()).map(|tag| Cursor(tag.to_owned()));
-        Ok(Polled { snapshot, cursor })
     }
 
-    async fn runs(&self, _query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
-        Err(offers::refused(OFFERS.reads.runs))
+    async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
+        match &self.web {
+            Some(web) => web.runs(query).await,
+            None => Err(BackendError::Unsupported(NO_RUNS.into())),
+        }
     }
 
-    async fn log(&self, _of: &LogOf, _offset: u64) -> Result<LogChunk, BackendError> {
-        Err(offers::refused(OFFERS.reads.log))
+    async fn log(&self, of: &LogOf, offset: u64) -> Result<LogChunk, BackendError> {
+        match of {
+            LogOf::Run { .. } => Err(BackendError::Unsupported(NO_LOG.into())),
+            LogOf::Endpoint => self.web("its application log")?.log(offset).await,
+        }
     }
 
-    async fn trace(&self, _task: &TaskId) -> Result<Trace, BackendError> {
-        Err(offers::refused(OFFERS.reads.trace))
+    async fn trace(&self, task: &TaskId) -> Result<Trace, BackendError> {
+        self.web("a trace")?.trace(task).await
     }
 
-    async fn audit(&self, _limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
-        Err(offers::refused(OFFERS.reads.audit))
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
+        self.web("its audit log")?.audit(limit).await
     }
 
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
-        match call.deed {
-            Deed::Verb(Verb::Trigger) => self.trigger(task_of(call)?).await,
-            Deed::Verb(Verb::Pause) => self.stop(task_of(call)?).await,
-            Deed::Verb(Verb::Resume) => self.start(task_of(call)?).await,
-            Deed::Verb(Verb::ReloadConfig) if call.task.is_none() => self.reload().await,
+        let has_web = self.web.is_some();
+        let result = match call.deed {
+            Deed::Verb(verb @ Verb::Trigger) => self.cron.trigger(cron_task_of(call, verb, has_web)?).await,
+            Deed::Verb(verb @ Verb::Pause) => self.cron.stop(cron_task_of(call, verb, has_web)?).await,
+            Deed::Verb(verb @ Verb::Resume) => self.cron.start(cron_task_of(call, verb, has_web)?).await,
+            Deed::Verb(Verb::ReloadConfig) if call.task.is_none() => self.cron.reload().await,
             Deed::Verb(other) => Err(BackendError::Unsupported(convert::lacks(other).into())),
-            Deed::Command(_) => Err(offers::refused(convert::offer(call.deed))),
+            Deed::Command(command) => match convert::offer(call.deed) {
+                Offer::No(_) => Err(offers::refused(convert::offer(call.deed))),
+                _ => self.web(command.word())?.command(command, call.task.as_ref()).await,
+            },
+        };
+        if let (Some(web), true) = (&self.web, result.is_ok()) {
+            web.stir();
         }
+        result
+    }
+
+    async fn foresee(&self, call: &Call) -> Result<Option<Clean>, BackendError> {
+        let cleanup = call.task.as_ref().is_some_and(|task| task.as_raw() == convert::CLEANUP);
+        if !cleanup || call.deed != Verb::Trigger {
+            return Ok(None);
+        }
+        Ok(Some(match &self.web {
+            Some(web) => web.foresee_cleanup().await,
+            None => "how much it would delete can't be told: that needs its web app (options.web_url)".into(),
+        }))
     }
 
     fn preview(&self, call: &Call) -> Clean {
-        let Deed::Verb(verb) = call.deed else {
-            return Clean::line(convert::offer(call.deed).refusal().unwrap_or_default());
-        };
-        let path = match (verb, &call.task) {
-            (Verb::Trigger, Some(task)) => http::shown_path(&["trigger", task.as_raw()]),
-            (Verb::Pause, Some(task)) => http::shown_path(&["stop", task.as_raw()]),
-            (Verb::Resume, Some(task)) => http::shown_path(&["start", task.as_raw()]),
-            (Verb::ReloadConfig, None) => http::shown_path(&["reload-config"]),
-            (verb, _) => return Clean::line(convert::lacks(verb)),
+        if let (Deed::Verb(verb), true) = (call.deed, self.web.is_some())
+            && let Some(task) = &call.task
+            && web::convert::parts(task).is_some()
+        {
+            return Clean::line(web::convert::lacks(verb));
+        }
+        let path = match (call.deed, &call.task) {
+            (Deed::Verb(Verb::Trigger), Some(task)) => http::shown_path(&["trigger", task.as_raw()]),
+            (Deed::Verb(Verb::Pause), Some(task)) => http::shown_path(&["stop", task.as_raw()]),
+            (Deed::Verb(Verb::Resume), Some(task)) => http::shown_path(&["start", task.as_raw()]),
+            (Deed::Verb(Verb::ReloadConfig), None) => http::shown_path(&["reload-config"]),
+            (Deed::Verb(verb), _) => return Clean::line(convert::lacks(verb)),
+            (Deed::Command(command), task) => match web::path_of(command, task.as_ref()) {
+                Some(path) => path,
+                None => return Clean::line(convert::offer(call.deed).refusal().unwrap_or(NEEDS_WEB)),
+            },
         };
         Clean::from(format!("POST {path}"))
     }

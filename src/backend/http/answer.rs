@@ -34,6 +34,11 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Every header of that name, as far as they are text.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
+
     /// The endpoint's own clock: the `Date` header.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.header(DATE.as_str()).and_then(http_date)

@@ -88,6 +88,11 @@ impl Http {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
+    /// Whether nobody on the way can read what is sent: TLS, or this very machine.
+    pub fn is_private(&self) -> bool {
+        self.base.scheme() == "https" || is_loopback(&self.base)
+    }
+
     /// Starts a GET of the path made of `segments`, each percent-encoded.
     pub fn get(&self, segments: &[&str]) -> Request<'_> {
         self.request(Method::GET, segments)
