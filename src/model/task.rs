@@ -165,6 +165,9 @@ pub struct Run {
     /// When it ended.
     #[serde(default)]
     pub ended: Option<DateTime<Utc>>,
+    /// When its newest heartbeat came, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_beat: Option<DateTime<Utc>>,
     /// How long it ran, in milliseconds.
     #[serde(default)]
     pub duration_ms: Option<u64>,
@@ -204,6 +207,7 @@ impl Run {
             queued: None,
             started: None,
             ended: None,
+            last_beat: None,
             duration_ms: None,
             exit_code: None,
             message: None,

@@ -13,6 +13,8 @@ mod duplistatus;
 #[cfg(test)]
 mod duplistatus_web;
 #[cfg(test)]
+mod duty_duck;
+#[cfg(test)]
 mod meeting;
 #[cfg(test)]
 mod native;

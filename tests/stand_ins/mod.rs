@@ -5,6 +5,7 @@
 
 pub mod duplistatus;
 pub mod duplistatus_web;
+pub mod duty_duck;
 pub mod rediacc;
 
 use axum::Router;

@@ -1,32 +1,46 @@
-//! Duty Duck.
+//! Duty Duck: tasks that report their runs, HTTP monitors, and incidents of both.
+//!
+//! `wire` (its JSON) → `convert` and `incidents` (pure, to the model) → `poll`,
+//! `details` and `acts` (the calls, all through `client`). `rights` is what
+//! the token may do, `memory` what is kept between polls, `reasons` what is
+//! offered and why not.
+
+mod acts;
+mod client;
+mod convert;
+mod details;
+mod incidents;
+mod memory;
+mod poll;
+mod reasons;
+mod rights;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::http::Http;
-use super::offers::{self, Offer, Offers, Reads};
+use super::offers;
 use super::{
     Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
 };
-use crate::model::{
-    AuditEntry, Capabilities, Clean, Deed, EndpointSpec, Kind, LogOf, Run, Snapshot, TaskId, Trace,
-};
+use crate::model::{AuditEntry, Capabilities, Clean, EndpointSpec, Kind, LogOf, Run, TaskId, Trace};
+use client::Client;
+use memory::Memory;
+use rights::{Rights, Scope};
 
-const NONE: Offer = Offer::No("not read yet");
-
-/// What Duty Duck offers.
-pub const OFFERS: Offers = Offers {
-    reads: Reads { runs: NONE, log: NONE, queues: NONE, alerts: NONE, trace: NONE, audit: NONE },
-    acts,
-};
-
-const fn acts(_deed: Deed) -> Offer {
-    NONE
-}
+pub use reasons::OFFERS;
 
 /// The adapter.
 #[derive(Debug)]
 pub struct DutyDuck {
-    http: Http,
+    client: Client,
+    rights: Mutex<Rights>,
+    memory: Mutex<Memory>,
+    /// Held by monitor from reading its state until its toggle is verified.
+    toggles: Mutex<HashMap<TaskId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl DutyDuck {
@@ -36,7 +50,41 @@ impl DutyDuck {
     /// [`BuildError`] if there is no usable URL.
     pub fn new(spec: &EndpointSpec, around: &Surroundings) -> Result<Self, BuildError> {
         let url = spec.url.as_deref().ok_or_else(|| BuildError::new("a url is needed".to_owned()))?;
-        Ok(Self { http: Http::new(url, spec.timeout, &spec.tls, around.now)? })
+        let http = Http::new(url, spec.timeout, &spec.tls, around.now)?;
+        let client = Client::new(http, Arc::clone(&around.credentials), spec.timeout, around.now);
+        Ok(Self { client, rights: Mutex::default(), memory: Mutex::default(), toggles: Mutex::default() })
+    }
+
+    fn rights(&self) -> MutexGuard<'_, Rights> {
+        self.rights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from an answer what the token may do, and says when it ended, where it has.
+    fn noted<T>(&self, scope: Scope, result: Result<T, BackendError>) -> Result<T, BackendError> {
+        let mut rights = self.rights();
+        match result {
+            Ok(answer) => {
+                rights.granted(scope);
+                Ok(answer)
+            }
+            Err(BackendError::Forbidden(message)) => {
+                rights.refused(scope);
+                Err(BackendError::Forbidden(message))
+            }
+            Err(BackendError::Unauthorised(message)) => {
+                rights.lost();
+                let ended = rights.expires().filter(|end| *end <= self.client.now());
+                Err(BackendError::Unauthorised(match ended {
+                    Some(end) => Clean::from(format!("{message} (it ended {})", convert::instant(end))),
+                    None => message,
+                }))
+            }
+            Err(other) => Err(other),
+        }
     }
 }
 
@@ -47,28 +95,27 @@ impl Backend for DutyDuck {
     }
 
     fn url(&self) -> Option<String> {
-        Some(self.http.url())
+        Some(self.client.url())
     }
 
     fn endpoint_capabilities(&self) -> Capabilities {
-        Capabilities::none("not read yet")
+        reasons::of_the_endpoint()
     }
 
     async fn poll(&self, _since: Option<&Cursor>) -> Result<Polled, BackendError> {
-        let answer = self.http.get(&["health"]).send().await?;
-        Ok(Polled { snapshot: Snapshot::unchanged(answer.at, answer.latency_ms), cursor: None })
+        self.look().await
     }
 
-    async fn runs(&self, _query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
-        Err(offers::refused(OFFERS.reads.runs))
+    async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
+        self.read_runs_of(query).await
     }
 
-    async fn log(&self, _of: &LogOf, _offset: u64) -> Result<LogChunk, BackendError> {
-        Err(offers::refused(OFFERS.reads.log))
+    async fn log(&self, of: &LogOf, offset: u64) -> Result<LogChunk, BackendError> {
+        self.read_log(of, offset).await
     }
 
-    async fn trace(&self, _task: &TaskId) -> Result<Trace, BackendError> {
-        Err(offers::refused(OFFERS.reads.trace))
+    async fn trace(&self, task: &TaskId) -> Result<Trace, BackendError> {
+        self.read_trace(task).await
     }
 
     async fn audit(&self, _limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
@@ -76,10 +123,13 @@ impl Backend for DutyDuck {
     }
 
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
-        Err(offers::refused(acts(call.deed)))
+        self.act(call).await
     }
 
     fn preview(&self, call: &Call) -> Clean {
-        Clean::line(acts(call.deed).refusal().unwrap_or_default())
+        self.shown(call)
     }
 }
+
+#[cfg(test)]
+mod tests;
