@@ -7,10 +7,12 @@
 //! its end whatever becomes of who asked. `given` is what the configuration
 //! holds, `budget` how much may be asked, `reply` what comes back.
 
+mod begin;
 mod budget;
 mod desk;
 mod envelope;
 mod given;
+mod heard;
 mod reply;
 mod store;
 mod verdict;
@@ -136,7 +138,8 @@ impl Session {
         self.run(Job::Call { procedure, body, acts: purpose == Purpose::Act }).await
     }
 
-    /// Ends the session at the endpoint and forgets it. The next call begins another.
+    /// Ends the session at the endpoint and forgets it. None is begun with the
+    /// same token again; after a login, none by this process.
     ///
     /// # Errors
     /// Any [`BackendError`]; one that [may have acted](BackendError::may_have_acted)
@@ -174,7 +177,7 @@ impl Session {
         }
         let answer = self.inner.http.get(&["health"]).send().await?;
         let wire: Wire = answer.json()?;
-        let server_time = wire.timestamp.as_deref().and_then(desk::instant).or_else(|| answer.server_time());
+        let server_time = wire.timestamp.as_deref().and_then(heard::instant).or_else(|| answer.server_time());
         let (at, latency_ms) = (answer.at, answer.latency_ms);
         Ok(ServerHealth { status: wire.status, version: wire.version, server_time, at, latency_ms })
     }

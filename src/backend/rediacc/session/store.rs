@@ -158,6 +158,10 @@ pub struct Stored {
     pub spent_code: Option<String>,
     /// Set while there is no session to go on with.
     pub lost: Option<Lost>,
+    /// When the session was ended on request.
+    pub revoked: Option<DateTime<Utc>>,
+    /// When sessions were begun of late, the newest last.
+    pub begun: Vec<DateTime<Utc>>,
 }
 
 /// The lock over reading, sending and storing. Given back when dropped.

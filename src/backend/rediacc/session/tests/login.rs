@@ -106,3 +106,15 @@ async fn without_any_credential_it_says_what_to_set() {
     assert!(error.to_string().contains("set auth.token, or auth.email and auth.password"), "{error}");
     assert!(house.world().seen.is_empty());
 }
+
+#[tokio::test]
+async fn a_revoked_login_is_not_made_again_by_itself() {
+    let house = House::with_login().await;
+    let session = house.session();
+    teams(&session).await.unwrap();
+    session.revoke().await.unwrap();
+    let words = teams(&session).await.unwrap_err().to_string();
+    assert!(words.contains("vigie logs in again when it is started again"), "{words}");
+    assert_eq!(house.world().calls(), [LOGIN, TEAMS, DELETE]);
+    teams(&house.session()).await.unwrap();
+}

@@ -7,6 +7,16 @@ use tokio::sync::oneshot;
 
 use super::*;
 
+/// Hours that a test's clock is ahead; one clock per test.
+macro_rules! clock {
+    ($name:ident, $ahead:ident) => {
+        static $ahead: AtomicI64 = AtomicI64::new(0);
+        fn $name() -> DateTime<Utc> {
+            now() + TimeDelta::hours($ahead.load(Ordering::SeqCst))
+        }
+    };
+}
+
 #[tokio::test]
 async fn the_first_call_forks_a_session_of_its_own_and_keeps_the_parents_next_token_too() {
     let house = House::new().await;
@@ -375,16 +385,6 @@ async fn a_server_that_is_not_there_costs_no_token() {
     assert_eq!((&kept["parent"]["pending"], &kept["parent"]["doubt"]), (&Value::Null, &Value::Null));
 }
 
-/// Hours that a test's clock is ahead; one clock per test.
-macro_rules! clock {
-    ($name:ident, $ahead:ident) => {
-        static $ahead: AtomicI64 = AtomicI64::new(0);
-        fn $name() -> DateTime<Utc> {
-            now() + TimeDelta::hours($ahead.load(Ordering::SeqCst))
-        }
-    };
-}
-
 #[tokio::test]
 async fn a_session_is_renewed_a_day_before_its_end() {
     clock!(clock, AHEAD);
@@ -441,19 +441,35 @@ async fn a_session_that_cannot_be_renewed_goes_on_to_its_end_and_says_so() {
 }
 
 #[tokio::test]
-async fn revoking_ends_the_session_and_forgets_it() {
+async fn revoking_ends_the_session_and_begins_no_other() {
     let house = House::new().await;
     let session = house.session();
-    session.revoke().await.unwrap();
-    assert!(house.world().seen.is_empty(), "there was none");
     teams(&session).await.unwrap();
     session.revoke().await.unwrap();
     let active: Vec<bool> = house.world().sessions.iter().map(|session| session.active).collect();
     assert_eq!(active, [true, false], "its parent is not ours to end");
-    assert_eq!(house.kept()["own"], json!(null));
+    assert_eq!((&house.kept()["own"], &house.kept()["parent"]), (&Value::Null, &Value::Null));
+    for session in [&session, &house.session()] {
+        let words = teams(session).await.unwrap_err().to_string();
+        assert!(
+            words.contains("revoked on request at 2026-11-20 07:00 UTC: to go on, make a fresh"),
+            "{words}"
+        );
+    }
+    assert_eq!(house.world().calls(), [FORK, TEAMS, DELETE]);
+    house.give_fresh_token();
     teams(&session).await.unwrap();
     assert_eq!(house.world().count(FORK), 2);
     house.assert_unbroken();
+}
+
+#[tokio::test]
+async fn revoking_before_the_first_call_asks_nothing() {
+    let house = House::new().await;
+    let session = house.session();
+    session.revoke().await.unwrap();
+    teams(&session).await.unwrap_err();
+    assert!(house.world().seen.is_empty());
 }
 
 #[tokio::test]
@@ -466,4 +482,47 @@ async fn a_revocation_whose_answer_is_lost_says_so() {
     assert!(error.may_have_acted() && error.to_string().contains("is not known"), "{error}");
     session.revoke().await.unwrap();
     assert_eq!(house.kept()["own"], json!(null), "its token is refused: it has ended");
+}
+
+#[tokio::test]
+async fn sessions_that_are_lost_at_once_are_not_begun_for_ever() {
+    clock!(clock, AHEAD);
+    let house = House::new().await;
+    let session = house.session_at(clock, Duration::from_secs(20));
+    let mut last = None;
+    for _ in 0..20 {
+        house.world().end_sessions(|session| session.name == "vigie");
+        last = teams(&session).await.err();
+    }
+    let error = last.unwrap();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3_600)), "{error:?}");
+    assert!(error.to_string().contains("no other before 08:00 UTC"), "{error}");
+    assert_eq!(house.world().count(FORK), 10);
+    AHEAD.store(2, Ordering::SeqCst);
+    teams(&session).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_could_not_be_written_is_remembered_while_we_run() {
+    let house = House::new().await;
+    let session = house.session();
+    teams(&session).await.unwrap();
+    let in_the_way = house.file().with_extension("new");
+    house.server.close_gate();
+    let disk = async {
+        house.server.called(TEAMS, 2).await;
+        std::fs::create_dir(&in_the_way).unwrap();
+        house.server.open_gate();
+    };
+    tokio::join!(act(&session), disk).0.unwrap();
+    let remarks = format!("{:?}", session.remarks());
+    assert!(remarks.contains("can't be kept in") && remarks.contains("kept in memory only"), "{remarks}");
+    let error = teams(&session).await.unwrap_err();
+    assert!(error.to_string().contains("can't be kept in"), "{error}");
+    assert_eq!(house.world().count(TEAMS), 2, "nothing leaves that could not be noted");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    teams(&session).await.unwrap();
+    assert!(!format!("{:?}", session.remarks()).contains("kept"));
+    house.assert_unbroken();
+    assert_eq!(house.world().count(FORK), 1);
 }
