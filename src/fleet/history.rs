@@ -46,6 +46,8 @@ type Place = (DateTime<Utc>, RunKey);
 pub(super) struct History {
     runs: BTreeMap<Place, Run>,
     places: HashMap<RunKey, DateTime<Utc>>,
+    /// Those that have not ended.
+    active: BTreeSet<Place>,
     by_task: HashMap<TaskId, BTreeSet<Place>>,
     /// Fetched for a task that somebody looks at, latest looked at last.
     looked_at: VecDeque<(TaskId, BTreeMap<RunKey, Run>)>,
@@ -70,6 +72,7 @@ impl History {
                 let changed = known != run;
                 if changed {
                     known.clone_from(run);
+                    self.mark(place, run);
                 }
                 return changed;
             }
@@ -93,8 +96,18 @@ impl History {
         }
         self.by_task.entry(run.task.clone()).or_default().insert(place.clone());
         self.places.insert(place.1.clone(), place.0);
+        self.mark(place.clone(), run);
         self.runs.insert(place, run.clone());
         true
+    }
+
+    /// Notes whether the run at `place` is active.
+    fn mark(&mut self, place: Place, run: &Run) {
+        if run.state.is_ended() {
+            self.active.remove(&place);
+        } else {
+            self.active.insert(place);
+        }
     }
 
     /// Keeps what was fetched for tasks that somebody looks at.
@@ -121,6 +134,7 @@ impl History {
 
     fn remove(&mut self, place: &Place) -> bool {
         self.places.remove(&place.1);
+        self.active.remove(place);
         let Some(run) = self.runs.remove(place) else { return false };
         if let Some(of_task) = self.by_task.get_mut(&run.task) {
             of_task.remove(place);
@@ -162,6 +176,7 @@ impl History {
         let places = self.by_task.remove(task).unwrap_or_default();
         for place in &places {
             self.places.remove(&place.1);
+            self.active.remove(place);
             self.runs.remove(place);
         }
         !places.is_empty()
@@ -177,6 +192,23 @@ impl History {
     /// All, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Run> {
         self.runs.values().rev()
+    }
+
+    /// Those that have not ended.
+    pub fn active(&self) -> impl Iterator<Item = &Run> {
+        self.active.iter().filter_map(|place| self.runs.get(place))
+    }
+
+    /// The newest of those that have ended: `limit`, and what is of the same time as the last of them.
+    pub fn newest_ended(&self, limit: usize) -> impl Iterator<Item = &Run> {
+        let mut last = None;
+        let ended = self.runs.iter().rev().filter(|(_, run)| run.state.is_ended()).enumerate();
+        let first = ended.take_while(move |(index, ((at, _), _))| {
+            let more = *index < limit || last == Some(*at);
+            last = Some(*at);
+            more
+        });
+        first.map(|(_, (_, run))| run)
     }
 
     /// Those of one task together with what its row carries, newest first; each run once.
@@ -208,6 +240,7 @@ impl History {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         assert_eq!(self.runs.len(), self.places.len());
+        assert!(self.runs.iter().all(|(at, run)| self.active.contains(at) != run.state.is_ended()));
         assert_eq!(self.runs.len(), self.by_task.values().map(BTreeSet::len).sum::<usize>());
         self.runs.len()
     }

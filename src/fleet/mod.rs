@@ -17,6 +17,7 @@
 mod alerts;
 mod apply;
 mod changes;
+mod coming;
 mod filter;
 mod health;
 mod history;
@@ -38,6 +39,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
 pub use changes::Delta;
+pub use coming::DueMinute;
 pub use filter::{Filter, FilterError, Flag};
 pub use health::SKEW_TOLERANCE;
 pub use history::{MAX_RUNS_PER_ENDPOINT, MAX_RUNS_PER_TASK};
@@ -308,6 +310,13 @@ impl Fleet {
         self.sites.values().flat_map(|site| site.entries.values().map(|entry| (entry.seat, &entry.row)))
     }
 
+    /// The earliest `limit` minutes with something due after `now`, up to that
+    /// of `until`: what is paused or put away is not due.
+    #[must_use]
+    pub fn due_minutes(&self, now: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Vec<DueMinute<'_>> {
+        coming::due_minutes(self.sites.values(), now, until, limit)
+    }
+
     /// Open alerts, worst first, then newest.
     #[must_use]
     pub fn alerts(&self) -> Vec<AlertRow> {
@@ -343,7 +352,7 @@ impl Fleet {
     #[must_use]
     pub fn runs(&self, limit: usize) -> Vec<RunRow> {
         let mut runs: Vec<(&Site, &Run)> =
-            self.sites.values().flat_map(|site| site.runs().map(move |run| (site, run))).collect();
+            self.sites.values().flat_map(|site| site.first_runs(limit).map(move |run| (site, run))).collect();
         let order = |(_, a): &(&Site, &Run), (_, b): &(&Site, &Run)| history::newest_first(a, b);
         if limit < runs.len() && limit > 0 {
             runs.select_nth_unstable_by(limit - 1, order);

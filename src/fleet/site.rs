@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::alerts;
 use super::changes::{Agenda, Changes, Wake};
+use super::coming::{self, Coming};
 use super::health::{self, Pulse};
 use super::history::History;
 use super::lateness::{self, Basis, Plans, ReadPlan};
@@ -50,6 +51,8 @@ pub(super) struct Book {
     pub troubled: BTreeSet<TaskId>,
     /// Tasks with active runs that have no id: no history can hold those.
     pub bare_active: BTreeSet<TaskId>,
+    /// When tasks are due.
+    pub coming: Coming,
     /// Tasks that the next answer will show to be judged by their system, or not.
     pub awaiting: BTreeSet<TaskId>,
 }
@@ -132,7 +135,7 @@ impl Entry {
 
     /// Judges the task, and tells what that changed.
     pub fn judge(&mut self, basis: Basis, book: &mut Book, ctx: &mut Context<'_>) {
-        let before = Class::of(&self.row);
+        let (before, was_due) = (Class::of(&self.row), coming::due(&self.row));
         let mut verdict = lateness::judge(&self.row.task, self.plan.as_deref(), basis, ctx.now);
         let row = &mut self.row;
         ctx.agenda.set(|| Wake::Task(row.key.clone()), &mut self.wake, verdict.wake);
@@ -154,6 +157,7 @@ impl Entry {
             ctx.changes.change(&row.key);
         }
         book.counts.move_between(before, Class::of(row));
+        book.coming.shift(&row.task.id, was_due, coming::due(row));
     }
 
     /// Its time has come: the agenda no longer holds it.
@@ -262,6 +266,7 @@ impl Site {
         let Some(mut entry) = self.entries.remove(id) else { return };
         ctx.agenda.set(|| Wake::Task(entry.row.key.clone()), &mut entry.wake, None);
         self.book.counts.remove(Class::of(&entry.row));
+        self.book.coming.shift(id, coming::due(&entry.row), None);
         ctx.seats.leave(entry.seat);
         ctx.changes.alerts |= self.book.troubled.remove(id) || !self.told.is_empty();
         ctx.changes.runs |= self.book.bare_active.remove(id);
@@ -315,15 +320,16 @@ impl Site {
         self.history.of_task(id, task.into_iter().flat_map(carried))
     }
 
-    /// Known runs of the whole endpoint: active ones without id, then the history, newest first.
-    pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        let bare = self
-            .book
-            .bare_active
-            .iter()
-            .filter_map(|id| self.entries.get(id))
-            .flat_map(|entry| entry.row.task.active_runs.iter().filter(|run| run.id.is_none()));
-        bare.chain(self.history.newest_first())
+    /// Of the known runs at least the `limit` that come first when those in
+    /// progress come before all, then the newest.
+    pub fn first_runs(&self, limit: usize) -> impl Iterator<Item = &Run> {
+        self.bare_runs().chain(self.history.active()).chain(self.history.newest_ended(limit))
+    }
+
+    /// Active runs that have no id.
+    fn bare_runs(&self) -> impl Iterator<Item = &Run> {
+        let tasks = self.book.bare_active.iter().filter_map(|id| self.entries.get(id));
+        tasks.flat_map(|entry| entry.row.task.active_runs.iter().filter(|run| run.id.is_none()))
     }
 
     /// Whether a run of `id` is waiting or in progress, as far as its row tells.

@@ -284,6 +284,23 @@ proptest! {
             prop_assert_eq!(counts.unverified, fleet.tasks().filter(|row| row.unverified_late_since.is_some()).count());
             prop_assert!(fleet.next_change().is_none_or(|at| at > now));
             prop_assert!(fleet.tick(now).is_empty());
+
+            // What is kept for the glance is what a walk over everything finds.
+            let mut minutes = BTreeMap::new();
+            let resting = |row: &&TaskRow| !matches!(row.state, TaskState::Paused | TaskState::Archived);
+            for due in fleet.tasks().filter(resting).filter_map(|row| row.next_due).filter(|due| *due > now) {
+                *minutes.entry(due.timestamp() / 60 * 60).or_insert(0) += 1;
+            }
+            let until = now + chrono::TimeDelta::days(1);
+            for limit in [2, 100] {
+                let due = fleet.due_minutes(now, until, limit);
+                prop_assert!(due.iter().all(|minute| minute.first.next_due.is_some_and(|due| due > now && due >= minute.at)));
+                let due: Vec<_> = due.iter().map(|minute| (minute.at.timestamp(), minute.tasks)).collect();
+                let walked: Vec<_> = minutes.clone().into_iter().take(limit).collect();
+                prop_assert_eq!(due, walked);
+                let (all, first) = (bare(fleet.runs(1_000)), bare(fleet.runs(limit)));
+                prop_assert_eq!(&first[..], &all[..limit.min(all.len())]);
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! The board's summaries: how many tasks are in which state, what is due next,
 //! and how what ran last has ended. Times are of the clock: they keep still.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -11,7 +11,7 @@ use super::super::{View, runs};
 use crate::console::format::{self, count, width};
 use crate::console::theme::Role;
 use crate::console::widgets::{Grid, Pen, Slot, glyph};
-use crate::fleet::{RunRow, TaskRow};
+use crate::fleet::{DueMinute, RunRow};
 use crate::model::TaskState;
 
 /// So many minutes with something due are shown.
@@ -94,29 +94,11 @@ impl Slotted {
 /// The earliest minutes in which something is due, within a day.
 pub(super) fn next(view: &View<'_>) -> Vec<Slotted> {
     let now = view.state.now;
-    // What is due later than the last of so many minutes need not be looked at.
-    let mut horizon = now + TimeDelta::days(1);
-    let mut minutes: BTreeMap<DateTime<Utc>, (&TaskRow, usize)> = BTreeMap::new();
-    for row in view.fleet.tasks() {
-        let Some(due) = row.next_due.filter(|due| *due > now && *due < horizon) else { continue };
-        if matches!(row.state, TaskState::Paused | TaskState::Archived) {
-            continue;
-        }
-        let minute = due.duration_trunc(TimeDelta::minutes(1)).unwrap_or(due);
-        minutes.entry(minute).or_insert((row, 0)).1 += 1;
-        if minutes.len() > NEXT {
-            minutes.pop_last();
-        }
-        if minutes.len() == NEXT
-            && let Some((last, _)) = minutes.last_key_value()
-        {
-            horizon = *last + TimeDelta::minutes(1);
-        }
-    }
-    let named = |(at, (row, tasks)): (DateTime<Utc>, (&TaskRow, usize))| Slotted {
-        at,
-        name: format!("{}/{}", row.key.endpoint, row.task.name),
-        tasks,
+    let minutes = view.fleet.due_minutes(now, now + TimeDelta::days(1), NEXT);
+    let named = |minute: DueMinute<'_>| Slotted {
+        at: minute.at,
+        name: format!("{}/{}", minute.first.key.endpoint, minute.first.task.name),
+        tasks: minute.tasks,
     };
     minutes.into_iter().map(named).collect()
 }
