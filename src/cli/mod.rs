@@ -38,7 +38,7 @@ pub struct Exit(pub u8);
 impl Exit {
     /// All is well.
     pub const OK: Self = Self(0);
-    /// `status`: a warning. Actions: refused or failed.
+    /// `status`: a warning. Actions: refused or failed. `endpoints test`: degraded.
     pub const FAILED: Self = Self(1);
     /// `status`: critical. Others: usage or configuration.
     pub const USAGE: Self = Self(2);

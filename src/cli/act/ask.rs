@@ -1,14 +1,13 @@
 //! What stands before sending: guards, the dry run of the system itself, and the question.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 
 use crate::config::Settings;
 use crate::model::{Clean, Guard, Input, Intent};
 
 use super::super::args::How;
 use super::super::session::{Session, Step};
-use super::super::{Failure, print};
+use super::super::{Failure, print, tty};
 use super::read_limit;
 
 /// A line for each target: what would be sent, and what it would do.
@@ -49,7 +48,7 @@ pub async fn permit(
     if strictest == Guard::None || !dangerous || how.yes {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() {
+    if !tty::is_attended() {
         let what = format!("{deed} of {} needs a confirmation", count(intent.targets.len()));
         return Err(Failure::refused(format!("{what}, and there is no terminal to ask at: give --yes")));
     }
@@ -125,10 +124,10 @@ fn cautions(session: &Session, intent: &Intent) -> String {
 /// The answer was not `expected`.
 pub fn ask(about: &str, expected: &str, to: &str) -> Result<(), Failure> {
     let question = format!("{about}Type {expected} to {to}; anything else leaves everything as it is: ");
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), question.as_bytes());
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == expected { Ok(()) } else { Err(Failure::refused("nothing was sent")) }
+    match tty::line(&question) {
+        Ok(answer) if answer == expected => Ok(()),
+        _ => Err(Failure::refused("nothing was sent")),
+    }
 }
 
 fn count(targets: usize) -> String {

@@ -9,7 +9,6 @@ mod inputs;
 mod own;
 mod targets;
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -22,7 +21,7 @@ use crate::model::{
 
 use super::args::{ActOptions, Global, How, NoteOptions, PutOffOptions, ReloadOptions, RunActOptions};
 use super::session::{self, Session};
-use super::{Exit, Failure, complain};
+use super::{Exit, Failure, complain, tty};
 
 pub use own::order;
 
@@ -151,7 +150,7 @@ async fn act(global: &Global, wish: Wish) -> Result<Exit, Failure> {
     let limit = read_limit(&specs);
     let mut session = Session::open(&paths, specs, settings.read_only)?;
     session.settle(limit).await;
-    let result = match targets::resolve(&session, &wish) {
+    let result = match targets::resolve(&session.fleet, &wish) {
         Ok(targets) => decide(&mut session, &settings, wish, targets).await,
         Err(failure) => Err(failure),
     };
@@ -184,7 +183,7 @@ async fn decide(
         return follow::conclude(&intent, &receipts);
     }
     if !how.yes {
-        if !std::io::stdin().is_terminal() {
+        if !tty::is_attended() {
             let message = "nothing was sent, since it can't be recorded: give --yes to act unrecorded";
             return Err(Failure::refused(message));
         }

@@ -120,7 +120,7 @@ async fn list(
     let limit = read_limit(std::slice::from_ref(&spec));
     let mut session = Session::open(&paths, vec![spec], settings.read_only)?;
     session.settle(limit).await;
-    let unread = readable(&session, &name).err();
+    let unread = readable(&session.fleet, &name).err();
     let text = describe(&session, &name, kind, unread.as_ref());
     session.close().await;
     print(&text)?;

@@ -1,10 +1,9 @@
 //! What is named on the command line, found among what the endpoints tell.
 
-use crate::fleet::TaskRow;
+use crate::fleet::{Fleet, TaskRow};
 use crate::model::{Clean, Deed, EndpointName, Health, RunId, Target, TaskId, TaskKey};
 
 use super::super::Failure;
-use super::super::session::Session;
 use super::Wish;
 
 /// An endpoint, or a task of it by any of its names.
@@ -47,11 +46,11 @@ impl std::fmt::Display for Wanted {
 ///
 /// # Errors
 /// All that is refused about them at once.
-pub fn resolve(session: &Session, wish: &Wish) -> Result<Vec<Target>, Failure> {
+pub fn resolve(fleet: &Fleet, wish: &Wish) -> Result<Vec<Target>, Failure> {
     let mut targets: Vec<Target> = Vec::new();
     let mut refusals = Vec::new();
     for wanted in &wish.wanted {
-        match target(session, wish.deed, wanted, wish.run.as_deref()) {
+        match target(fleet, wish.deed, wanted, wish.run.as_deref()) {
             Ok(target) if targets.contains(&target) => {}
             Ok(target) => targets.push(target),
             Err(reason) => refusals.push(format!("{} {wanted}: {reason}", wish.deed)),
@@ -60,18 +59,18 @@ pub fn resolve(session: &Session, wish: &Wish) -> Result<Vec<Target>, Failure> {
     if refusals.is_empty() { Ok(targets) } else { Err(Failure::refused(refusals.join("\n"))) }
 }
 
-fn target(session: &Session, deed: Deed, wanted: &Wanted, run: Option<&str>) -> Result<Target, Clean> {
+fn target(fleet: &Fleet, deed: Deed, wanted: &Wanted, run: Option<&str>) -> Result<Target, Clean> {
     let endpoint = EndpointName::new(&wanted.endpoint);
-    readable(session, &endpoint)?;
+    readable(fleet, &endpoint)?;
     let Some(task) = &wanted.task else {
-        let row = session.fleet.endpoint(&endpoint);
+        let row = fleet.endpoint(&endpoint);
         return match row.and_then(|row| row.capabilities.refusal(deed)) {
             Some(reason) => Err(reason.clone()),
             None => Ok(Target::endpoint(endpoint)),
         };
     };
-    let by_id = session.fleet.task(&TaskKey::new(&endpoint, &TaskId::new(task)));
-    let row = by_id.map_or_else(|| named(session, &endpoint, task), Ok)?;
+    let by_id = fleet.task(&TaskKey::new(&endpoint, &TaskId::new(task)));
+    let row = by_id.map_or_else(|| named(fleet, &endpoint, task), Ok)?;
     // What a run may be asked is known only to its endpoint.
     if run.is_none()
         && let Some(reason) = row.task.capabilities.refusal(deed)
@@ -87,8 +86,8 @@ fn target(session: &Session, deed: Deed, wanted: &Wanted, run: Option<&str>) -> 
 ///
 /// # Errors
 /// Why not.
-pub fn readable(session: &Session, endpoint: &EndpointName) -> Result<(), Clean> {
-    let row = session.fleet.endpoint(endpoint).ok_or_else(|| Clean::from("no such endpoint"))?;
+pub fn readable(fleet: &Fleet, endpoint: &EndpointName) -> Result<(), Clean> {
+    let row = fleet.endpoint(endpoint).ok_or_else(|| Clean::from("no such endpoint"))?;
     match (&row.failure, row.health) {
         (Some(failure), _) => Err(failure.reason.clone()),
         (None, Health::Connecting) => Err("the endpoint has not answered in time".into()),
@@ -97,8 +96,8 @@ pub fn readable(session: &Session, endpoint: &EndpointName) -> Result<(), Clean>
 }
 
 /// The one task of this alias; else of this name.
-fn named<'a>(session: &'a Session, endpoint: &EndpointName, word: &str) -> Result<&'a TaskRow, Clean> {
-    let here: Vec<&TaskRow> = session.fleet.tasks().filter(|row| row.key.endpoint == *endpoint).collect();
+fn named<'a>(fleet: &'a Fleet, endpoint: &EndpointName, word: &str) -> Result<&'a TaskRow, Clean> {
+    let here: Vec<&TaskRow> = fleet.tasks().filter(|row| row.key.endpoint == *endpoint).collect();
     let by_alias = |row: &&TaskRow| row.task.alias.as_ref().is_some_and(|alias| alias.as_str() == word);
     let by_name = |row: &&TaskRow| row.task.name.as_str() == word;
     let here_are = || here.iter().copied();
@@ -133,8 +132,79 @@ fn named<'a>(session: &'a Session, endpoint: &EndpointName, word: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
     use crate::cli::Exit;
+    use crate::model::{Capabilities, Command, EndpointSpec, Kind, Part, Snapshot, Task, Verb};
+
+    /// An endpoint with tasks, each by id, alias, name and whether it was put away.
+    fn fleet(tasks: &[(&str, Option<&str>, &str, bool)]) -> Fleet {
+        let at = DateTime::UNIX_EPOCH;
+        let spec = EndpointSpec::new("duck".into(), Kind::DutyDuck, Some("http://duck".to_owned()));
+        let mut fleet = Fleet::default();
+        fleet.configure(std::slice::from_ref(&spec), at);
+        let can = Capabilities::none("its own wrapper starts it").with([(Command::DutyDuckFinish, None)]);
+        let task = |&(id, alias, name, archived): &(&str, Option<&str>, &str, bool)| Task {
+            alias: alias.map(Clean::line),
+            archived,
+            ..Task::bare(TaskId::new(id), Clean::line(name), can.clone())
+        };
+        let tasks = Part::complete(tasks.iter().map(task).collect());
+        fleet.apply(&spec.name, Snapshot { tasks, ..Snapshot::unchanged(at, 1) }, at);
+        fleet
+    }
+
+    #[test]
+    fn a_task_is_found_by_id_then_alias_then_name_where_unique() {
+        let fleet = fleet(&[
+            ("id-1", Some("dump"), "Nightly dump", false),
+            ("id-2", Some("dump"), "Nightly dump", true),
+            ("id-3", Some("id-1"), "backup", false),
+            ("id-4", None, "backup", false),
+            ("id-5", Some("backup"), "other", false),
+            ("id-6", None, "twin", false),
+            ("id-7", None, "twin", false),
+        ]);
+        let find = |word: &str| {
+            let wanted = Wanted { endpoint: "duck".to_owned(), task: Some(word.to_owned()) };
+            target(&fleet, Command::DutyDuckFinish.into(), &wanted, None)
+                .map(|target| target.task.unwrap().to_string())
+                .map_err(|reason| reason.to_string())
+        };
+        for (word, found) in [
+            ("id-2", Ok("id-2")),
+            ("id-1", Ok("id-1")),
+            ("dump", Ok("id-1")),
+            ("Nightly dump", Ok("id-1")),
+            ("backup", Ok("id-5")),
+            ("twin", Err("several tasks have this name: give the id")),
+            ("dmup", Err("no such task; did you mean \"dump\"?")),
+        ] {
+            assert_eq!(find(word).as_deref().map_err(String::as_str), found, "{word}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_refused_is_said_at_once() {
+        let fleet = fleet(&[("a", None, "a", false)]);
+        let wanted = ["duck/a", "duck/b", "nowhere/a"].map(|target| Wanted::split(target).unwrap());
+        let wish = Wish {
+            deed: Verb::Trigger.into(),
+            wanted: wanted.to_vec(),
+            run: None,
+            arguments: crate::model::Arguments::default(),
+            how: crate::cli::args::How::default(),
+            wait: false,
+        };
+        let failure = resolve(&fleet, &wish).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "trigger duck/a: its own wrapper starts it\ntrigger duck/b: no such task\n\
+             trigger nowhere/a: no such endpoint"
+        );
+        assert_eq!(failure.exit, Exit::FAILED);
+    }
 
     #[test]
     fn a_target_splits_at_the_first_slash() {

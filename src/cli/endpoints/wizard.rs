@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use url::{Host, Url};
 
 use crate::config::{NewEndpoint, check_url, is_simple_name};
 use crate::model::{Clean, Kind, SecretRef};
@@ -118,7 +119,16 @@ impl Draft {
                 if tty::yes("Read its web application too (servers, backup jobs, audit log)?")? {
                     let url =
                         ask_url_as("The URL of its web application, such as http://HOST:9666: ", false)?;
+                    let is_open = url.as_deref().is_some_and(is_open_way);
                     asking.draft.options.extend(url.map(|url| ("web_url".to_owned(), url)));
+                    if is_open
+                        && tty::yes(
+                            "That is plain HTTP to another machine: the password could be read on the way. Log \
+                             in there all the same?",
+                        )?
+                    {
+                        asking.draft.options.push(("plain_http_login".to_owned(), "true".to_owned()));
+                    }
                     asking.ask("username").await?;
                     asking.ask("password").await?;
                 }
@@ -306,6 +316,18 @@ fn ask_url_as(question: &str, optional: bool) -> Result<Option<String>, Failure>
     }
 }
 
+/// Whether what is sent there can be read on the way: plain HTTP to another machine.
+fn is_open_way(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !is_here
+}
+
 /// What is no secret may be written as it is.
 fn plain(auth: &str) -> Result<SecretRef, Failure> {
     loop {
@@ -319,6 +341,20 @@ fn plain(auth: &str) -> Result<SecretRef, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_http_to_another_machine_is_an_open_way() {
+        for (url, is_open) in [
+            ("http://ops-2:9666", true),
+            ("http://10.0.0.7:9666", true),
+            ("https://ops-2", false),
+            ("http://localhost:9666", false),
+            ("http://127.8.0.1", false),
+            ("http://[::1]:9666", false),
+        ] {
+            assert_eq!(is_open_way(url), is_open, "{url}");
+        }
+    }
 
     #[test]
     fn sources_are_read_as_they_are_written_on_the_command_line() {
