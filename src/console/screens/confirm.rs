@@ -12,7 +12,7 @@ use crate::console::format::{self, count, width};
 use crate::console::state::{Confirm, ConfirmGroup, Planned};
 use crate::console::theme::Role;
 use crate::console::widgets::Pen;
-use crate::model::{Deed, Target, Verb};
+use crate::model::{Clean, Deed, Input, Inputs, Target, Verb};
 
 /// A line of the question.
 struct Line {
@@ -128,9 +128,9 @@ fn lines(question: &Confirm, room: usize, view: &View<'_>) -> Vec<Line> {
     let headlines: usize =
         question.groups.iter().map(|group| usize::from(!group.will.is_empty()) + group.skipped.len()).sum();
     let groups = question.groups.iter().filter(|group| !group.will.is_empty()).count().max(1);
+    let mut lines: Vec<Line> = given(&question.draft.arguments.inputs).into_iter().collect();
     // Every endpoint shows its first requests, none crowds out another.
-    let each = room.saturating_sub(headlines) / groups;
-    let mut lines = Vec::new();
+    let each = room.saturating_sub(headlines + lines.len()) / groups;
     for group in &question.groups {
         let mut name = group.endpoint.to_string();
         if !group.will.is_empty() {
@@ -161,6 +161,24 @@ fn lines(question: &Confirm, room: usize, view: &View<'_>) -> Vec<Line> {
     lines
 }
 
+/// What a command is given: of a payload only its length and the beginning of its digest.
+fn given(inputs: &Inputs) -> Option<Line> {
+    let one = |(name, input): (&Clean, &Input)| match input {
+        Input::Text(text) => format!("{name} {text}"),
+        Input::Payload(payload) => {
+            let digest: String = payload.sha256().chars().take(12).collect();
+            format!(
+                "{name} of {}, sha256 {digest}…",
+                count(usize::try_from(payload.bytes()).unwrap_or(0), "byte")
+            )
+        }
+    };
+    let all: Vec<String> = inputs.iter().map(one).collect();
+    let text = format!("with {}", all.join(" · "));
+    let line = Line { name: String::new(), number: String::new(), text, role: Role::Text };
+    (!all.is_empty()).then_some(line)
+}
+
 /// Who is skipped, where it is only one.
 fn example(targets: &[Target], view: &View<'_>) -> String {
     match targets {
@@ -186,6 +204,10 @@ fn calls(lines: &mut Vec<Line>, group: &ConfirmGroup, room: usize, view: &View<'
     let mut line = |text: String, role: Role| {
         lines.push(Line { name: String::new(), number: String::new(), text, role });
     };
+    if let ([only], 0) = (told.as_slice(), shown) {
+        // Of the only one there is, as much as fits.
+        return only.iter().take(room).for_each(|(text, role)| line(text.clone(), *role));
+    }
     told.into_iter().take(shown).flatten().for_each(|(text, role)| line(text, role));
     if shown < all && room > 0 {
         line(format!("and {} more", all - shown), Role::Muted);

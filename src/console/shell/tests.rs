@@ -16,8 +16,8 @@ use super::*;
 use crate::action::{Action, Key};
 use crate::console::theme::{Level, Theme};
 use crate::model::{
-    Capabilities, EndpointName, EndpointSpec, Intent, Kind, LogOf, Part, Receipt, Snapshot, Task, TaskId,
-    TaskState, Verb,
+    Capabilities, Command, EndpointName, EndpointSpec, Intent, Kind, LogOf, Part, Receipt, Snapshot, Task,
+    TaskId, TaskState, Verb,
 };
 use crate::runtime::Update;
 
@@ -149,7 +149,12 @@ struct Hands {
 
 impl Hands {
     fn key(&self, key: char) {
-        let event = Sent::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
+        let code = match key {
+            '\r' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            key => KeyCode::Char(key),
+        };
+        let event = Sent::Key(KeyEvent::new(code, KeyModifiers::NONE));
         self.keys.send(Ok(event)).unwrap();
     }
 
@@ -374,4 +379,34 @@ async fn settings_change_while_it_runs() {
     })
     .await;
     assert_eq!(hands.memory.asked(), ["configure 1", "send trigger a/one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_with_a_payload_is_typed_read_and_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("item.json");
+    std::fs::write(&path, b"{\"password\":\"hunter2\"}").unwrap();
+    let (_, hands) = play(|hands| async move {
+        let spec = EndpointSpec::new("r".into(), Kind::Rediacc, Some("http://x".into()));
+        let changed = Settings { endpoints: vec![spec], screen: "endpoints".into(), ..settings() };
+        hands.changes.send(Ok(Box::new(changed))).await.unwrap();
+        hands.rest().await;
+        let capabilities = Capabilities::by(|_| None).with(Command::of(Kind::Rediacc).map(|c| (c, None)));
+        hands.updates.send(Update::Described { endpoint: "r".into(), url: None, capabilities }).unwrap();
+        hands.rest().await;
+        "7:create\rteam\tbridge\t\t\t".chars().for_each(|key| hands.key(key));
+        path.display().to_string().chars().for_each(|key| hands.key(key));
+        hands.rest().await;
+        assert!(hands.paper.screen().contains("rediacc:create"), "{}", hands.paper.screen());
+        hands.key('\r');
+        // The file is read on another thread: real time passes.
+        while hands.memory.asked().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        hands.rest().await;
+        assert!(!hands.paper.screen().contains("hunter2"));
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(hands.memory.asked(), ["configure 1", "send rediacc:create r"]);
 }

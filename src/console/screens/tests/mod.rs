@@ -16,7 +16,7 @@ use crate::console::state::{
 };
 use crate::console::theme::{Level, Theme};
 use crate::console::{Draft, State};
-use crate::model::{Arguments, Command, Event, LogOf, Severity, Target, TaskState, Trace, Verb};
+use crate::model::{Arguments, Command, Event, LogOf, Payload, Severity, Target, TaskState, Trace, Verb};
 use fixture::{key, live, name, state};
 
 const SIZES: [(u16, u16); 3] = [(60, 15), (80, 24), (160, 45)];
@@ -234,6 +234,11 @@ fn forms_and_dry_runs() {
         planned.foreseen = Some(Ok(told.into()));
     }
     asked.groups[1].will[0].foreseen = Some(Err("duty did not answer within 10s".into()));
+    let inputs = [
+        ("outcome", crate::model::Input::Text("failure".into())),
+        ("payload", crate::model::Input::Payload(Payload::new(b"hunter2".to_vec(), "0123456789abcdef"))),
+    ];
+    asked.draft.arguments.inputs = inputs.map(|(name, input)| (name.into(), input)).into();
     at_all_sizes("overlay_foreseen", &fleet, |size| {
         with(&fleet, size, Overlay::Confirm(Box::new(asked.clone())))
     });
@@ -485,6 +490,25 @@ fn ascii_is_ascii_in_every_cell() {
     let mut tasks = state(&fleet, Screen::Tasks, (80, 24));
     tasks.look.ascii = true;
     insta::assert_snapshot!("ascii_tasks", text(&frame(&tasks, &fleet, &painted(Level::True))));
+
+    let fleet = fixture::systems();
+    let mut journal = state(&fleet, Screen::Journal, (80, 24));
+    fixture::audited(&mut journal);
+    let mut endpoints = state(&fleet, Screen::Endpoints, (80, 24));
+    let form = Form::new(Command::DutyDuckFinish, vec![Target::endpoint(name("duck"))]);
+    let mut typed = state(&fleet, Screen::Tasks, (80, 24));
+    typed.overlay = Some(Overlay::Form(Box::new(form)));
+    let mut traced = detail(&fleet, (80, 24), "duck", "5f2c", DetailTab::Trace);
+    traced.detail.as_mut().unwrap().trace = Some(trace());
+    for (what, state) in [
+        ("journal", &mut journal),
+        ("endpoints", &mut endpoints),
+        ("form", &mut typed),
+        ("trace", &mut traced),
+    ] {
+        state.look.ascii = true;
+        insta::assert_snapshot!(format!("ascii_{what}"), text(&frame(state, &fleet, &painted(Level::True))));
+    }
 }
 
 #[test]
