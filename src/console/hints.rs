@@ -291,7 +291,9 @@ pub fn footer(state: &State, fleet: &Fleet) -> Vec<Hint> {
         Some(_) => DETAIL_FOOTER,
         None => footer_of(state.screen),
     };
-    let chosen = actions.iter().map(|&action| match state.keymap.keys(action).first() {
+    let of_endpoint = state.detail.as_ref().is_some_and(|detail| detail.about.task().is_none());
+    let here = actions.iter().filter(|action| !(of_endpoint && action.spec().scope == Scope::Task));
+    let chosen = here.map(|&action| match state.keymap.keys(action).first() {
         Some(&key) => update::chosen(state, fleet, state.keymap.actions(key)).unwrap_or(action),
         None => action,
     });

@@ -71,8 +71,8 @@ fn place(lines: &mut Summary<'_>, row: &EndpointRow) {
         Some(_) => lines.add("clock", "as ours", Role::Muted),
         None => {}
     }
-    let mut asked = vec![format!("polled every {}", duration_text(row.spec.poll.as_secs()))];
+    let mut asked = vec![format!("every {}", duration_text(row.spec.poll.as_secs()))];
     asked.extend(row.latency_step().map(|step| format!("answers in {}", format::latency(step))));
     asked.push(format!("guard {}", row.spec.guard.word()));
-    lines.add("", &asked.join(" · "), Role::Muted);
+    lines.add("poll", &asked.join(" · "), Role::Muted);
 }

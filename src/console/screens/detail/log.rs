@@ -70,8 +70,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
         return say(buffer, area, &[(text, Role::Muted)], view);
     };
     if let Some(error) = log.error.as_ref().filter(|_| log.lines.is_empty()) {
-        let text = format!("The log could not be read: {error}. R tries again.");
-        return say(buffer, area, &[(text, Role::Error)], view);
+        let lines = [(format!("No log: {error}"), Role::Text), ("R tries again.".to_owned(), Role::Muted)];
+        return say(buffer, area, &lines, view);
     }
     if log.lines.is_empty() && log.dropped_lines == 0 {
         return say(buffer, area, &[(empty(log).to_owned(), Role::Muted)], view);
