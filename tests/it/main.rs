@@ -23,7 +23,10 @@ mod raw;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod rediacc;
+#[cfg(test)]
 #[path = "../stand_ins/mod.rs"]
+#[expect(dead_code, reason = "what only the tests of a session turn")]
 mod stand_ins;
 #[cfg(test)]
 mod support;

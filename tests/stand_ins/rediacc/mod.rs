@@ -6,6 +6,7 @@
 //!
 //! This file is the transport and the sessions; what the queue does is in `procedures`.
 
+pub mod books;
 mod procedures;
 
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-pub use procedures::Data;
+pub use books::Data;
 
 /// The one user.
 pub const EMAIL: &str = "ana@example.org";

@@ -4,6 +4,7 @@ mod answers;
 mod login;
 mod rotation;
 #[path = "../../../../../tests/stand_ins/rediacc/mod.rs"]
+#[expect(dead_code, reason = "what only the tests of the queue turn")]
 mod stand_in;
 
 use std::collections::BTreeMap;
