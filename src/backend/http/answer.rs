@@ -93,17 +93,22 @@ impl Answer {
 }
 
 /// Reads the body within its limit, and makes every status that is no answer an error.
+/// `late` ends when there is no more time, with the words for that.
 pub async fn read(
     mut response: Response,
     url: &Url,
     http: &Http,
     accepts: Accepts,
     started: DateTime<Utc>,
+    late: impl Future<Output = BackendError>,
 ) -> Result<Answer, BackendError> {
     let status = response.status();
     if status.is_success() || accepts.anything || accepts.status == Some(status) {
         let mut body = Vec::new();
-        let cut = read_body(&mut response, http.body_limit, &mut body).await.err();
+        let cut = tokio::select! {
+            read = read_body(&mut response, http.body_limit, accepts.anything, &mut body) => read.err(),
+            late = late => Some(late),
+        };
         if let (false, Some(error)) = (accepts.anything, &cut) {
             return Err(error.clone());
         }
@@ -125,9 +130,18 @@ pub async fn read(
 }
 
 /// Reads into `body` up to `limit`; what came before a failure is kept there.
-async fn read_body(response: &mut Response, limit: u64, body: &mut Vec<u8>) -> Result<(), BackendError> {
+/// With `anything` the beginning is read of what is known to be too long.
+async fn read_body(
+    response: &mut Response,
+    limit: u64,
+    anything: bool,
+    body: &mut Vec<u8>,
+) -> Result<(), BackendError> {
     let too_large = || BackendError::TooLarge { limit_mib: limit.div_ceil(MIB) };
     if response.content_length().is_some_and(|length| length > limit) {
+        if anything && let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+        }
         return Err(too_large());
     }
     while let Some(chunk) = response.chunk().await.map_err(|e| fault::of_body(&e))? {

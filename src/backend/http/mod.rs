@@ -8,12 +8,14 @@ mod said;
 mod tls;
 
 use std::fmt;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::time::Sleep;
 use url::{Host, Url};
 
 use super::{BackendError, BuildError, Now};
@@ -246,7 +248,9 @@ impl Request<'_> {
     pub async fn send(self) -> Result<Answer, BackendError> {
         let limit = self.timeout;
         let secrets = self.secrets();
-        let sent = tokio::time::timeout(limit, self.exchange()).await;
+        // Over a moment before the other: what has come until then is kept where that is wanted.
+        let deadline = pin!(tokio::time::sleep(limit));
+        let sent = tokio::time::timeout(limit, self.exchange(deadline)).await;
         sent.unwrap_or(Err(BackendError::TimedOut { after: limit })).map_err(|error| error.without(&secrets))
     }
 
@@ -264,7 +268,8 @@ impl Request<'_> {
         secrets
     }
 
-    async fn exchange(self) -> Result<Answer, BackendError> {
+    async fn exchange(self, deadline: Pin<&mut Sleep>) -> Result<Answer, BackendError> {
+        let limit = self.timeout;
         let started = (self.http.now)();
         let mut url = self.url?;
         for _ in 0..=MAX_REDIRECTS {
@@ -278,7 +283,11 @@ impl Request<'_> {
                 url = next;
                 continue;
             }
-            return answer::read(response, &url, self.http, self.accepts, started).await;
+            let whole = answer::read(response, &url, self.http, self.accepts, started, async {
+                deadline.await;
+                BackendError::TimedOut { after: limit }
+            });
+            return whole.await;
         }
         Err(BackendError::Protocol {
             path: Clean::line(url.path()),

@@ -83,6 +83,9 @@ pub enum Lose {
     AfterActing,
 }
 
+/// An answer said instead of acting: procedure, status, headers, body.
+pub type Instead = (&'static str, u16, Vec<(&'static str, String)>, String);
+
 /// A session at the server.
 #[derive(Debug, Clone)]
 pub struct Login {
@@ -114,8 +117,10 @@ pub struct World {
     pub lose: VecDeque<(&'static str, Lose)>,
     /// Breaks these answers off after so many bytes.
     pub cut: VecDeque<(&'static str, usize)>,
-    /// Answers said instead of acting, by procedure: status, headers, body. The token stays good.
-    pub instead: VecDeque<(&'static str, u16, Vec<(&'static str, String)>, String)>,
+    /// What is broken off goes on without end, and without another byte.
+    pub stall: bool,
+    /// Answers said instead of acting, in order. The token stays good.
+    pub instead: VecDeque<Instead>,
     pub clock: DateTime<Utc>,
     /// The second factor that is wanted, if any. Each is good for one use.
     pub second_factor: Option<String>,
@@ -138,6 +143,7 @@ impl World {
             switches: Switches::default(),
             lose: VecDeque::new(),
             cut: VecDeque::new(),
+            stall: false,
             instead: VecDeque::new(),
             clock: "2026-11-20T07:00:00Z".parse().unwrap(),
             second_factor: None,
@@ -199,7 +205,7 @@ impl World {
     }
 
     /// The session that a token is good for now.
-    fn admit(&mut self, token: Option<&str>) -> Option<usize> {
+    fn admit(&self, token: Option<&str>) -> Option<usize> {
         let now = self.clock;
         self.sessions.iter().position(|s| s.active && s.expires > now && Some(s.token.as_str()) == token)
     }
@@ -377,7 +383,7 @@ fn is_date(text: &str) -> bool {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[derive(Clone)]
@@ -514,31 +520,35 @@ async fn answer(app: App, request: Request<Body>) -> io::Result<Response<Body>> 
             let cut = world.cut.iter().position(|(procedure, _)| *procedure == name);
             let cut = cut.and_then(|at| world.cut.remove(at)).map(|(_, bytes)| bytes);
             let response = shown(&world, Some(next), result);
-            (Some((response, cut)), lost)
+            (Some((response, cut.map(|bytes| (bytes, world.stall)))), lost)
         }
     };
     drop(busy);
     match (response, lost) {
         (Some((response, None)), None) => Ok(response),
-        (Some((response, Some(bytes))), None) => Ok(cut_off(response, bytes).await),
+        (Some((response, Some((bytes, stall)))), None) => Ok(cut_off(response, bytes, stall).await),
         _ => Err(io::Error::other("the answer is lost")),
     }
 }
 
-/// The answer up to so many bytes, then the connection breaks.
-async fn cut_off(response: Response<Body>, bytes: usize) -> Response<Body> {
+/// The answer up to so many bytes, then the connection breaks, or nothing more comes.
+async fn cut_off(response: Response<Body>, bytes: usize, stall: bool) -> Response<Body> {
     let (parts, body) = response.into_parts();
     let whole = to_bytes(body, 1 << 26).await.unwrap();
     let begin = whole.slice(..bytes.min(whole.len()));
-    let stream = futures_util::stream::unfold(Some(Ok(begin)), |next: Option<io::Result<_>>| async {
-        let item = next?;
-        // Let what is there leave before the connection goes.
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-        let after = item.is_ok().then(|| Err(io::Error::other("cut")));
-        Some((item, after))
-    });
+    let stream =
+        futures_util::stream::unfold(Some(Ok(begin)), move |next: Option<io::Result<_>>| async move {
+            let item = next?;
+            if stall && item.is_err() {
+                std::future::pending::<()>().await;
+            }
+            // Let what is there leave before the connection goes.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            let after = item.is_ok().then(|| Err(io::Error::other("cut")));
+            Some((item, after))
+        });
     Response::from_parts(parts, Body::from_stream(stream))
 }
 

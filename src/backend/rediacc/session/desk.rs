@@ -256,7 +256,7 @@ impl<'a> Desk<'a> {
     /// The words for a session that was ended on request; `None` if it was not.
     fn revoked(&self) -> Option<BackendError> {
         let in_turn = self.turn.revoked.as_ref().filter(|(of, _)| *of == self.given.digest());
-        let at = self.stored.revoked.or(in_turn.map(|(_, at)| *at))?;
+        let at = self.stored.revoked.or_else(|| in_turn.map(|(_, at)| *at))?;
         let mend = match *self.given {
             Given::Token(_) => {
                 "to go on, make a fresh token for vigie and put it where auth.token is read from"
@@ -302,11 +302,14 @@ impl<'a> Desk<'a> {
     ) -> Result<Heard, BackendError> {
         let http = self.inner.http.clone();
         let mut request = http.post(&["StoredProcedure", procedure]).json(body).accept_refusals();
+        let mut sent = Vec::new();
         if let Some(held) = bearer.and_then(|bearer| self.held(bearer)) {
             request = request.secret(REQUEST_TOKEN, &held.token.0);
+            sent.push(held.token.0.clone());
         }
         if let Some((email, hash)) = login {
             request = request.secret(USER_EMAIL, email).secret(USER_HASH, hash);
+            sent.push(hash.clone());
         }
         let note = Note { procedure: procedure.to_owned(), at: (self.inner.now)(), acts };
         if let Some(held) = bearer.and_then(|bearer| self.held(bearer)) {
@@ -316,7 +319,7 @@ impl<'a> Desk<'a> {
         match request.send().await {
             Ok(answer) => {
                 let (found, envelope) = envelope::read(&answer.body);
-                Ok(Heard { answer, found, envelope })
+                Ok(Heard { answer, found, sent, envelope })
             }
             Err(error) => {
                 if let Some(held) = bearer.and_then(|bearer| self.held(bearer)) {

@@ -17,6 +17,8 @@ pub struct Heard {
     pub answer: Answer,
     /// Its tokens.
     pub found: Vec<Found>,
+    /// What went with the request in confidence.
+    pub sent: Vec<SecretString>,
     /// Its envelope, or why it is none.
     pub envelope: Result<Envelope, String>,
 }
@@ -30,8 +32,11 @@ impl Heard {
         envelope::rotation(&self.found, self.rows())
     }
 
+    /// What is wrong with it, without what was sent or came in confidence, should the endpoint quote it.
     pub fn fault(&self) -> Option<BackendError> {
-        verdict::of(&self.answer, &self.envelope, self.rotation().is_some())
+        let fault = verdict::of(&self.answer, &self.envelope, self.rotation().is_some())?;
+        let found = self.found.iter().map(|found| found.token.clone());
+        Some(fault.without(&self.sent.iter().cloned().chain(found).collect::<Vec<_>>()))
     }
 
     /// The token was not good: nothing was done, and no other came.

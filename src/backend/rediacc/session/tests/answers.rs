@@ -44,82 +44,75 @@ async fn every_generations_clothes_are_understood() {
     }
 }
 
+type Is = fn(&BackendError) -> bool;
+
+/// Status, body, what it is, and words that it says.
+const REFUSALS: &[(u16, &str, Is, &str)] = &[
+    (
+        200,
+        r#"{"failure":400,"errors":["a","b"]}"#,
+        |e| matches!(e, BackendError::Refused { status: 400, .. }),
+        "a; b",
+    ),
+    (200, r#"{"failure":403,"errors":[],"message":"m"}"#, |e| matches!(e, BackendError::Forbidden(_)), "m"),
+    (
+        200,
+        r#"{"failure":404,"resultSets":[{"data":[{"errorMessage":"row"}]}]}"#,
+        |e| matches!(e, BackendError::NotFound(_)),
+        "row",
+    ),
+    (200, r#"{"Failure":409,"Errors":["E"]}"#, |e| matches!(e, BackendError::Conflict(_)), "E"),
+    (
+        200,
+        r#"{"failure":500,"errors":"one"}"#,
+        |e| matches!(e, BackendError::Server { status: 500, .. }),
+        "one",
+    ),
+    (200, r#"{"failure":2,"message":"m"}"#, |e| matches!(e, BackendError::NotFound(_)), "m"),
+    (200, r#"{"failure":3,"message":"m"}"#, |e| matches!(e, BackendError::Conflict(_)), "m"),
+    (200, r#"{"failure":4,"message":"m"}"#, |e| matches!(e, BackendError::Refused { .. }), "m"),
+    (200, r#"{"failure":5,"message":"m"}"#, |e| matches!(e, BackendError::Refused { .. }), "m"),
+    (200, r#"{"failure":6,"message":"m"}"#, |e| matches!(e, BackendError::Conflict(_)), "m"),
+    (200, r#"{"failure":7,"message":"m"}"#, |e| matches!(e, BackendError::Server { .. }), "m"),
+    (200, r#"{"failure":99}"#, |e| matches!(e, BackendError::Failed(_)), "code 99"),
+    (
+        200,
+        r#"{"failure":1,"message":"m","nextRequestToken":"n"}"#,
+        |e| matches!(e, BackendError::Forbidden(_)),
+        "m",
+    ),
+    (403, r#"{"failure":1,"message":"m"}"#, |e| matches!(e, BackendError::Forbidden(_)), "m"),
+    (404, r#"{"failure":404,"errors":["E"]}"#, |e| matches!(e, BackendError::NotFound(_)), "E"),
+    (409, r#"{"failure":0,"message":"m"}"#, |e| matches!(e, BackendError::Conflict(_)), "m"),
+    (
+        500,
+        "<html><title>Oh no</title></html>",
+        |e| matches!(e, BackendError::Server { status: 500, .. }),
+        "Oh no",
+    ),
+    (502, "", |e| matches!(e, BackendError::Server { status: 502, .. }), "Bad Gateway"),
+    (
+        200,
+        "<html><title>Portal</title></html>",
+        |e| matches!(e, BackendError::Protocol { .. }),
+        "HTML instead of JSON",
+    ),
+    (200, "[]", |e| matches!(e, BackendError::Protocol { .. }), "not an object"),
+    (200, "{}", |e| matches!(e, BackendError::Protocol { .. }), "neither failure nor resultSets"),
+    (200, r#"{"failure":0,"resultSets":{}}"#, |e| matches!(e, BackendError::Protocol { .. }), "not a list"),
+    (
+        200,
+        r#"{"failure":0,"resultSets":[{"data":[3]}]}"#,
+        |e| matches!(e, BackendError::Protocol { .. }),
+        "data[0]",
+    ),
+    (200, r#"{"failure":"x"}"#, |e| matches!(e, BackendError::Protocol { .. }), "not a number"),
+    (200, r#"{"failure":0,"#, |e| matches!(e, BackendError::Protocol { .. }), "EOF"),
+];
+
 #[tokio::test]
 async fn every_refusal_has_its_class_and_words() {
-    type Is = fn(&BackendError) -> bool;
-    let cases: &[(u16, &str, Is, &str)] = &[
-        (
-            200,
-            r#"{"failure":400,"errors":["a","b"]}"#,
-            |e| matches!(e, BackendError::Refused { status: 400, .. }),
-            "a; b",
-        ),
-        (
-            200,
-            r#"{"failure":403,"errors":[],"message":"m"}"#,
-            |e| matches!(e, BackendError::Forbidden(_)),
-            "m",
-        ),
-        (
-            200,
-            r#"{"failure":404,"resultSets":[{"data":[{"errorMessage":"row"}]}]}"#,
-            |e| matches!(e, BackendError::NotFound(_)),
-            "row",
-        ),
-        (200, r#"{"Failure":409,"Errors":["E"]}"#, |e| matches!(e, BackendError::Conflict(_)), "E"),
-        (
-            200,
-            r#"{"failure":500,"errors":"one"}"#,
-            |e| matches!(e, BackendError::Server { status: 500, .. }),
-            "one",
-        ),
-        (200, r#"{"failure":2,"message":"m"}"#, |e| matches!(e, BackendError::NotFound(_)), "m"),
-        (200, r#"{"failure":3,"message":"m"}"#, |e| matches!(e, BackendError::Conflict(_)), "m"),
-        (200, r#"{"failure":4,"message":"m"}"#, |e| matches!(e, BackendError::Refused { .. }), "m"),
-        (200, r#"{"failure":5,"message":"m"}"#, |e| matches!(e, BackendError::Refused { .. }), "m"),
-        (200, r#"{"failure":6,"message":"m"}"#, |e| matches!(e, BackendError::Conflict(_)), "m"),
-        (200, r#"{"failure":7,"message":"m"}"#, |e| matches!(e, BackendError::Server { .. }), "m"),
-        (200, r#"{"failure":99}"#, |e| matches!(e, BackendError::Failed(_)), "code 99"),
-        (
-            200,
-            r#"{"failure":1,"message":"m","nextRequestToken":"n"}"#,
-            |e| matches!(e, BackendError::Forbidden(_)),
-            "m",
-        ),
-        (403, r#"{"failure":1,"message":"m"}"#, |e| matches!(e, BackendError::Forbidden(_)), "m"),
-        (404, r#"{"failure":404,"errors":["E"]}"#, |e| matches!(e, BackendError::NotFound(_)), "E"),
-        (409, r#"{"failure":0,"message":"m"}"#, |e| matches!(e, BackendError::Conflict(_)), "m"),
-        (
-            500,
-            "<html><title>Oh no</title></html>",
-            |e| matches!(e, BackendError::Server { status: 500, .. }),
-            "Oh no",
-        ),
-        (502, "", |e| matches!(e, BackendError::Server { status: 502, .. }), "Bad Gateway"),
-        (
-            200,
-            "<html><title>Portal</title></html>",
-            |e| matches!(e, BackendError::Protocol { .. }),
-            "HTML instead of JSON",
-        ),
-        (200, "[]", |e| matches!(e, BackendError::Protocol { .. }), "not an object"),
-        (200, "{}", |e| matches!(e, BackendError::Protocol { .. }), "neither failure nor resultSets"),
-        (
-            200,
-            r#"{"failure":0,"resultSets":{}}"#,
-            |e| matches!(e, BackendError::Protocol { .. }),
-            "not a list",
-        ),
-        (
-            200,
-            r#"{"failure":0,"resultSets":[{"data":[3]}]}"#,
-            |e| matches!(e, BackendError::Protocol { .. }),
-            "data[0]",
-        ),
-        (200, r#"{"failure":"x"}"#, |e| matches!(e, BackendError::Protocol { .. }), "not a number"),
-        (200, r#"{"failure":0,"#, |e| matches!(e, BackendError::Protocol { .. }), "EOF"),
-    ];
-    for (status, body, is, words) in cases {
+    for (status, body, is, words) in REFUSALS {
         let house = House::new().await;
         let session = house.session();
         teams(&session).await.unwrap();
@@ -202,6 +195,26 @@ async fn vault_and_credential_fields_appear_nowhere() {
     let tokens: Vec<String> = house.world().sessions.iter().map(|session| session.token.clone()).collect();
     let shown = format!("{reply:?} {error} {error:?} {session:?} {:?}", session.remarks());
     assert!(tokens.iter().all(|token| !shown.contains(token.as_str())), "{shown}");
+}
+
+#[tokio::test]
+async fn a_token_that_the_server_quotes_is_not_shown() {
+    let house = House::new().await;
+    let session = house.session();
+    teams(&session).await.unwrap();
+    for status in [200, 400, 500] {
+        let token = house.world().sessions[1].token.clone();
+        for body in [
+            json!({"failure": 400, "errors": [format!("token {token} is odd")]}).to_string(),
+            format!("<html><title>Error in {token}</title></html>"),
+        ] {
+            house.world().instead.push_back((TEAMS, status, Vec::new(), body));
+            let error = teams(&session).await.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(&token), "{error:?}");
+        }
+    }
+    teams(&session).await.unwrap();
+    house.assert_unbroken();
 }
 
 #[tokio::test]

@@ -70,6 +70,19 @@ async fn a_token_is_saved_from_an_answer_that_breaks_off() {
     assert_eq!(house.world().count(FORK), 1);
 }
 
+#[tokio::test]
+async fn a_token_is_saved_from_an_answer_that_is_not_whole_in_time() {
+    let house = House::new().await;
+    teams(&house.session()).await.unwrap();
+    house.world().cut.push_back((TEAMS, 200));
+    house.world().stall = true;
+    let error = act(&house.session_at(now, Duration::from_millis(300))).await.unwrap_err();
+    assert!(matches!(error, BackendError::TimedOut { .. }), "{error:?}");
+    teams(&house.session()).await.unwrap();
+    house.assert_unbroken();
+    assert_eq!(house.world().count(FORK), 1);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_file_and_its_folder_are_for_nobody_else() {
