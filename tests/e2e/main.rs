@@ -14,6 +14,8 @@ mod commands;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod pictures;
 #[cfg(test)]
 #[path = "../stand_ins/mod.rs"]

@@ -1,0 +1,207 @@
+//! `do`, `ack`, `audit` and dry runs, against the systems that have them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::stand_ins::duplistatus::StandIn as Backups;
+use crate::stand_ins::duplistatus_web::{PASSWORD, USERNAME, Web};
+use crate::stand_ins::duty_duck::{SECRET_KEY, StandIn as Duck, TOKEN_ID};
+use crate::term::{Home, Term, binary};
+
+fn vigie(home: &Home, args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = Command::new(binary())
+        .args(args)
+        .env_clear()
+        .envs(home.environment())
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Runs it and fails unless it ends with 0.
+fn done(home: &Home, args: &[&str]) -> String {
+    let (code, out, err) = vigie(home, args);
+    assert_eq!(code, 0, "{args:?}: {out}{err}");
+    out
+}
+
+/// A file that only its owner can read, beside the configuration.
+fn secret(home: &Home, name: &str, text: &str) {
+    let path = home.config().parent().unwrap().join(name);
+    home.write(&path, text);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn journal(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join(".local/state/vigie/journal.jsonl")).unwrap_or_default()
+}
+
+fn with_duck() -> (Runtime, Duck, Home) {
+    let runtime = Runtime::new().unwrap();
+    let duck = runtime.block_on(Duck::start());
+    let home = Home::new();
+    secret(&home, "key", SECRET_KEY);
+    let text = format!(
+        "[[endpoint]]\nname = \"duck\"\nkind = \"duty-duck\"\nurl = \"{}\"\n[endpoint.auth]\n\
+         token_id = \"{TOKEN_ID}\"\nsecret_key = {{ file = \"key\" }}\n",
+        duck.url
+    );
+    home.write(&home.config(), &text);
+    (runtime, duck, home)
+}
+
+#[test]
+fn commands_of_one_system_are_given_by_alias_and_checked() {
+    let (_runtime, duck, home) = with_duck();
+    let listed = done(&home, &["do", "duck"]);
+    assert!(listed.contains("duty-duck:finish   record how the run ended\n"), "{listed}");
+    assert!(
+        listed.contains("    vigie do duck finish TASK --set outcome=success|failure|aborted"),
+        "{listed}"
+    );
+    assert!(listed.contains("    now: 1 of 8 tasks; the others: "), "{listed}");
+
+    let finish = [
+        "do",
+        "duck",
+        "finish",
+        "import",
+        "--set",
+        "outcome=failure",
+        "--set",
+        "exit-code=3",
+        "--set",
+        "message=full",
+    ];
+    let dry = done(&home, &[&finish[..], &["--dry-run"]].concat());
+    let id = duck.inner().id_of("import");
+    assert!(dry.starts_with(&format!("would duty-duck:finish duck/{id}   (POST ")), "{dry}");
+    assert!(dry.contains("    exit-code: 3\n    message: full\n    outcome: failure\n"), "{dry}");
+    assert_eq!(duck.posts(), Vec::<String>::new(), "a dry run sends nothing");
+
+    let said = done(&home, &[&finish[..], &["--wait"]].concat());
+    assert!(said.starts_with(&format!("observed duty-duck:finish duck/{id}")), "{said}");
+    let run = duck.inner().runs.iter().rfind(|run| run.task == id).unwrap().clone();
+    assert_eq!((run.status.as_str(), run.exit_code, run.error.as_deref()), ("failed", Some(3), Some("full")));
+    assert!(journal(&home).contains(r#""verb":"duty-duck:finish""#), "{}", journal(&home));
+
+    // What the state forbids, and what only another verb can do, is refused with its reason.
+    for (args, words) in [
+        (
+            &["do", "duck", "finish", "import", "--set", "outcome=success"][..],
+            "duty-duck:finish duck/import: ",
+        ),
+        (&["trigger", "duck/report"], "trigger duck/report: "),
+        (&["do", "duck", "comment", "report", "hourly-sync", "--set", "text=hm"], "needs a confirmation"),
+    ] {
+        let before = duck.posts();
+        let (code, out, err) = vigie(&home, args);
+        assert_eq!((code, out.as_str()), (1, ""), "{args:?}: {err}");
+        assert!(err.contains(words), "{args:?}: {err}");
+        assert_eq!(duck.posts(), before);
+    }
+}
+
+#[test]
+fn acknowledging_takes_the_incidents_of_a_task() {
+    let (_runtime, duck, home) = with_duck();
+    let alerts = |home: &Home| {
+        let text = done(home, &["alerts", "-o", "json", "--filter", "report"]);
+        serde_json::from_str::<Value>(&text).unwrap()["alerts"].clone()
+    };
+    assert_eq!(alerts(&home)[0]["acknowledged_by"], Value::Null);
+    done(&home, &["ack", "duck/report", "--note", "on it"]);
+    assert!(alerts(&home)[0]["acknowledged_by"].is_string(), "{}", alerts(&home));
+    assert!(duck.posts().iter().any(|line| line.contains("acknowledge")), "{:?}", duck.posts());
+}
+
+#[test]
+fn endpoints_test_tells_every_class_of_task_and_what_the_token_may() {
+    let (_runtime, duck, home) = with_duck();
+    duck.inner().scopes = vec!["readTasks", "readTaskRuns", "readIncidents", "readHttpMonitors"];
+    let (code, out, err) = vigie(&home, &["endpoints", "test", "duck"]);
+    assert!(code == 0 || code == 1, "{out}{err}");
+    for words in
+        ["  remark      ", "what can be done to its 5 tasks\n", "what can be done to its 3 http monitors\n"]
+    {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    assert!(out.contains("writeTaskRuns"), "what the token lacks is named: {out}");
+    duck.inner().secret_key = "another".to_owned();
+    let (code, out, err) = vigie(&home, &["endpoints", "test", "duck"]);
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(
+        out.contains("unauthorised") && out.contains("check where auth.secret_key, auth.token_id"),
+        "{out}"
+    );
+    assert!(!format!("{out}{err}").contains(SECRET_KEY));
+}
+
+fn with_backups() -> (Runtime, Backups, Web, Home) {
+    let runtime = Runtime::new().unwrap();
+    let (cron, web) = runtime.block_on(async {
+        let cron = Backups::start().await;
+        let web = Web::start(cron.database()).await;
+        (cron, web)
+    });
+    let home = Home::new();
+    secret(&home, "password", PASSWORD);
+    let text = format!(
+        "[[endpoint]]\nname = \"here\"\nkind = \"vigie\"\n\n[[endpoint]]\nname = \"backups\"\nkind = \"duplistatus\"\n\
+         url = \"{}\"\nauth.username = \"{USERNAME}\"\nauth.password = {{ file = \"password\" }}\n\
+         options.web_url = \"{}\"\n",
+        cron.url, web.url
+    );
+    home.write(&home.config(), &text);
+    (runtime, cron, web, home)
+}
+
+#[test]
+fn a_dry_run_of_the_system_itself_is_shown_before_anything_is_sent() {
+    let (_runtime, cron, web, home) = with_backups();
+    let dry = done(&home, &["trigger", "backups/audit-log-cleanup", "--dry-run"]);
+    let mut lines = dry.lines();
+    let first = lines.next().unwrap();
+    assert!(first.starts_with("would trigger backups/audit-log-cleanup   (POST /trigger/"), "{dry}");
+    let foreseen = lines.next().unwrap();
+    assert!(foreseen.starts_with("    ") && foreseen.contains("120"), "{dry}");
+    // And in the question.
+    let mut term = Term::vigie(&home, &["trigger", "backups/audit-log-cleanup"], 100, 30);
+    term.wait_line(&["120"]);
+    term.wait_for("Type y to go on");
+    term.keys("n\r");
+    assert_eq!(term.end(), 1);
+    assert_eq!(cron.posts(), Vec::<String>::new(), "nothing was sent");
+    assert!(web.inner().requests.iter().any(|line| line.contains("cleanup")), "the system was asked");
+    home.wait_until_quiet();
+}
+
+#[test]
+fn audit_lists_what_endpoints_keep_themselves() {
+    let (_runtime, _cron, web, home) = with_backups();
+    done(&home, &["do", "backups", "duplistatus:check-now"]);
+    let (code, out, err) = vigie(&home, &["audit", "-o", "json"]);
+    assert_eq!((code, err.as_str()), (0, ""), "the coordinator keeps none, and was not asked for by name");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let line = &report["audit"][0];
+    let members: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["endpoint", "at", "by", "action", "target", "result", "details", "from"]);
+    assert_eq!(line["endpoint"], "backups");
+    assert!(line["at"].as_str().unwrap().ends_with('Z'), "{line}");
+    let named = vigie(&home, &["audit", "--endpoint", "here", "--endpoint", "backups"]);
+    assert_eq!(named.0, 3);
+    assert!(named.2.contains("the audit log of here could not be read: "), "{}", named.2);
+    assert!(named.1.lines().count() > 1, "the other one is read all the same: {}", named.1);
+    let one = done(&home, &["audit", "--limit", "1"]);
+    assert_eq!(one.lines().count(), 2, "a header and a line: {one}");
+    drop(web);
+    let (code, _, err) = vigie(&home, &["audit"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("the audit log of backups could not be read: "), "{err}");
+    home.wait_until_quiet();
+}
