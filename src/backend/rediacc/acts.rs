@@ -32,6 +32,9 @@ impl Rediacc {
             Deed::Verb(Verb::Retry) => Ok(retried(answered("newRetryCount").unwrap_or(&empty))),
             Deed::Command(Command::RediaccCreate) => created(reply.sets()),
             Deed::Command(Command::RediaccDelete) => {
+                if let Some(task) = &call.task {
+                    self.memory().delete(task);
+                }
                 Ok(Accepted { message: Some("deleted".into()), run: None, observed: false })
             }
             _ => Ok(Accepted::default()),

@@ -73,6 +73,8 @@ pub struct Memory {
     pub round: u64,
     /// Items as last listed.
     pub items: BTreeMap<TaskId, Item>,
+    /// Deleted from here since: gone by the server's own word, whatever the next list holds.
+    deleted: Vec<TaskId>,
     /// Teams that are known by name.
     pub teams: Vec<Clean>,
     /// How many machines there are.
@@ -103,6 +105,12 @@ impl Memory {
         self.acted = true;
     }
 
+    /// The server says that it has deleted this item.
+    pub fn delete(&mut self, task: &TaskId) {
+        self.items.remove(task);
+        self.deleted.push(task.clone());
+    }
+
     /// An act that began before this list was asked for shows in it.
     pub const fn take_acted(&mut self) -> bool {
         std::mem::replace(&mut self.acted, false)
@@ -121,10 +129,15 @@ impl Memory {
         self.items.values().filter(move |item| !item.phase().is_ended() && !listed.contains(&item.id))
     }
 
-    /// Takes in what was listed.
-    pub fn learn(&mut self, view: &View, marks: Option<Marks>, now: DateTime<Utc>) {
+    /// Takes in what was listed; what was deleted from here is then gone.
+    pub fn learn(&mut self, view: &mut View, marks: Option<Marks>, now: DateTime<Utc>) {
+        let deleted = std::mem::take(&mut self.deleted);
         if view.complete {
             self.items.clear();
+        } else {
+            let is_listed = |id: &TaskId| view.items.iter().any(|item| item.id == *id);
+            let gone: Vec<TaskId> = deleted.into_iter().filter(|id| !is_listed(id)).collect();
+            view.gone.extend(gone);
         }
         for id in &view.gone {
             self.items.remove(id);

@@ -137,7 +137,7 @@ impl Rediacc {
         snapshot: &mut Snapshot,
     ) -> Result<(), BackendError> {
         let acted = self.memory().take_acted();
-        let view = match self.view(list, read).await {
+        let mut view = match self.view(list, read).await {
             Ok(view) => view,
             Err(error) => {
                 if acted {
@@ -148,7 +148,7 @@ impl Rediacc {
         };
         let now = read.at.unwrap_or_else(self.now);
         let mut memory = self.memory();
-        memory.learn(&view, dashboard.and_then(|d| d.marks.clone()), now);
+        memory.learn(&mut view, dashboard.and_then(|d| d.marks.clone()), now);
         let counts = dashboard.map(|d| chosen(d.teams.clone(), &self.teams)).unwrap_or_default();
         fill(snapshot, &view, &counts, &memory, now);
         Ok(())

@@ -286,7 +286,7 @@ fn counts_that_move_ask_for_the_list_and_ages_do_not() {
     let mut memory = Memory::default();
     let first = marks(json!({}));
     assert_eq!(memory.list(Some(&first), Some(9), false, now), List::Whole, "never read");
-    memory.learn(&View::whole(Listing::default()), Some(first.clone()), now);
+    memory.learn(&mut View::whole(Listing::default()), Some(first.clone()), now);
     assert_eq!(memory.list(Some(&first), Some(9), false, now), List::Nothing);
     let older = marks(json!({"oldestPendingAgeMinutes": 5, "avgPendingAgeMinutes": 3, "invented": 1}));
     assert_eq!(memory.list(Some(&older), Some(9), false, now), List::Nothing);

@@ -83,6 +83,21 @@ async fn an_item_is_deleted_and_gone() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_is_gone_from_a_cut_list_too() {
+    let many = |data: &mut crate::stand_ins::rediacc::Data| {
+        for n in 0..1_100 {
+            data.put(n, 3, start());
+        }
+    };
+    let mut rig = Rig::with(many, |_| {}).await;
+    let id = rig.poll().await.tasks.items[700].id.clone();
+    rig.act(Command::RediaccDelete, id.as_raw()).await.unwrap();
+    assert_eq!(rig.poll().await.tasks.gone, [id]);
+    rig.pass(5);
+    assert!(rig.poll().await.tasks.gone.is_empty(), "said once");
+}
+
+#[tokio::test]
 async fn an_item_is_created_from_a_payload_that_nobody_sees() {
     let mut rig = Rig::empty().await;
     let call = create("prod", Some("1"), br#"{"command":"hunter2"}"#);
