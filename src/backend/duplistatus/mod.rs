@@ -120,7 +120,7 @@ impl Backend for Duplistatus {
     async fn poll(&self, since: Option<&Cursor>) -> Result<Polled, BackendError> {
         let refresh = async {
             match &self.web {
-                Some(web) => Some(web.refresh().await),
+                Some(web) => Some(web.refresh(since.is_none()).await),
                 None => None,
             }
         };
@@ -188,10 +188,7 @@ impl Backend for Duplistatus {
         if !cleanup || call.deed != Verb::Trigger {
             return Ok(None);
         }
-        Ok(Some(match &self.web {
-            Some(web) => web.foresee_cleanup().await,
-            None => "how much it would delete can't be told: that needs its web app (options.web_url)".into(),
-        }))
+        self.web("a dry run")?.foresee_cleanup().await.map(Some)
     }
 
     fn preview(&self, call: &Call) -> Clean {

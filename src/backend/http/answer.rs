@@ -103,7 +103,7 @@ pub async fn read(
     late: impl Future<Output = BackendError>,
 ) -> Result<Answer, BackendError> {
     let status = response.status();
-    if status.is_success() || accepts.anything || accepts.status == Some(status) {
+    if status.is_success() || accepts.status == Some(status) {
         let mut body = Vec::new();
         let cut = tokio::select! {
             read = read_body(&mut response, http.body_limit, accepts.anything, &mut body) => read.err(),
@@ -126,7 +126,13 @@ pub async fn read(
             break;
         }
     }
-    Err(refused(status, response.headers(), &body, (http.now)(), url.path()))
+    let at = (http.now)();
+    if accepts.anything {
+        let latency_ms = u64::try_from((at - started).num_milliseconds()).unwrap_or(0);
+        let (headers, path) = (std::mem::take(response.headers_mut()), Clean::line(url.path()));
+        return Ok(Answer { status, body, at, latency_ms, headers, path, cut: None });
+    }
+    Err(refused(status, response.headers(), &body, at, url.path()))
 }
 
 /// Reads into `body` up to `limit`; what came before a failure is kept there.

@@ -233,7 +233,7 @@ impl Request<'_> {
         self
     }
 
-    /// Takes every status for an answer, and a body that breaks off for what has come of it:
+    /// Takes every status for an answer, with the first 64 KiB of its body, and a body that breaks off for what has come of it:
     /// for a system that tells what must not be missed in its refusals too. What it means
     /// otherwise is in [`Answer::fault`].
     pub const fn accept_refusals(mut self) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::wire::{ApplicationLog, AuditRow, Backup, DryRun, Fetched, Job, Server};
+use super::wire::{ApplicationLog, AuditRow, Backup, Collected, DryRun, Job, Server};
 use crate::backend::LogChunk;
 use crate::model::{
     Alert, AlertKind, AuditEntry, Capabilities, Clean, Command, Policy, Run, RunId, RunState, Schedule, Task,
@@ -404,12 +404,14 @@ pub fn foreseen(dry: &DryRun) -> Clean {
 }
 
 /// What a collection brought.
-pub fn collected(stats: Fetched) -> Clean {
+pub fn collected(answer: Collected) -> Option<Clean> {
+    let Some(stats) = answer.stats else { return answer.message };
     let flag = if stats.errors > 0 { ": see its audit log" } else { "" };
-    Clean::from(format!(
-        "{} new backup logs, {} known, {} not read{flag}",
+    let server = answer.server_name.map(|name| format!(" from {name}")).unwrap_or_default();
+    Some(Clean::from(format!(
+        "{} new backup logs{server}, {} known, {} not read{flag}",
         stats.processed, stats.skipped, stats.errors
-    ))
+    )))
 }
 
 /// What of the application log follows line `from`; offsets are whole lines

@@ -22,7 +22,7 @@ pub use session::Known;
 use session::Session;
 pub use wire::User;
 use wire::{
-    ApplicationLog, AuditLog, Collected, CronConfig, Dashboard, Done, DryRun, History, Job, Retention,
+    ApplicationLog, AuditLog, Collected, CronConfig, Dashboard, Done, DryRun, History, Job, Ping, Retention,
     Server, ServerName, Tolerance,
 };
 
@@ -161,11 +161,14 @@ impl Web {
         }
     }
 
-    /// Reads what is due, within the endpoint's limit: what it takes is
-    /// nobody else's loss. Afterwards [`Web::view`] tells.
-    pub async fn refresh(&self) -> Result<(), BackendError> {
+    /// Reads what is due, or everything, within the endpoint's limit: what it
+    /// takes is nobody else's loss. Afterwards [`Web::view`] tells.
+    ///
+    /// # Errors
+    /// Any [`BackendError`].
+    pub async fn refresh(&self, everything: bool) -> Result<(), BackendError> {
         let limit = self.timeout;
-        let result = tokio::time::timeout(limit, self.read_what_is_due())
+        let result = tokio::time::timeout(limit, self.read_what_is_due(everything))
             .await
             .unwrap_or(Err(BackendError::TimedOut { after: limit }));
         let now = (self.now)();
@@ -186,22 +189,26 @@ impl Web {
         result
     }
 
-    async fn read_what_is_due(&self) -> Result<(), BackendError> {
+    async fn read_what_is_due(&self, everything: bool) -> Result<(), BackendError> {
         let now = (self.now)();
         let (dashboard, settings) = {
             let state = self.state();
             if let Some((error, until)) = &state.held_off
                 && now < *until
+                && !everything
             {
                 return Err(error.clone());
             }
             let is_due = |at: Option<DateTime<Utc>>, pause| at.is_none_or(|at| now < at || now - at >= pause);
-            let stirred = state.stirred || state.view.failure.is_some();
+            let stirred = everything || state.stirred || state.view.failure.is_some();
             let at = state.view.half.as_ref().map(|half| half.at);
             (stirred || is_due(at, DASHBOARD), stirred || is_due(state.settings_at, SETTINGS))
         };
         if !dashboard {
             let answer = self.session.http().get(&["api", "ping"]).send().await?;
+            if !answer.json::<Ping>()?.ok {
+                return Err(BackendError::Failed("its web app says that it is not well".into()));
+            }
             self.state().view.seen = Some((answer.at, answer.latency_ms));
             return Ok(());
         }
@@ -368,27 +375,22 @@ impl Web {
         self.session.read(|http| http.get(&["api", "audit-log", "retention"])).await?.json()
     }
 
-    /// What a run of the clean-up would delete now. Where that can't be told, why: it stops nobody.
-    pub async fn foresee_cleanup(&self) -> Clean {
-        let counted = async {
-            if let Some(why) = self.refusal_but_for_admins() {
-                return Err(BackendError::Forbidden(why));
-            }
-            let Retention { retention_days } = self.retention().await?;
-            let body = json!({"dryRun": true, "retentionDays": retention_days});
-            let answer =
-                self.session.write(|http| http.post(&["api", "audit-log", "cleanup"]).json(&body)).await?;
-            let dry: DryRun = answer.json()?;
-            if dry.is_dry {
-                Ok(dry)
-            } else {
-                Err(BackendError::Failed("the answer is none of a dry run".into()))
-            }
-        };
-        match counted.await {
-            Ok(dry) => convert::foreseen(&dry),
-            Err(why) => Clean::from(format!("how much it would delete can't be told: {why}")),
+    /// What a run of the clean-up would delete now.
+    ///
+    /// # Errors
+    /// Any [`BackendError`]; [`BackendError::Forbidden`] for who is no administrator.
+    pub async fn foresee_cleanup(&self) -> Result<Clean, BackendError> {
+        if let Some(why) = self.refusal_but_for_admins() {
+            return Err(BackendError::Forbidden(why));
         }
+        let Retention { retention_days } = self.retention().await?;
+        let body = json!({"dryRun": true, "retentionDays": retention_days});
+        let path = ["api", "audit-log", "cleanup"];
+        let dry: DryRun = self.session.write(|http| http.post(&path).json(&body)).await?.json()?;
+        if !dry.is_dry {
+            return Err(BackendError::Failed("the answer is none of a dry run".into()));
+        }
+        Ok(convert::foreseen(&dry))
     }
 
     /// Does what only this half can do.
@@ -399,7 +401,7 @@ impl Web {
         let message = match command {
             Command::DuplistatusCheckNow => {
                 let done: Done = self.post(CHECK_NOW, None).await?.json()?;
-                done.statistics.map(super::convert::counted).or(done.message)
+                done.statistics.map_or(done.message, super::convert::counted)
             }
             Command::DuplistatusResetNotifications => self.post(RESET, None).await?.json::<Done>()?.message,
             Command::DuplistatusCollect => {
@@ -409,12 +411,15 @@ impl Web {
                 let body = json!({"serverId": server});
                 let answer = self.post(COLLECT, Some(&body)).await?;
                 let collected: Collected = answer.json()?;
-                collected.stats.map(convert::collected).or(collected.message)
+                convert::collected(collected).ok_or_else(|| BackendError::Protocol {
+                    path: "/api/backups/collect".into(),
+                    detail: "neither counts nor a message".into(),
+                })?
             }
             _ => return Err(BackendError::Unsupported("this is no command of duplistatus".into())),
         };
         self.stir();
-        Ok(Accepted { message, run: None, observed: true })
+        Ok(Accepted { message: Some(message), run: None, observed: true })
     }
 
     async fn post(

@@ -200,7 +200,7 @@ impl Session {
             }
         }
         let answer = self.0.http.get(&["api", "csrf"]).secret(COOKIE, &pass.cookie).send().await?;
-        let token = SecretString::from(answer.json::<Csrf>()?.token);
+        let token = token_of(&answer)?;
         let stays = cookie(&answer).is_none_or(|c| c.expose_secret() == pass.cookie.expose_secret());
         if !stays || token.expose_secret() == pass.token.expose_secret() {
             drop(held);
@@ -256,7 +256,7 @@ impl Inner {
             detail: "no sessionId cookie in the answer".into(),
         })?;
         let token_since = answer.at;
-        let token = SecretString::from(answer.json::<Csrf>()?.token);
+        let token = token_of(&answer)?;
         // The application may quote what it refuses.
         let quoted = [password.clone(), token.clone(), value_of(&cookie)];
         let verdict = self.verdict(&account, cookie, &token).await;
@@ -371,6 +371,15 @@ fn cookie(answer: &Answer) -> Option<SecretString> {
     let pairs = answer.headers(SET_COOKIE.as_str()).filter_map(|line| line.split(';').next());
     let mut ours = pairs.map(str::trim).filter(|pair| pair.starts_with(COOKIE_NAME));
     ours.find(|pair| pair.len() > COOKIE_NAME.len()).map(|pair| SecretString::from(pair.to_owned()))
+}
+
+/// The token of `/api/csrf`.
+fn token_of(answer: &Answer) -> Result<SecretString, BackendError> {
+    let Csrf { token } = answer.json()?;
+    if token.is_empty() {
+        return Err(BackendError::Protocol { path: "/api/csrf token".into(), detail: "it is empty".into() });
+    }
+    Ok(SecretString::from(token))
 }
 
 /// The part of a cookie that is secret.

@@ -17,6 +17,13 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D)
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
+/// `GET /api/ping`.
+#[derive(Debug, Deserialize)]
+pub struct Ping {
+    /// True.
+    pub ok: bool,
+}
+
 /// `GET /api/csrf`. The documentation calls the field otherwise.
 #[derive(Deserialize)]
 pub struct Csrf {
@@ -172,7 +179,6 @@ pub struct ServerName {
 #[derive(Debug, Deserialize)]
 pub struct History {
     /// Every backup of every job, in no order that means anything.
-    #[serde(default, deserialize_with = "or_default")]
     pub backups: Vec<Backup>,
 }
 
@@ -285,8 +291,7 @@ pub struct ApplicationLog {
     /// Why there is none.
     #[serde(default, deserialize_with = "told")]
     pub error: Option<Clean>,
-    /// The last lines.
-    #[serde(default, deserialize_with = "or_default")]
+    /// The last lines; empty where there are none.
     pub logs: String,
     /// The file's size in bytes, read a moment after the lines.
     #[serde(default, deserialize_with = "or_default")]
@@ -300,8 +305,7 @@ pub struct ApplicationLog {
 #[derive(Debug, Deserialize)]
 pub struct Done {
     /// What was done.
-    #[serde(default)]
-    pub message: Option<Clean>,
+    pub message: Clean,
     /// Counts of the overdue check.
     #[serde(default)]
     pub statistics: Option<super::super::wire::Statistics>,
@@ -309,7 +313,11 @@ pub struct Done {
 
 /// `POST /api/backups/collect`. Where the server has no backups, only a sentence.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Collected {
+    /// The server's name, as it says itself.
+    #[serde(default, deserialize_with = "told")]
+    pub server_name: Option<Clean>,
     /// A sentence.
     #[serde(default)]
     pub message: Option<Clean>,

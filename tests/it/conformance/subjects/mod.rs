@@ -1,6 +1,7 @@
 //! The systems. A new one is a file here and a line below.
 
 mod duplistatus;
+mod duplistatus_web;
 mod vigie;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub type Make = fn() -> futures_util::future::BoxFuture<'static, Arc<dyn Subject
 pub fn of(kind: Kind) -> Vec<Make> {
     match kind {
         Kind::Vigie => vec![vigie::make],
-        Kind::Duplistatus => vec![duplistatus::make],
+        Kind::Duplistatus => vec![duplistatus::make, duplistatus_web::make],
         Kind::DutyDuck | Kind::Rediacc => Vec::new(),
     }
 }
