@@ -1,6 +1,8 @@
 //! Own intents and what became of them beside what the endpoints' own audit
 //! logs tell, newest first.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -45,13 +47,14 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
     };
     // On a wide screen everybody is told whole.
     let by = widest(&|line| width(&line.stage()), 12, if list.width < WIDE { 12 } else { 32 });
-    let what = widest(&|line| width(&line.what()), 12, 31);
+    let what = widest(&|line| width(line.what(list.width).as_ref()), 12, 31);
+    let target = widest(&|line| width(&line.target(view)), 18, 44);
     let grid = Grid::fit(
         vec![
             Slot::new("AT", 9, 10),
             Slot::new("STAGE", 10, by),
             Slot::new("ACTION", 12, what).drop(1),
-            Slot::new("TARGET", 18, 44),
+            Slot::new("TARGET", 18, target),
             Slot::new("AFTER", 6, 6).drop(3).right(),
             Slot::new("MESSAGE", 8, 200).drop(2).gap(2),
         ],
@@ -65,11 +68,14 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, view: &View<'_
             Line::Told(..) => (shown.stage(), Role::Muted),
         };
         cells.put(STAGE, &stage, view.style(role));
+        let text = view.style(if matches!(shown, Line::Own(_)) { Role::Text } else { Role::Muted });
+        cells.put(WHAT, &shown.what(list.width), text);
+        cells.put(TARGET, &shown.target(view), text);
         match shown {
             Line::Own(receipt) => own(cells, receipt, view),
-            Line::Told(endpoint, entry) => {
+            Line::Told(_, entry) => {
                 let cut = width(&stage) > grid.width(STAGE);
-                told(cells, endpoint, entry, cut, view);
+                told(cells, entry, cut, view);
             }
         }
         stand(buffer, list, line, Standing { cursor, marked: false }, view);
@@ -115,19 +121,31 @@ impl<'v> Line<'v> {
         }
     }
 
-    fn what(&self) -> String {
+    /// What was done; on a narrow screen a command without its system's name, which the target tells.
+    fn what(&self, cells: u16) -> Cow<'_, str> {
         match self {
-            Line::Own(receipt) => verb(receipt),
-            Line::Told(_, entry) => entry.action.to_string(),
+            Line::Own(Receipt { priority: Some(priority), .. }) => format!("priority {priority}").into(),
+            Line::Own(receipt) => {
+                let word = receipt.deed.word();
+                let short = word.split_once(':').map_or(word, |(_, name)| name);
+                (if cells < WIDE { short } else { word }).into()
+            }
+            Line::Told(_, entry) => entry.action.as_str().into(),
+        }
+    }
+
+    fn target(&self, view: &View<'_>) -> String {
+        match self {
+            Line::Own(receipt) => named(&receipt.target, view),
+            Line::Told(endpoint, AuditEntry { target: Some(target), .. }) => format!("{endpoint}/{target}"),
+            Line::Told(endpoint, _) => endpoint.to_string(),
         }
     }
 }
 
 fn own(cells: &mut Row<'_>, receipt: &Receipt, view: &View<'_>) {
-    let (text, muted) = (view.style(Role::Text), view.style(Role::Muted));
+    let muted = view.style(Role::Muted);
     cells.put(AT, &format::day(receipt.sent, view.state.now, &view.state.look), muted);
-    cells.put(WHAT, &verb(receipt), text);
-    cells.put(TARGET, &named(&receipt.target, view), text);
     let ms = u64::try_from((receipt.at - receipt.sent).num_milliseconds()).unwrap_or(0);
     cells.put(AFTER, &format::duration(ms), muted);
     cells.put(MESSAGE, receipt.message.as_deref().unwrap_or(""), muted);
@@ -135,15 +153,9 @@ fn own(cells: &mut Row<'_>, receipt: &Receipt, view: &View<'_>) {
 
 /// A line of an endpoint's own log: dimmer than what was done from here. `cut`:
 /// who did it does not fit beside it.
-fn told(cells: &mut Row<'_>, endpoint: &EndpointName, entry: &AuditEntry, cut: bool, view: &View<'_>) {
+fn told(cells: &mut Row<'_>, entry: &AuditEntry, cut: bool, view: &View<'_>) {
     let muted = view.style(Role::Muted);
     cells.put(AT, &format::day(entry.at, view.state.now, &view.state.look), muted);
-    cells.put(WHAT, &entry.action, muted);
-    let target = match &entry.target {
-        Some(target) => format!("{endpoint}/{target}"),
-        None => endpoint.to_string(),
-    };
-    cells.put(TARGET, &target, muted);
     let mut more: Vec<String> = entry
         .result
         .iter()
@@ -166,13 +178,6 @@ fn find<'r>(
 ) -> Option<&'r Receipt> {
     let wanted = |receipt: &&Receipt| receipt.intent == intent && receipt.target == *target;
     recent.iter().copied().find(wanted).or_else(|| journal.iter().rev().find(wanted))
-}
-
-fn verb(receipt: &Receipt) -> String {
-    match receipt.priority {
-        Some(priority) => format!("priority {priority}"),
-        None => receipt.deed.word().to_owned(),
-    }
 }
 
 /// A target by its task's name, where that is known.

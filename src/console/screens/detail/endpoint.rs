@@ -46,7 +46,9 @@ fn gathered<'v>(width: u16, view: &'v View<'v>, row: &EndpointRow) -> Summary<'v
 
 fn health(lines: &mut Summary<'_>, row: &EndpointRow) {
     let word = format!("{} {}", glyph::health(row.health), row.health.word());
-    let mut text = vec![format!("{word} since {}", lines.at(row.since))];
+    let state = lines.view.state;
+    // The moment alone: its age would be one more thing that changes on a screen at rest.
+    let mut text = vec![format!("{word} since {}", format::moment(row.since, state.now, &state.look))];
     text.push(count(row.tasks, "task"));
     lines.add("health", &text.join(" · "), Role::health(row.health));
     let trouble = words::trouble(row, lines.view);

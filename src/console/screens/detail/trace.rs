@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{View, say};
+use crate::console::format::count;
 use crate::console::state::{Detail, TraceState};
 use crate::console::theme::Role;
 use crate::console::trace;
@@ -12,12 +13,21 @@ use crate::console::widgets::{Pen, glyph};
 /// Writes onto the rule above what there is, or that what is shown is old.
 pub(super) fn headline(pen: &mut Pen<'_>, detail: &Detail, view: &View<'_>) {
     let Some(TraceState { told: Some(told), error, loading, .. }) = &detail.trace else { return };
-    let events = crate::console::format::count(told.events.len(), "event");
-    pen.put(glyph::LINE, view.style(Role::Border)).skip(1).put(&events, view.style(Role::Muted));
-    if *loading {
-        pen.put(" · reading …", view.style(Role::Pending));
-    } else if let Some(error) = error {
-        pen.put(&format!(" · not read again: {error}"), view.style(Role::Error));
+    let mut said = Vec::new();
+    if !told.events.is_empty() {
+        said.push((count(told.events.len(), "event"), Role::Muted));
+    }
+    match (loading, error) {
+        (true, _) => said.push(("reading …".to_owned(), Role::Pending)),
+        (false, Some(error)) => said.push((format!("not read again: {error}"), Role::Error)),
+        (false, None) => {}
+    }
+    if said.is_empty() {
+        return;
+    }
+    pen.put(glyph::LINE, view.style(Role::Border)).skip(1);
+    for (index, (text, role)) in said.iter().enumerate() {
+        pen.put(if index == 0 { "" } else { " · " }, view.style(Role::Muted)).put(text, view.style(*role));
     }
     pen.skip(1);
 }
