@@ -59,8 +59,9 @@ pub fn yes(question: &str) -> Result<bool, Failure> {
 /// # Errors
 /// Ctrl-C or the end of the input; or a signal ends vigie, with the terminal given back.
 pub async fn secret(question: &str) -> Result<SecretString, Failure> {
-    say(question);
+    // Quiet first: who has seen the question may type at once.
     let quiet = Quiet::begin()?;
+    say(question);
     let listen = |kind| signal(kind).map_err(|error| Failure::refused(error.to_string()));
     let (mut terminate, mut hangup, mut interrupt) =
         (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?, listen(SignalKind::interrupt())?);

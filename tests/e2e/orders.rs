@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use crate::stand_ins::duplistatus::StandIn as Backups;
 use crate::stand_ins::duplistatus_web::{PASSWORD, USERNAME, Web};
 use crate::stand_ins::duty_duck::{SECRET_KEY, StandIn as Duck, TOKEN_ID};
+use crate::stand_ins::rediacc::{Data, EMAIL, PASSWORD as REDIACC_PASSWORD, StandIn as Queue};
 use crate::term::{Home, Term, binary};
 
 fn vigie(home: &Home, args: &[&str]) -> (i32, String, String) {
@@ -204,4 +205,112 @@ fn audit_lists_what_endpoints_keep_themselves() {
     assert_eq!(code, 3);
     assert!(err.contains("the audit log of backups could not be read: "), "{err}");
     home.wait_until_quiet();
+}
+
+/// A Rediacc whose account wants `code` beside the password, if that is given.
+fn with_queue(code: Option<&str>) -> (Runtime, Queue, Home) {
+    let runtime = Runtime::new().unwrap();
+    let queue = runtime.block_on(Queue::start());
+    {
+        let mut world = queue.world();
+        world.second_factor = code.map(str::to_owned);
+        world.data = Data::seeded(world.clock);
+    }
+    let home = Home::new();
+    secret(&home, "password", REDIACC_PASSWORD);
+    let text = format!(
+        "[[endpoint]]\nname = \"queue\"\nkind = \"rediacc\"\nurl = \"{}\"\n[endpoint.auth]\n\
+         email = \"{EMAIL}\"\npassword = {{ file = \"password\" }}\n",
+        queue.url
+    );
+    home.write(&home.config(), &text);
+    (runtime, queue, home)
+}
+
+#[test]
+fn a_payload_is_sent_and_its_digest_alone_is_recorded() {
+    let (_runtime, queue, home) = with_queue(None);
+    secret(&home, "item.json", r#"{"command":"hunter2"}"#);
+    let item = home.config().parent().unwrap().join("item.json").display().to_string();
+    let create =
+        ["do", "queue", "create", "--set", "team=prod", "--set", "bridge=Global Bridges", "--payload", &item];
+    let dry = done(&home, &[&create[..], &["--dry-run"]].concat());
+    assert!(dry.contains("    payload: 21 bytes, sha256 ") && !dry.contains("hunter2"), "{dry}");
+    assert_eq!(queue.world().count("CreateQueueItem"), 0);
+    let said = done(&home, &create);
+    assert!(said.contains("rediacc:create queue") && !said.contains("hunter2"), "{said}");
+    let sent =
+        queue.world().seen.iter().find(|seen| seen.procedure == "CreateQueueItem").unwrap().body.clone();
+    assert!(sent.to_string().contains("hunter2"), "{sent}");
+    let journal = journal(&home);
+    assert!(journal.contains("sha256") && !journal.contains("hunter2"), "{journal}");
+    // Standard input is read where it is named; without one there is nothing to send.
+    let (code, _, err) = vigie(&home, &[&create[..8], &["-"]].concat());
+    assert_eq!(code, 2);
+    assert!(err.contains("standard input is empty"), "{err}");
+}
+
+#[test]
+fn a_destructive_command_asks_and_is_refused_where_nobody_can_answer() {
+    let (_runtime, queue, home) = with_queue(None);
+    let text = done(&home, &["tasks", "-o", "json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let deletable = |task: &&Value| task["actions"]["rediacc:delete"] == Value::Null;
+    let id = report["tasks"].as_array().unwrap().iter().find(deletable).unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let csv = done(&home, &["tasks", "-o", "csv"]);
+    assert!(!csv.lines().next().unwrap().contains("rediacc:"), "columns are for verbs alone: {csv}");
+    let (code, _, err) = vigie(&home, &["do", "queue", "delete", &id]);
+    assert_eq!(code, 1);
+    assert!(err.contains("rediacc:delete of 1 target needs a confirmation"), "{err}");
+    assert_eq!(queue.world().count("DeleteQueueItem"), 0);
+    let said = done(&home, &["do", "queue", "rediacc:delete", &id, "--yes"]);
+    assert!(said.contains(&format!("rediacc:delete queue/{id}")), "{said}");
+    assert_eq!(queue.world().count("DeleteQueueItem"), 1);
+}
+
+#[test]
+fn a_second_factor_is_asked_for_at_the_terminal_and_not_shown() {
+    let (_runtime, queue, home) = with_queue(Some("271828"));
+    let (code, out, err) = vigie(&home, &["endpoints", "test", "queue"]);
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(err.contains("a second factor is needed") && err.contains("vigie endpoints test queue"), "{err}");
+    let mut term = Term::vigie(&home, &["endpoints", "test", "queue"], 120, 60);
+    term.wait_for("queue asks for the second factor (it is not shown): ");
+    term.keys("271828\r");
+    term.wait_line(&["health", "up"]);
+    assert_eq!(term.end(), 0);
+    term.assert_given_back();
+    let raw = String::from_utf8(term.raw()).unwrap();
+    assert!(!raw.contains("271828"), "{raw}");
+    // The session is kept: nobody is asked again.
+    let status = done(&home, &["endpoints", "test", "queue"]);
+    assert!(status.contains("  queues      ") && status.contains(" pending, "), "{status}");
+}
+
+#[test]
+fn a_token_is_used_only_after_its_caution_and_a_yes() {
+    let (_runtime, queue, home) = with_queue(None);
+    std::fs::remove_file(home.config()).unwrap();
+    let token = queue.world().fresh_token();
+    secret(&home, "token", &token);
+    let file = format!("token=file:{}", home.config().parent().unwrap().join("token").display());
+    let add = ["endpoints", "add", "queue", "--kind", "rediacc", "--url", &queue.url, "--auth", &file];
+    let mut term = Term::vigie(&home, &add, 120, 60);
+    term.wait_for("use a token that was made for vigie");
+    term.wait_for("Use it now?");
+    assert_eq!(queue.world().seen.len(), 0, "nothing was sent yet");
+    term.keys("n\r");
+    assert_eq!(term.end(), 1);
+    assert_eq!(queue.world().seen.len(), 0);
+    assert!(!home.config().exists());
+    let said = done(&home, &[&add[..], &["--yes"]].concat());
+    assert!(said.contains("health      up") && said.contains("queue is an endpoint now"), "{said}");
+    assert_eq!(queue.world().count("ForkAuthenticationRequest"), 1);
+    // What was forked by the probe goes on.
+    done(&home, &["tasks", "--endpoint", "queue"]);
+    assert_eq!(queue.world().count("ForkAuthenticationRequest"), 1);
+    assert_eq!(queue.world().refused, 0);
 }

@@ -78,13 +78,11 @@ fn words(line: &str) -> Vec<String> {
     for c in line.chars().chain([' ']) {
         match c {
             '\'' => is_quoted = !is_quoted,
-            ' ' if !is_quoted => {
-                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
-            }
+            ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
             c => word.push(c),
         }
     }
-    words.into_iter().take_while(|word| word != "#").collect()
+    words.into_iter().filter(|word| !word.is_empty()).take_while(|word| word != "#").collect()
 }
 
 #[test]
