@@ -18,6 +18,8 @@ mod orders;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 #[path = "../stand_ins/mod.rs"]
 #[expect(dead_code, reason = "a terminal shows less of them than the tests of the backends turn")]
 mod stand_ins;

@@ -371,23 +371,24 @@ impl Ward {
         match &self.rule.action {
             FailureAction::Nothing => None,
             FailureAction::Alert => {
-                tracing::error!(%endpoint, %task, "failed for good after {tries} automatic retries");
+                tracing::error!(%endpoint, %task, "failed for good after {}", retries(tries));
                 None
             }
             FailureAction::Run(key) => {
-                tracing::warn!(%endpoint, %task, "failed for good after {tries} automatic retries: runs {key}");
+                tracing::warn!(%endpoint, %task, "failed for good after {}: runs {key}", retries(tries));
                 let target = Target {
                     endpoint: key.endpoint.clone(),
                     task: Some(key.task.clone()),
                     run: None,
                     seen: None,
                 };
-                Some((
-                    Verb::Trigger,
-                    target,
-                    format!("{task} failed for good after {tries} automatic retries"),
-                ))
+                Some((Verb::Trigger, target, format!("{task} failed for good after {}", retries(tries))))
             }
         }
     }
+}
+
+/// `1 automatic retry`, `2 automatic retries`.
+fn retries(count: u32) -> String {
+    format!("{count} automatic {}", if count == 1 { "retry" } else { "retries" })
 }

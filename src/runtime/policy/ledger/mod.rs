@@ -63,6 +63,13 @@ impl Failure {
     }
 }
 
+/// How a failure is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    Retry,
+    GiveUp,
+}
+
 /// One thing that is to be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -107,26 +114,26 @@ impl Ledger {
         room: usize,
         now: DateTime<Utc>,
     ) -> Decision {
-        let mut due: Vec<(DateTime<Utc>, TaskId)> = Vec::new();
+        let mut due: Vec<(DateTime<Utc>, TaskId, Answer)> = Vec::new();
         let mut listed = std::collections::BTreeSet::new();
         for row in rows {
             let id = &row.key.task;
             listed.insert(id);
-            if let Some(at) = self.see(rule, row, now) {
-                due.push((at, id.clone()));
+            if let Some((at, answer)) = self.see(rule, row, now) {
+                due.push((at, id.clone(), answer));
             }
         }
         self.forget(&listed, now);
         due.sort();
-        let ready = due.partition_point(|(at, _)| *at <= now);
-        let wake = due.get(ready).map(|(at, _)| *at);
-        let steps =
-            due.into_iter().take(ready.min(room)).filter_map(|(_, id)| self.enter(rule, id)).collect();
+        let ready = due.partition_point(|(at, ..)| *at <= now);
+        let wake = due.get(ready).map(|(at, ..)| *at);
+        let ready = due.into_iter().take(ready.min(room));
+        let steps = ready.filter_map(|(_, id, answer)| self.enter(id, answer)).collect();
         Decision { steps, wake }
     }
 
-    /// Takes a row into account. When its failure is to be answered, if it is to be.
-    fn see(&mut self, rule: &Rule, row: &TaskRow, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// Takes a row into account. When its failure is to be answered and how, if it is to be.
+    fn see(&mut self, rule: &Rule, row: &TaskRow, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Answer)> {
         let task = &row.task;
         if !matches!(row.evidence, Evidence::Fresh | Evidence::Skewed) {
             return None;
@@ -139,13 +146,14 @@ impl Ledger {
             return None;
         }
         let failure = Failure::of(task);
+        let is_allowed = task.capabilities.refusal(Verb::Retry).is_none();
         if let Some(case) = self.tasks.get_mut(&task.id) {
             case.gone = None;
             if case.moved || case.failure != failure {
                 case.due = due(rule, row, now);
                 (case.failure, case.answered, case.moved) = (failure, false, false);
             }
-        } else if task.capabilities.refusal(Verb::Retry).is_none() && self.has_room() {
+        } else if is_allowed && self.has_room() {
             let case = Case {
                 tries: 0,
                 failure,
@@ -164,22 +172,29 @@ impl Ledger {
         }
         if case.tries >= rule.count {
             // There is nothing left to wait for.
-            return Some(case.due.min(now));
+            Some((case.due.min(now), Answer::GiveUp))
+        } else if is_allowed {
+            Some((case.due, Answer::Retry))
+        } else {
+            // It was tried again, and now its system allows no more.
+            (case.tries > 0).then_some((case.due, Answer::GiveUp))
         }
-        task.capabilities.refusal(Verb::Retry).is_none().then_some(case.due)
     }
 
     /// Enters what is done about a failure that is due.
-    fn enter(&mut self, rule: &Rule, id: TaskId) -> Option<Step> {
-        let case = self.tasks.get_mut(&id)?;
+    fn enter(&mut self, task: TaskId, answer: Answer) -> Option<Step> {
+        let case = self.tasks.get_mut(&task)?;
         case.answered = true;
-        if case.tries < rule.count {
-            case.tries += 1;
-            Some(Step::Retry { task: id, number: case.tries })
-        } else {
-            case.given_up = true;
-            Some(Step::GiveUp { task: id, tries: case.tries })
-        }
+        Some(match answer {
+            Answer::Retry => {
+                case.tries += 1;
+                Step::Retry { task, number: case.tries }
+            }
+            Answer::GiveUp => {
+                case.given_up = true;
+                Step::GiveUp { task, tries: case.tries }
+            }
+        })
     }
 
     /// A retry was refused, so nothing was done: the failure stands, and what

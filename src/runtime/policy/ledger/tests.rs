@@ -122,6 +122,17 @@ fn nothing_is_tried_that_may_not_be_or_is_not_known_first_hand() {
 }
 
 #[test]
+fn what_its_system_will_not_try_again_is_given_up_early() {
+    let mut bench = Bench::new(rule(3));
+    let for_good =
+        |ended| Task { capabilities: Capabilities::none("given up"), ..failed("x", 3, Some(ended)) };
+    assert_eq!(bench.poll(50, vec![failed("x", 2, Some(0))]), ["retry 1 of x"]);
+    assert_eq!(bench.poll(60, vec![for_good(55)]), NOTHING);
+    assert_eq!(bench.poll(85, vec![for_good(55)]), ["give up x after 1"]);
+    assert_eq!(bench.poll(999, vec![for_good(55)]), NOTHING);
+}
+
+#[test]
 fn a_lost_answer_is_not_repeated_and_a_refusal_is_tried_again_within_the_count() {
     let receipt = |intent: u128, stage, second| Receipt {
         intent: crate::model::IntentId(uuid::Uuid::from_u128(intent)),
