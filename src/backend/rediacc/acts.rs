@@ -17,8 +17,9 @@ impl Rediacc {
         let request = offers::request(call, self.memory().naming)?;
         if call.deed == Command::RediaccRevoke {
             self.session.revoke().await?;
-            let message = "vigie's own session is revoked: a fresh token is needed to go on".into();
-            return Ok(Accepted { message: Some(message), run: None, observed: true });
+            let message = "vigie's own session is revoked: to go on, configure a fresh token, or start vigie \
+                           again where it logs in";
+            return Ok(Accepted { message: Some(message.into()), run: None, observed: true });
         }
         let body = request.full_body()?;
         // Whatever comes of it, and even if nobody waits for it: the next poll looks at everything.
