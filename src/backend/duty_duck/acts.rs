@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::DutyDuck;
+use super::convert::brief;
 use super::incidents::{self, Open};
 use super::poll::ONGOING;
 use super::reasons::{self, Phase, Sort};
@@ -89,8 +90,9 @@ impl DutyDuck {
             let told = told.map_err(|error| before("the run", error))?.task_run;
             if told.status != "running" {
                 return Err(BackendError::Conflict(Clean::from(format!(
-                    "run {run} is {}: another one may be in progress, which was not meant",
-                    told.status
+                    "run {} is {}: another one may be in progress, which was not meant",
+                    brief(&run.shown()),
+                    brief(&told.status)
                 ))));
             }
         }
@@ -152,13 +154,13 @@ impl DutyDuck {
         sent.map_err(as_conflict)?;
         match self.monitor(id).await {
             Ok(told) if (Phase::of(&told.status) == Phase::Inactive) == (wanted == Phase::Inactive) => {
-                let message = Some(Clean::from(format!("it is {} now", told.status)));
+                let message = Some(Clean::from(format!("it is {} now", brief(&told.status))));
                 Ok(Accepted { message, run: None, observed: true })
             }
             Ok(told) => Err(BackendError::Failed(Clean::from(format!(
                 "the toggle was answered with Done, but the monitor is {}: somebody else may have toggled it \
                  back; look at it before you try again",
-                told.status
+                brief(&told.status)
             )))),
             Err(error) => Ok(done(&format!("toggled; its state could not be read after ({error})"))),
         }

@@ -293,6 +293,13 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// One that ends half-way to this one.
+    pub fn half(self) -> Self {
+        let left = self.left().and_then(|left| chrono::TimeDelta::from_std(left / 2).ok());
+        let until = left.and_then(|left| (self.now)().checked_add_signed(left));
+        Self { until: until.or(self.until), ..self }
+    }
+
     /// What is left of it; `None` when it is over.
     pub fn left(&self) -> Option<Duration> {
         let Some(until) = self.until else { return Some(self.limit) };

@@ -243,6 +243,16 @@ fn shown_url(text: &str) -> Clean {
     Clean::from(if query { format!("{url}?…") } else { url.to_string() })
 }
 
+/// A word of theirs for a sentence: as long as words are.
+pub fn brief(word: &str) -> Clean {
+    const LONGEST: usize = 80;
+    let mut short: String = word.chars().take(LONGEST).collect();
+    if short.len() < word.len() {
+        short.push('…');
+    }
+    Clean::from(short)
+}
+
 /// An instant for a sentence.
 pub fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()

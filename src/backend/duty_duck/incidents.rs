@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::convert::{instant, met};
+use super::convert::{brief, instant, met};
 use super::reasons::Incidents;
 use super::wire;
 use crate::model::{Alert, AlertKey, AlertKind, Clean, Event, Severity, TaskId};
@@ -57,9 +57,10 @@ pub struct Open {
 /// Who took an incident.
 pub fn taken_by(incident: &wire::Incident) -> Option<Clean> {
     let people = incident.acknowledged_by.as_deref().unwrap_or_default();
-    let names: Vec<Clean> = people.iter().map(wire::Person::shown).collect();
+    let names: Vec<Clean> = people.iter().take(3).map(|person| brief(&person.shown())).collect();
     let names: Vec<&str> = names.iter().map(Clean::as_str).collect();
-    (!names.is_empty()).then(|| Clean::from(names.join(", ")))
+    let more = if people.len() > names.len() { ", …" } else { "" };
+    (!names.is_empty()).then(|| Clean::from(format!("{}{more}", names.join(", "))))
 }
 
 /// The open incidents of each task, as far as actions care.
@@ -120,7 +121,7 @@ fn alert(task: TaskId, incident: &wire::Incident) -> Alert {
         Some("TaskRunIncidentCause") => match cause.task_run_status.as_ref().map(Clean::as_str) {
             Some("dead") => (AlertKind::Dead, "its run sends no heartbeat any more".to_owned()),
             Some("failed") | None => (AlertKind::Failed, "its run failed".to_owned()),
-            Some(other) => (AlertKind::Failed, format!("its run ended: {other}")),
+            Some(other) => (AlertKind::Failed, format!("its run ended: {}", brief(other))),
         },
         Some("HttpMonitorIncidentCause") => {
             let ping = cause.last_ping.as_ref();
@@ -130,7 +131,7 @@ fn alert(task: TaskId, incident: &wire::Incident) -> Alert {
                 met.map_or_else(|| "it is down".to_owned(), |met| format!("it is down: {met}")),
             )
         }
-        Some(other) => (AlertKind::Failed, format!("an incident: {other}")),
+        Some(other) => (AlertKind::Failed, format!("an incident: {}", brief(other))),
         None => (AlertKind::Failed, "an incident of which no cause is told".to_owned()),
     };
     let scheduled_or_run =
@@ -203,7 +204,7 @@ fn details(payload: &Value) -> Option<Clean> {
                 .collect();
             if ways.is_empty() { "sent to nobody".to_owned() } else { format!("by {}", ways.join(", ")) }
         }
-        other => format!("{other}: {inner}"),
+        other => format!("{}: {}", brief(other), brief(&inner.to_string())),
     };
     let text = Clean::from(text);
     (!text.trim().is_empty()).then_some(text)

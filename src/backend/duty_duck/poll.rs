@@ -1,10 +1,11 @@
 //! One poll: tasks first, then what stands beside them, all within one time limit.
 
 use futures_util::stream::{self, StreamExt as _};
+use serde::de::DeserializeOwned;
 
 use super::DutyDuck;
 use super::client::{Deadline, List, Read};
-use super::convert::{self, Freeze, Permits};
+use super::convert::{self, Freeze, Permits, brief};
 use super::incidents::{self, Open};
 use super::reasons::Incidents;
 use super::rights::Scope;
@@ -84,7 +85,7 @@ impl DutyDuck {
 
     /// A list beside the tasks; not asked for while the token is known to lack the scope.
     async fn part<T: Listed>(&self, list: &List<'_>, deadline: &Deadline) -> Result<Read<T>, BackendError> {
-        if let Some(reason) = self.rights().lacks(list.scope) {
+        if let Some(reason) = self.rights().are_told_to_lack(list.scope) {
             return Err(BackendError::Forbidden(reason));
         }
         self.noted(list.scope, self.client.pages(list, deadline).await)
@@ -96,7 +97,7 @@ impl DutyDuck {
         if wanted.is_empty() {
             return Ok(());
         }
-        if let Some(reason) = self.rights().lacks(Scope::ReadTaskRuns) {
+        if let Some(reason) = self.rights().are_told_to_lack(Scope::ReadTaskRuns) {
             gathered.problems.push(format!("runs: {reason}"));
             return Ok(());
         }
@@ -114,7 +115,7 @@ impl DutyDuck {
                 }
                 Err(error) => {
                     // The others would most likely fail as well: at the next poll again.
-                    gathered.problems.push(format!("runs of {id}: {error}"));
+                    gathered.problems.push(format!("runs of {}: {error}", brief(&id.shown())));
                     return Ok(());
                 }
             };
@@ -140,21 +141,30 @@ impl DutyDuck {
         if !self.rights().are_due(self.client.now()) {
             return;
         }
+        // The rest of the poll needs its time too.
+        let deadline = &deadline.half();
         let (context, tokens, me) = tokio::join!(
             self.own::<wire::Context>(&["users", "debug-auth-context"], deadline),
             self.own::<wire::Tokens>(&["api-tokens"], deadline),
             self.own::<wire::Me>(&["users", "me"], deadline),
         );
+        if let (Err(error), Err(other)) = (&context, &tokens)
+            && !(is_no(error) && is_no(other))
+        {
+            // Not told this time: asked again at the next poll.
+            return;
+        }
+        let (context, me) = (context.ok(), me.ok());
         let id = self.client.token_id();
-        let ours = tokens.and_then(|tokens| {
+        let ours = tokens.ok().and_then(|tokens| {
             tokens.api_tokens.into_iter().find(|token| id.as_ref().is_some_and(|id| *id == token.id))
         });
         self.rights().learn(context, ours, me.as_ref(), self.client.now());
     }
 
-    /// What the server tells of the token; `None` where it does not.
-    async fn own<T: serde::de::DeserializeOwned>(&self, path: &[&str], deadline: &Deadline) -> Option<T> {
-        self.client.send_by(deadline, Scope::Own, |http| http.get(path)).await.ok()?.json().ok()
+    /// What the server tells of the token.
+    async fn own<T: DeserializeOwned>(&self, path: &[&str], deadline: &Deadline) -> Result<T, BackendError> {
+        self.client.send_by(deadline, Scope::Own, |http| http.get(path)).await?.json()
     }
 
     /// Puts it all together.
@@ -211,6 +221,11 @@ impl DutyDuck {
         snapshot.remarks = rights.remarks(now);
         Polled { snapshot, cursor: None }
     }
+}
+
+/// Whether the server says that it does not tell.
+const fn is_no(error: &BackendError) -> bool {
+    matches!(error, BackendError::Forbidden(_) | BackendError::NotFound(_) | BackendError::Refused { .. })
 }
 
 /// What identifies the freeze among the alerts.

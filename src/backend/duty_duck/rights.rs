@@ -149,11 +149,8 @@ impl Rights {
 
     /// Why something that needs `scope` can't be done; `None` where nothing is known against it.
     pub fn lacks(&self, scope: Scope) -> Option<Clean> {
-        let listed = |scopes: &Vec<Clean>| {
-            scopes.is_empty() || scopes.iter().any(|known| known.eq_ignore_ascii_case(scope.word()))
-        };
-        if scope != Scope::Own && self.scopes.as_ref().is_some_and(|scopes| !listed(scopes)) {
-            return Some(Clean::from(format!("the token lacks the scope {scope}")));
+        if let Some(reason) = self.are_told_to_lack(scope) {
+            return Some(reason);
         }
         if self.lacking.contains(&scope) {
             return Some(Clean::from(format!(
@@ -165,6 +162,15 @@ impl Rights {
             return Some("the token's user is a Reporter, who may only read".into());
         }
         None
+    }
+
+    /// Whether the server tells that the token lacks `scope`: then there is no use in asking.
+    pub fn are_told_to_lack(&self, scope: Scope) -> Option<Clean> {
+        let listed = |scopes: &Vec<Clean>| {
+            scopes.is_empty() || scopes.iter().any(|known| known.eq_ignore_ascii_case(scope.word()))
+        };
+        let lacks = scope != Scope::Own && self.scopes.as_ref().is_some_and(|scopes| !listed(scopes));
+        lacks.then(|| Clean::from(format!("the token lacks the scope {scope}")))
     }
 
     /// When the token ends, where that is known.

@@ -128,6 +128,12 @@ impl Case {
         result
     }
 
+    /// Whether a call was surely not sent, since what is looked at before it could not be read.
+    fn is_unsent(&self, bed: &Bed, error: &BackendError) -> bool {
+        let reading = matches!(self.ask, Ask::Do(_)) && !bed.subject.acts(&self.route);
+        reading && matches!(error, BackendError::Failed(words) if words.starts_with("nothing was sent"))
+    }
+
     /// What a good first poll brings.
     async fn known(&self) -> Vec<String> {
         let mut bed = Bed::new((self.make)().await).await;
@@ -143,7 +149,7 @@ impl Case {
                 said.shown
             ),
             Err(error) => {
-                assert!((expected.fits)(error), "{self}: {what}: {error:?}");
+                assert!((expected.fits)(error) || self.is_unsent(bed, error), "{self}: {what}: {error:?}");
                 let text = error.to_string();
                 assert!(
                     !text.is_empty() && !text.contains('<') && text.len() < 600,

@@ -2,6 +2,7 @@
 
 mod duplistatus;
 mod duplistatus_web;
+mod duty_duck;
 mod vigie;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub fn of(kind: Kind) -> Vec<Make> {
     match kind {
         Kind::Vigie => vec![vigie::make],
         Kind::Duplistatus => vec![duplistatus::make, duplistatus_web::make],
-        Kind::DutyDuck | Kind::Rediacc => Vec::new(),
+        Kind::DutyDuck => vec![duty_duck::make],
+        Kind::Rediacc => Vec::new(),
     }
 }
