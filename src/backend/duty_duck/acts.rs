@@ -12,7 +12,7 @@ use super::poll::ONGOING;
 use super::reasons::{self, Phase, Sort};
 use super::rights::Scope;
 use super::wire::{self, LastWins};
-use crate::backend::http::{Answer, shown_path};
+use crate::backend::http::shown_path;
 use crate::backend::offers::{self, Offer};
 use crate::backend::{Accepted, BackendError, Call};
 use crate::model::{Clean, Command, Deed, TaskId, Verb};
@@ -57,12 +57,8 @@ impl DutyDuck {
         )
     }
 
-    async fn post(
-        &self,
-        scope: Scope,
-        segments: &[&str],
-        body: Option<&Value>,
-    ) -> Result<Answer, BackendError> {
+    /// Sends a call. Those of monitors answer with a word, others with nothing, or `null`.
+    async fn post(&self, scope: Scope, segments: &[&str], body: Option<&Value>) -> Result<(), BackendError> {
         let sent = self.client.send(scope, |http| {
             let request = http.post(segments);
             match body {
@@ -72,14 +68,12 @@ impl DutyDuck {
         });
         let answer = self.noted(scope, sent.await)?;
         // A page of some proxy is no yes.
-        let said = String::from_utf8_lossy(&answer.body);
-        if said.trim().is_empty() || matches!(said.trim(), "null" | "\"Done\"") {
-            return Ok(answer);
+        if scope == Scope::WriteHttpMonitors {
+            answer.json::<wire::Done>()?;
+        } else if !answer.body.trim_ascii().is_empty() {
+            answer.json::<()>()?;
         }
-        Err(BackendError::Protocol {
-            path: shown_path(segments),
-            detail: "an answer with content that is none of Duty Duck's".into(),
-        })
+        Ok(())
     }
 
     async fn cancel(&self, task: &TaskId, call: &Call) -> Result<Accepted, BackendError> {
@@ -236,7 +230,7 @@ impl DutyDuck {
         let mut count = 0;
         for incident in open {
             match self.post(scope, &["incidents", &incident.id, call], body).await {
-                Ok(_) => count += 1,
+                Ok(()) => count += 1,
                 Err(BackendError::NotFound(_)) => {}
                 // Whether all was done can't be said, but some of it was.
                 Err(error) if count > 0 && !error.may_have_acted() => {

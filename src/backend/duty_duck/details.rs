@@ -152,7 +152,7 @@ impl DutyDuck {
             let page: wire::Events = self.noted(Scope::ReadIncidents, sent.await)?.json()?;
             let before = events.len();
             for entry in page.items {
-                let event = incidents::event(entry);
+                let event = incidents::event(&entry);
                 if seen.insert((event.at, event.what.clone(), event.by.clone(), event.details.clone())) {
                     events.push(event);
                 }

@@ -31,7 +31,7 @@ impl Directory {
     /// The task or monitor that an incident is of. Its source says so; its
     /// cause names the task too, in one of the two forms by the *user's* id.
     pub fn of(&self, incident: &wire::Incident) -> Option<TaskId> {
-        let source = incident.incident_source_id.as_deref();
+        let source = incident.source_id.as_deref();
         let named = incident.cause.as_ref().and_then(|cause| cause.task_id.as_deref());
         let known = |id: &str| self.ids.contains_key(id).then(|| TaskId::new(id));
         source
@@ -112,7 +112,7 @@ fn alert(task: TaskId, incident: &wire::Incident) -> Alert {
     let none = wire::Cause::default();
     let cause = incident.cause.as_ref().unwrap_or(&none);
     let due = cause.task_was_due_at.map(|due| format!(" (due {})", instant(due))).unwrap_or_default();
-    let kind_of_cause = cause.cause_type.as_ref().map(Clean::as_str);
+    let kind_of_cause = cause.kind.as_ref().map(Clean::as_str);
     let (kind, summary) = match kind_of_cause {
         Some("ScheduledTaskIncidentCause") if cause.task_switched_to_absent_at.is_some() => {
             (AlertKind::Absent, format!("has not run at all{due}"))
@@ -157,8 +157,8 @@ fn alert(task: TaskId, incident: &wire::Incident) -> Alert {
 }
 
 /// An event of an incident; a type that nobody knows keeps its word.
-pub fn event(entry: wire::Entry) -> Event {
-    let what = match entry.event.event_type.as_str() {
+pub fn event(entry: &wire::Entry) -> Event {
+    let what = match entry.event.kind.as_str() {
         "creation" => "incident opened".into(),
         "confirmation" => "incident confirmed".into(),
         "resolution" => "incident resolved".into(),
@@ -167,13 +167,13 @@ pub fn event(entry: wire::Entry) -> Event {
         "taskrunfailed" => "run failed".into(),
         "taskrunisdead" => "run is dead".into(),
         "taskrunreceivedlastheartbeat" => "last heartbeat".into(),
-        other => switched(other).unwrap_or_else(|| entry.event.event_type.clone()),
+        other => switched(other).unwrap_or_else(|| entry.event.kind.clone()),
     };
     Event {
         at: entry.event.created_at,
         what,
         by: entry.user.as_ref().map(wire::Person::shown),
-        details: entry.event.event_payload.as_ref().and_then(details),
+        details: entry.event.payload.as_ref().and_then(details),
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn the_cause_of_a_run_names_the_users_id() {
         let mut of_run = ongoing().remove(0);
-        of_run.incident_source_id = Some("1d9bc208-06b1-4ef9-85c9-242c21b223fe".into());
+        of_run.source_id = Some("1d9bc208-06b1-4ef9-85c9-242c21b223fe".into());
         let found = directory().of(&of_run).unwrap();
         assert_eq!(
             found.as_raw(),
@@ -398,7 +398,7 @@ mod tests {
     fn events_are_told_in_words_and_unknown_ones_keep_theirs() {
         let text = include_str!("../../../tests/fixtures/duty-duck/incident-events.json");
         let events: wire::Events = serde_json::from_str(text).unwrap();
-        let told: Vec<_> = events.items.into_iter().map(event).collect();
+        let told: Vec<_> = events.items.iter().map(event).collect();
         let words: Vec<_> = told.iter().map(|e| (e.what.as_str(), e.by.as_deref())).collect();
         assert_eq!(
             words,
@@ -430,7 +430,7 @@ mod tests {
             let entry = format!(
                 r#"{{"event":{{"createdAt":"2026-11-20T07:00:00.123456789Z","eventType":"{kind}","eventPayload":{payload}}}}}"#
             );
-            let told = event(serde_json::from_str(&entry).unwrap());
+            let told = event(&serde_json::from_str(&entry).unwrap());
             assert_eq!((told.what.as_str(), told.details.as_deref()), (what, said), "{kind}");
         }
     }

@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(rights.lacks(Scope::WriteHttpMonitors), None);
         let me: Me = serde_json::from_str(r#"{"firstName":"Ada","lastName":"Op","email":"a@b"}"#).unwrap();
         rights.learn(None, None, Some(&me), at("2026-11-20T07:00:00Z"));
-        assert!(rights.remarks(at("2026-11-20T07:00:00Z")).iter().any(|remark| remark == &"acts as Ada Op"));
+        assert!(rights.remarks(at("2026-11-20T07:00:00Z")).iter().any(|remark| *remark == "acts as Ada Op"));
         rights.learn(Some(context(&["Reporter"], &[])), None, None, at("2026-11-20T07:00:00Z"));
         assert!(rights.lacks(Scope::WriteTasks).unwrap().contains("Reporter"));
         assert_eq!((rights.lacks(Scope::ReadTasks), rights.lacks(Scope::CommentIncidents)), (None, None));

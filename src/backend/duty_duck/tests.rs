@@ -6,7 +6,7 @@ use super::convert::{self, Freeze, LAG_S, Permits};
 use super::reasons::Incidents;
 use super::rights::Rights;
 use super::wire;
-use crate::model::{AlertKind, Dialect, Run, RunState, Task, TaskId, TaskState, Timing, Verb};
+use crate::model::{AlertKind, Clean, Dialect, Run, RunState, Task, TaskId, TaskState, Timing, Verb};
 use crate::schedule::Plan;
 
 macro_rules! fixture {
@@ -50,7 +50,7 @@ fn a_task_of_the_real_server_is_read_whole() {
     assert_eq!(task.alias.as_deref(), Some("nightly-db-dump"));
     assert_eq!((task.name.as_str(), task.description.as_deref()), ("Nightly DB dump", Some("pg_dump")));
     assert_eq!((task.state, task.remote_state.as_deref()), (Some(TaskState::Healthy), Some("healthy")));
-    assert_eq!(task.labels.get("env").map(|value| value.as_str()), Some("prod"));
+    assert_eq!(task.labels.get("env").map(Clean::as_str), Some("prod"));
     let schedule = task.schedule.as_ref().unwrap();
     assert_eq!((schedule.text().as_str(), schedule.zone.as_str()), ("0 3 * * *", "Europe/Paris"));
     assert!(matches!(schedule.timing, Timing::Cron { dialect: Dialect::Quartz, .. }));

@@ -172,8 +172,8 @@ pub struct Incident {
     #[serde(default)]
     pub priority: Option<Clean>,
     /// The UUID of the task or monitor.
-    #[serde(default)]
-    pub incident_source_id: Option<String>,
+    #[serde(default, rename = "incidentSourceId")]
+    pub source_id: Option<String>,
     /// Who took it.
     #[serde(default)]
     pub acknowledged_by: Option<Vec<Person>>,
@@ -190,8 +190,8 @@ impl Listed for LastWins<Incident> {
 #[serde(rename_all = "camelCase")]
 pub struct Cause {
     /// `ScheduledTaskIncidentCause`, `TaskRunIncidentCause`, `HttpMonitorIncidentCause`.
-    #[serde(default)]
-    pub cause_type: Option<Clean>,
+    #[serde(default, rename = "causeType")]
+    pub kind: Option<Clean>,
     /// A UUID for a schedule's incident; the *user's* id for a run's.
     #[serde(default)]
     pub task_id: Option<String>,
@@ -281,10 +281,11 @@ pub struct Event {
     /// When.
     pub created_at: DateTime<Utc>,
     /// One of about eighteen words.
-    pub event_type: Clean,
+    #[serde(rename = "eventType")]
+    pub kind: Clean,
     /// `{"Acknowledged": {…}}`: tagged from outside, or absent.
-    #[serde(default)]
-    pub event_payload: Option<Value>,
+    #[serde(default, rename = "eventPayload")]
+    pub payload: Option<Value>,
 }
 
 /// A page of events: without any total.
@@ -352,6 +353,13 @@ pub struct OneMonitor {
     pub monitor: Monitor,
 }
 
+/// What a call on a monitor answers.
+#[derive(Debug, Deserialize)]
+pub enum Done {
+    /// The only word.
+    Done,
+}
+
 /// `GET /api-tokens`: those of the token's user.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -379,7 +387,7 @@ pub struct Token {
 /// `GET /users/debug-auth-context`.
 #[derive(Debug, Deserialize)]
 pub struct Context {
-    /// Reporter, Editor, MemberInviter, MemberManager, Administrator, Owner.
+    /// `Reporter`, `Editor`, `MemberInviter`, `MemberManager`, `Administrator`, `Owner`.
     #[serde(default)]
     pub active_organization_roles: Option<Vec<Clean>>,
     /// Empty: all rights of the user.
@@ -455,7 +463,9 @@ mod tests {
     #[test]
     fn duplicate_keys_are_read_and_the_last_wins() {
         assert_eq!(ACKNOWLEDGED.matches("\"acknowledgedBy\"").count(), 2, "as the server really writes it");
-        assert!(serde_json::from_str::<Incident>(ACKNOWLEDGED.split_once(":").unwrap().1).is_err());
+        let bare = ACKNOWLEDGED.trim().strip_prefix("{\"incident\":").unwrap().strip_suffix('}').unwrap();
+        let error = serde_json::from_str::<Incident>(bare).unwrap_err().to_string();
+        assert!(error.contains("duplicate field `acknowledgedBy`"), "what happens without: {error}");
         let one: One = serde_json::from_str(ACKNOWLEDGED).unwrap();
         let people: Vec<_> =
             one.incident.0.acknowledged_by.unwrap().iter().map(|person| person.shown().to_string()).collect();
