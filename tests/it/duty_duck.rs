@@ -443,7 +443,7 @@ async fn the_trace_is_what_happened_to_the_incidents_of_a_task() {
     assert_eq!(find("acknowledged").by.as_deref(), Some("Ada Op"));
     assert_eq!(find("comment").details.as_deref(), Some("looking at it"));
     assert_eq!(find("moonrise7").details, None);
-    let fact = |name: &str| trace.facts.iter().find(|(n, _)| n == &name).map(|(_, v)| v.to_string()).unwrap();
+    let fact = |name: &str| trace.facts.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()).unwrap();
     assert_eq!((fact("user id").as_str(), fact("status before").as_str()), ("report", "running"));
     assert!(fact("incident").contains("acknowledged by Ada Op"), "{}", fact("incident"));
     // After it is over the newest closed one is told.
