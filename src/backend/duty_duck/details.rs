@@ -12,7 +12,6 @@ use super::poll::ONGOING;
 use super::reasons::Sort;
 use super::rights::Scope;
 use super::wire::{self, LastWins};
-use crate::backend::offers::{self, Offer};
 use crate::backend::{BackendError, LogChunk, RunsQuery};
 use crate::model::{Clean, Event, LogOf, Run, RunId, TaskId, Trace};
 
@@ -70,11 +69,13 @@ impl DutyDuck {
         let logs: wire::Logs = match self.noted(Scope::ReadTaskRuns, sent.await) {
             Ok(answer) => answer.json()?,
             // Without logs there is no such path; without the run there is none either.
-            Err(BackendError::NotFound(_)) => {
+            Err(BackendError::NotFound(said)) => {
                 self.read_run(task, run).await?;
-                return Err(offers::refused(Offer::No(
-                    "this Duty Duck keeps no logs of runs: versions after February 2025 do",
-                )));
+                // Its own 404 is empty, and stands here as the status' name.
+                let said = if said == "Not Found" { String::new() } else { format!(" ({said})") };
+                return Err(BackendError::Unsupported(Clean::from(format!(
+                    "this Duty Duck keeps no logs of runs: versions after February 2025 do{said}"
+                ))));
             }
             Err(error) => return Err(error),
         };
