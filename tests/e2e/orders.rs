@@ -288,6 +288,7 @@ fn a_second_factor_is_asked_for_at_the_terminal_and_not_shown() {
     // The session is kept: nobody is asked again.
     let status = done(&home, &["endpoints", "test", "queue"]);
     assert!(status.contains("  queues      ") && status.contains(" pending, "), "{status}");
+    assert_eq!(queue.world().refused, 0, "no token was used twice");
 }
 
 #[test]
