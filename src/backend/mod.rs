@@ -8,6 +8,7 @@ mod duplistatus;
 mod duty_duck;
 mod error;
 mod http;
+mod kept;
 mod offers;
 mod rediacc;
 mod registry;

@@ -247,7 +247,84 @@ async fn a_password_that_was_refused_is_not_tried_again() {
         wait(TimeDelta::seconds(31));
         assert_eq!(backend.poll(None).await.unwrap().snapshot.degraded, None);
     }
+    assert_eq!(both.logins(), 2, "one for both");
+}
+
+#[tokio::test]
+async fn the_session_is_kept_for_other_processes() {
+    let state = tempfile::tempdir().unwrap();
+    let both = Both::start().await;
+    let process = || backend(&both.spec, &both.keys, Some(state.path().to_owned()));
+    // A status every minute, and a command now and then.
+    let first = process();
+    first.poll(None).await.unwrap();
+    for _ in 0..3 {
+        wait(TimeDelta::minutes(1));
+        assert_eq!(process().poll(None).await.unwrap().snapshot.degraded, None);
+    }
+    let other = process();
+    other.execute(&call(Command::DuplistatusCheckNow, None)).await.unwrap();
+    assert!(
+        other.endpoint_capabilities().refusal(Command::DuplistatusCheckNow).is_none(),
+        "it knows who it is"
+    );
+    assert_eq!((both.logins(), both.web.inner().count("GET /api/csrf")), (1, 1));
+    let audited = |action| both.web.inner().audit.iter().filter(|row| row["action"] == action).count();
+    assert_eq!(audited("login"), 1, "and one row in the audit log");
+    // A token that one of them has renewed serves the next.
+    wait(TimeDelta::minutes(26));
+    both.web.inner().database.lock().unwrap().clock += TimeDelta::minutes(26);
+    for _ in 0..2 {
+        process().execute(&call(Command::DuplistatusCheckNow, None)).await.unwrap();
+    }
+    assert_eq!((both.logins(), both.web.inner().count("GET /api/csrf")), (1, 2));
+    // Wiped there, it is made anew once for all of them.
+    both.web.inner().restart();
+    process().execute(&call(Command::DuplistatusResetNotifications, None)).await.unwrap();
+    wait(TimeDelta::seconds(31));
+    assert_eq!(first.poll(None).await.unwrap().snapshot.degraded, None);
+    assert_eq!((both.logins(), audited("overdue_notifications_reset")), (2, 1));
+    // Only its user may read it, and the password is not in it.
+    for file in std::fs::read_dir(state.path().join("sessions")).unwrap() {
+        let file = file.unwrap();
+        assert!(!String::from_utf8(std::fs::read(file.path()).unwrap()).unwrap().contains(PASSWORD));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+    // Another password starts anew.
+    "changed".clone_into(&mut both.web.inner().password);
+    both.set_password("changed");
+    process().poll(None).await.unwrap();
     assert_eq!(both.logins(), 3);
+}
+
+#[tokio::test]
+async fn processes_that_begin_at_once_log_in_once() {
+    let state = tempfile::tempdir().unwrap();
+    let both = Both::start().await;
+    let process = || backend(&both.spec, &both.keys, Some(state.path().to_owned()));
+    let (one, two, three) = (process(), process(), process());
+    let (a, b, c) = join!(one.poll(None), two.poll(None), three.audit(5));
+    assert_eq!((a.unwrap().snapshot.degraded, b.unwrap().snapshot.degraded), (None, None));
+    assert!(c.is_ok());
+    assert_eq!(both.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_kept_costs_only_other_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("a file, and no folder");
+    std::fs::write(&state, "").unwrap();
+    let both = Both::start().await;
+    let backend = backend(&both.spec, &both.keys, Some(state));
+    for _ in 0..2 {
+        wait(TimeDelta::seconds(31));
+        assert_eq!(backend.poll(None).await.unwrap().snapshot.degraded, None);
+    }
+    assert_eq!(both.logins(), 1);
 }
 
 #[tokio::test]
@@ -685,6 +762,7 @@ async fn the_cron_service_down_leaves_the_web_app_live_but_never_green() {
     assert_eq!((check.state, check.facts.as_ref()), (Some(TaskState::Unknown), None));
     assert!(check.remarks[0].contains("as of"), "{:?}", check.remarks);
     assert_eq!(named(&snapshot, DATABASES).state, Some(TaskState::Absent), "the other half is live");
+    assert_eq!(snapshot.server_time, Some(at("2026-11-22T05:34:00Z")), "and tells the time");
     // Both: then the endpoint is down.
     drop(both.web);
     let error = both.backend.poll(None).await.unwrap_err();

@@ -82,9 +82,9 @@ impl Join {
         known: &Known,
         since: Option<&Cursor>,
     ) -> Option<Polled> {
-        let half = web.half.as_ref()?;
-        let (at, latency_ms) = web.seen.unwrap_or((half.at, half.latency_ms));
+        let web::Seen { at, theirs, latency_ms } = web.half.as_ref().and(web.seen)?;
         let mut snapshot = Snapshot::unchanged(at, latency_ms);
+        snapshot.server_time = theirs;
         let why = Clean::from(why.to_string());
         let halves = Halves { cron, cron_failed: Some(&why), web: Some((web, known)), now: at };
         self.fill(&mut snapshot, &halves, since);
@@ -143,7 +143,7 @@ impl Halves<'_> {
         MadeOf {
             cron: self.cron.map(|cron| cron.serial),
             cron_is_live: self.cron_failed.is_none(),
-            web: view.and_then(|view| view.half.as_ref()).map(|half| half.at),
+            web: view.and_then(|view| view.half.as_ref()).map(|half| half.seen.at),
             web_is_live: view.is_some_and(|view| view.failure.is_none()),
             settings: view.map(|view| view.settings.clone()).unwrap_or_default(),
             user: self.web.and_then(|(_, known)| known.user.clone()),
@@ -165,11 +165,11 @@ impl Halves<'_> {
     fn jobs(&self) -> (Vec<Task>, Vec<Alert>) {
         let Some((view, half)) = self.half() else { return Default::default() };
         let tolerance = view.settings.tolerance.as_deref().and_then(web::convert::tolerance);
-        let (tasks, alerts) = web::convert::jobs(&half.servers, tolerance, half.theirs);
+        let (tasks, alerts) = web::convert::jobs(&half.servers, tolerance, half.theirs());
         match &view.failure {
             None => (tasks, alerts),
             Some((why, _)) => {
-                (tasks.iter().map(|task| aged(task, half.at, "the web app", why)).collect(), alerts)
+                (tasks.iter().map(|task| aged(task, half.seen.at, "the web app", why)).collect(), alerts)
             }
         }
     }
@@ -301,7 +301,7 @@ impl Halves<'_> {
         let last = half.last_check()?;
         let schedule = convert::configured(&web::convert::tidy(&settings.cron_expression));
         let due = web::convert::check_due(&schedule, last)?;
-        if half.theirs <= due {
+        if half.theirs() <= due {
             return None;
         }
         let elsewhere =

@@ -2,10 +2,10 @@
 //! backup jobs, their history, the audit log, the settings, and what only a
 //! signed-in user may do.
 //!
-//! `session` (cookie, token, login) → `wire` (its JSON) → `convert` (pure) → the calls below.
+//! `session` (cookie, token, login; `account`: what is kept of it on disk) → `wire` (its JSON) → `convert` (pure) → the calls below.
 
+mod account;
 pub mod convert;
-mod refused;
 mod session;
 pub mod wire;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::super::http::{Http, shown_path};
+use super::super::http::{Answer, Http, shown_path};
 use super::super::{Accepted, BackendError, BuildError, LogChunk, Now, RunsQuery, Surroundings};
 use crate::model::{AuditEntry, Clean, Command, EndpointSpec, Run, TaskId, Trace};
 pub use session::Known;
@@ -50,15 +50,16 @@ const AUDIT_ROWS: usize = 1_000;
 pub struct Half {
     /// Every server with its jobs.
     pub servers: Vec<Server>,
-    /// When, by our clock.
-    pub at: DateTime<Utc>,
-    /// When, by its clock.
-    pub theirs: DateTime<Utc>,
-    /// How long it took to answer, in milliseconds.
-    pub latency_ms: u64,
+    /// When.
+    pub seen: Seen,
 }
 
 impl Half {
+    /// When it was read, by its own clock, which its dates are to be judged by.
+    pub fn theirs(&self) -> DateTime<Utc> {
+        self.seen.theirs.unwrap_or(self.seen.at)
+    }
+
     /// When the overdue check last ran, as far as it says.
     pub fn last_check(&self) -> Option<DateTime<Utc>> {
         self.servers.iter().filter_map(|server| convert::date(server.last_overdue_check.as_ref())).max()
@@ -82,6 +83,23 @@ pub struct Settings {
     pub problem: Option<Clean>,
 }
 
+/// An answer, whatever is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When it had arrived, by our clock.
+    pub at: DateTime<Utc>,
+    /// When it was given, by its clock.
+    pub theirs: Option<DateTime<Utc>>,
+    /// How long it took, in milliseconds.
+    pub latency_ms: u64,
+}
+
+impl Seen {
+    fn of(answer: &Answer) -> Self {
+        Self { at: answer.at, theirs: answer.server_time(), latency_ms: answer.latency_ms }
+    }
+}
+
 /// What is known of the web application.
 #[derive(Debug, Clone, Default)]
 pub struct View {
@@ -89,8 +107,8 @@ pub struct View {
     pub half: Option<Half>,
     /// Its settings, as read last.
     pub settings: Settings,
-    /// When it last answered at all, and how long that took, in milliseconds.
-    pub seen: Option<(DateTime<Utc>, u64)>,
+    /// Its newest answer of all.
+    pub seen: Option<Seen>,
     /// Why it can't be read now, and since when.
     pub failure: Option<(Clean, DateTime<Utc>)>,
 }
@@ -201,7 +219,7 @@ impl Web {
             }
             let is_due = |at: Option<DateTime<Utc>>, pause| at.is_none_or(|at| now < at || now - at >= pause);
             let stirred = everything || state.stirred || state.view.failure.is_some();
-            let at = state.view.half.as_ref().map(|half| half.at);
+            let at = state.view.half.as_ref().map(|half| half.seen.at);
             (stirred || is_due(at, DASHBOARD), stirred || is_due(state.settings_at, SETTINGS))
         };
         if !dashboard {
@@ -209,7 +227,7 @@ impl Web {
             if !answer.json::<Ping>()?.ok {
                 return Err(BackendError::Failed("its web app says that it is not well".into()));
             }
-            self.state().view.seen = Some((answer.at, answer.latency_ms));
+            self.state().view.seen = Some(Seen::of(&answer));
             return Ok(());
         }
         let half = self.dashboard().await?;
@@ -217,10 +235,10 @@ impl Web {
         let mut state = self.state();
         state.stirred = false;
         if let Some(known) = known {
-            state.settings_at = Some(half.at);
+            state.settings_at = Some(half.seen.at);
             state.view.settings = known;
         }
-        state.view.seen = Some((half.at, half.latency_ms));
+        state.view.seen = Some(half.seen);
         state.view.half = Some(half);
         Ok(())
     }
@@ -240,8 +258,7 @@ impl Web {
                 ))));
             }
         }
-        let theirs = answer.server_time().unwrap_or(answer.at);
-        Ok(Half { servers, at: answer.at, theirs, latency_ms: answer.latency_ms })
+        Ok(Half { servers, seen: Seen::of(&answer) })
     }
 
     /// One that can't be read costs only itself.
@@ -422,11 +439,7 @@ impl Web {
         Ok(Accepted { message: Some(message), run: None, observed: true })
     }
 
-    async fn post(
-        &self,
-        path: &[&str],
-        body: Option<&serde_json::Value>,
-    ) -> Result<super::super::http::Answer, BackendError> {
+    async fn post(&self, path: &[&str], body: Option<&serde_json::Value>) -> Result<Answer, BackendError> {
         self.session
             .write(|http| {
                 let request = http.post(path).timeout(COMMAND_LIMIT);

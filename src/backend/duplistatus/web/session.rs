@@ -1,9 +1,8 @@
 //! The session with the web application: a cookie and a CSRF token. Logs in
-//! when there is none, once at a time, and never twice with a password that
-//! was refused: five bad ones lock the account for everybody.
+//! when there is none, once at a time over all processes, and never twice with
+//! a password that was refused: five bad ones lock the account for everybody.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,9 +11,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-use super::refused::{Account, LAPSES, Refusals};
+use super::account::{Account, Keep, Pass};
 use super::wire::{Csrf, LoggedIn, Refusal, User};
 use crate::backend::http::{Answer, Http, Request};
+use crate::backend::kept::Secret;
 use crate::backend::{BackendError, CredentialSource, Now, Spawn, Surroundings};
 use crate::model::Clean;
 
@@ -24,8 +24,6 @@ const COOKIE_NAME: &str = "sessionId=";
 const TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 /// A token lives 30 minutes; from 25 on, another one is given.
 const TOKEN_AGE: TimeDelta = TimeDelta::minutes(25);
-/// A session lives 24 hours.
-const SESSION_AGE: TimeDelta = TimeDelta::hours(23);
 /// How long an account is locked where the refusal does not say.
 const LOCK: TimeDelta = TimeDelta::minutes(15);
 
@@ -40,29 +38,16 @@ struct Inner {
     credentials: Arc<dyn CredentialSource>,
     now: Now,
     spawn: Spawn,
-    refusals: Refusals,
     /// Held while somebody logs in: one at a time.
     held: Arc<tokio::sync::Mutex<Held>>,
     /// What others may know without waiting.
     known: Mutex<Known>,
 }
 
-#[derive(Default)]
 struct Held {
     pass: Option<Arc<Pass>>,
     count: u64,
-    refused: Option<(SecretString, SecretString, DateTime<Utc>)>,
-    locked: Option<(Clean, DateTime<Utc>)>,
-}
-
-/// What lets us in.
-struct Pass {
-    /// Which login it comes from.
-    serial: u64,
-    cookie: SecretString,
-    token: SecretString,
-    token_since: DateTime<Utc>,
-    since: DateTime<Utc>,
+    keep: Keep,
 }
 
 /// What is known of the session.
@@ -89,23 +74,26 @@ struct Login<'a> {
 
 /// What a login came to, beyond the transport.
 enum Verdict {
+    /// The cookie is the session's.
     In(User, SecretString),
     Bad(Clean),
-    Locked { until: DateTime<Utc>, by_us: bool },
+    Locked {
+        until: DateTime<Utc>,
+        by_us: bool,
+    },
 }
 
 impl Session {
     /// A session with `http`; `plain` permits a login that can be read on the way.
     pub fn new(http: Http, plain: bool, around: &Surroundings) -> Self {
         let may_send = plain || http.is_private();
-        let folder: Option<PathBuf> = around.state.as_ref().map(|state| state.join("duplistatus"));
+        let held = Held { pass: None, count: 0, keep: Keep::new(around.state.clone()) };
         Self(Arc::new(Inner {
             may_send,
             credentials: Arc::clone(&around.credentials),
             now: around.now,
             spawn: Arc::clone(&around.spawn),
-            refusals: Refusals::new(folder),
-            held: Arc::default(),
+            held: Arc::new(tokio::sync::Mutex::new(held)),
             known: Mutex::default(),
             http,
         }))
@@ -151,7 +139,7 @@ impl Session {
         let pass = self.pass(None).await?;
         let old = (self.0.now)() - pass.token_since >= TOKEN_AGE;
         let pass = if old { self.renewed(&pass).await? } else { pass };
-        let send = async |pass: &Pass| self.admitted(&make, pass).secret(TOKEN, &pass.token).send().await;
+        let send = async |pass: &Pass| self.admitted(&make, pass).secret(TOKEN, &pass.token.0).send().await;
         let again = match send(&pass).await {
             Err(BackendError::Unauthorised(_)) => self.pass(Some(pass.serial)).await?,
             Err(BackendError::Forbidden(why)) if why.contains("CSRF") => self.renewed(&pass).await?,
@@ -161,7 +149,7 @@ impl Session {
     }
 
     fn admitted<'a>(&'a self, make: &impl Fn(&'a Http) -> Request<'a>, pass: &Pass) -> Request<'a> {
-        make(&self.0.http).secret(COOKIE, &pass.cookie)
+        make(&self.0.http).secret(COOKIE, &pass.cookie.0)
     }
 
     /// What lets us in; not the one of the login `dead`.
@@ -169,16 +157,16 @@ impl Session {
         let mut held = Arc::clone(&self.0.held).lock_owned().await;
         if let Some(pass) = &held.pass
             && dead != Some(pass.serial)
-            && (self.0.now)() - pass.since < SESSION_AGE
+            && pass.is_young((self.0.now)())
         {
             return Ok(Arc::clone(pass));
         }
-        held.pass = None;
+        let dead = held.pass.take();
         // Seen through to its end: a refusal that nobody hears would be asked for again.
         let (tell, told) = oneshot::channel();
         let inner = Arc::clone(&self.0);
         (self.0.spawn)(Box::pin(async move {
-            let result = inner.log_in(held).await;
+            let result = inner.log_in(held, dead.as_deref()).await;
             // Whoever asked may have gone.
             drop(tell.send(result));
         }));
@@ -190,7 +178,7 @@ impl Session {
         let mut held = self.0.held.lock().await;
         match &held.pass {
             Some(current) if current.serial == pass.serial => {
-                if current.token.expose_secret() != pass.token.expose_secret() {
+                if current.token != pass.token {
                     return Ok(Arc::clone(current));
                 }
             }
@@ -199,21 +187,16 @@ impl Session {
                 return self.pass(Some(pass.serial)).await;
             }
         }
-        let answer = self.0.http.get(&["api", "csrf"]).secret(COOKIE, &pass.cookie).send().await?;
-        let token = token_of(&answer)?;
-        let stays = cookie(&answer).is_none_or(|c| c.expose_secret() == pass.cookie.expose_secret());
-        if !stays || token.expose_secret() == pass.token.expose_secret() {
+        let answer = self.0.http.get(&["api", "csrf"]).secret(COOKIE, &pass.cookie.0).send().await?;
+        let token = Secret(token_of(&answer)?);
+        let stays = cookie(&answer).is_none_or(|cookie| Secret(cookie) == pass.cookie);
+        if !stays || token == pass.token {
             drop(held);
             return self.pass(Some(pass.serial)).await;
         }
-        let renewed = Arc::new(Pass {
-            serial: pass.serial,
-            cookie: pass.cookie.clone(),
-            token,
-            token_since: answer.at,
-            since: pass.since,
-        });
+        let renewed = Arc::new(Pass { token, token_since: answer.at, ..pass.clone() });
         held.pass = Some(Arc::clone(&renewed));
+        held.keep.renew(&renewed).await;
         Ok(renewed)
     }
 }
@@ -223,17 +206,24 @@ impl Inner {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn log_in(&self, mut held: OwnedMutexGuard<Held>) -> Result<Arc<Pass>, BackendError> {
-        let result = self.try_to_log_in(&mut held).await;
-        let mut known = self.known();
-        match &result {
-            Ok((_, user)) => *known = Known { user: Some(user.clone()), why_not: None },
-            Err(error) => *known = Known { user: None, why_not: Some(Clean::from(error.to_string())) },
-        }
-        result.map(|(pass, _)| pass)
+    async fn log_in(
+        &self,
+        mut held: OwnedMutexGuard<Held>,
+        dead: Option<&Pass>,
+    ) -> Result<Arc<Pass>, BackendError> {
+        let result = self.admission(&mut held.keep, dead).await;
+        *self.known() = match &result {
+            Ok(pass) => Known { user: Some(pass.user.clone()), why_not: None },
+            Err(error) => Known { user: None, why_not: Some(Clean::from(error.to_string())) },
+        };
+        held.count += 1;
+        let pass = Arc::new(Pass { serial: held.count, ..result? });
+        held.pass = Some(Arc::clone(&pass));
+        Ok(pass)
     }
 
-    async fn try_to_log_in(&self, held: &mut Held) -> Result<(Arc<Pass>, User), BackendError> {
+    /// The session that another process has kept, or one of a login.
+    async fn admission(&self, keep: &mut Keep, dead: Option<&Pass>) -> Result<Pass, BackendError> {
         if !self.may_send {
             return Err(BackendError::Credential(Clean::from(format!(
                 "no login to {}: over plain HTTP to another machine, whoever is on the way could read the \
@@ -248,40 +238,43 @@ impl Inner {
             username: username.expose_secret(),
             password: password.expose_secret(),
         };
-        self.check_that_it_may_be_tried(held, &account)?;
+        let name = Clean::line(account.username);
+        let open = keep.open(&account).await;
+        let now = (self.now)();
+        if let Some(pass) = open.session(dead, now) {
+            return Ok(pass);
+        }
+        if let Some(until) = open.locked_until(now) {
+            return Err(locked(&name, until));
+        }
+        if open.was_refused(now) {
+            return Err(not_again("Invalid username or password"));
+        }
         // Without a cookie: asked with a dead one, it gives a token that is good for nothing.
         let answer = self.http.get(&["api", "csrf"]).send().await?;
         let cookie = cookie(&answer).ok_or_else(|| BackendError::Protocol {
             path: "/api/csrf".into(),
             detail: "no sessionId cookie in the answer".into(),
         })?;
-        let token_since = answer.at;
+        let at = answer.at;
         let token = token_of(&answer)?;
         // The application may quote what it refuses.
         let quoted = [password.clone(), token.clone(), value_of(&cookie)];
         let verdict = self.verdict(&account, cookie, &token).await;
         match verdict.map_err(|error| error.without(&quoted))? {
             Verdict::In(user, cookie) => {
-                held.count += 1;
-                held.locked = None;
-                self.refusals.forget(&account);
-                let serial = held.count;
-                let pass = Arc::new(Pass { serial, cookie, token, token_since, since: token_since });
-                held.pass = Some(Arc::clone(&pass));
-                Ok((pass, user))
+                let (cookie, token) = (Secret(cookie), Secret(token));
+                let pass = Pass { serial: 0, cookie, token, token_since: at, since: at, user };
+                open.let_in(&pass).await;
+                Ok(pass)
             }
             Verdict::Bad(why) => {
-                self.refusals.remember(&account, token_since);
-                held.refused = Some((username.clone(), password.clone(), token_since));
+                open.refused(true, None, at).await;
                 Err(not_again(&why).without(&quoted))
             }
             Verdict::Locked { until, by_us } => {
-                if by_us {
-                    self.refusals.remember(&account, token_since);
-                    held.refused = Some((username.clone(), password.clone(), token_since));
-                }
-                held.locked = Some((Clean::line(account.username), until));
-                Err(locked(&Clean::line(account.username), until))
+                open.refused(by_us, Some(until), at).await;
+                Err(locked(&name, until))
             }
         }
     }
@@ -294,24 +287,6 @@ impl Inner {
             )))),
             Err(why) => Err(BackendError::Credential(Clean::from(why))),
         }
-    }
-
-    /// Not while the account is locked, and no password twice that was refused.
-    fn check_that_it_may_be_tried(&self, held: &Held, account: &Account<'_>) -> Result<(), BackendError> {
-        if let Some((name, until)) = &held.locked
-            && *name == Clean::line(account.username)
-            && (self.now)() < *until
-        {
-            return Err(locked(name, *until));
-        }
-        let here = held.refused.as_ref().is_some_and(|(username, password, at)| {
-            (username.expose_secret(), password.expose_secret()) == (account.username, account.password)
-                && (self.now)() - *at < LAPSES
-        });
-        if here || self.refusals.remembers(account, (self.now)()) {
-            return Err(not_again("Invalid username or password"));
-        }
-        Ok(())
     }
 
     async fn verdict(

@@ -2,7 +2,7 @@
 //! its null wherever a text is expected; dates are ISO 8601 with Z, but for
 //! the audit log's.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::Clean;
 
@@ -41,7 +41,7 @@ pub struct LoggedIn {
 }
 
 /// A user, as the login tells.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The name.

@@ -17,9 +17,10 @@ use super::envelope;
 use super::given::Given;
 use super::heard::Heard;
 use super::reply::Reply;
-use super::store::{Held, Lock, Lost, Note, Store, Stored, Token};
+use super::store::{Held, Lost, Note, Store, Stored};
 use super::verdict;
 use crate::backend::http::Http;
+use crate::backend::kept::{Lock, Secret};
 use crate::backend::{BackendError, CredentialSource, Now};
 use crate::model::{Clean, EndpointName};
 
@@ -342,7 +343,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn own_token(&self) -> Option<Token> {
+    fn own_token(&self) -> Option<Secret> {
         self.stored.own.as_ref().map(|own| own.token.clone())
     }
 

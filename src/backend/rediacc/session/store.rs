@@ -1,51 +1,17 @@
 //! What must not be lost: the tokens of a session, in one file that only its
 //! user may read, replaced as a whole, under one lock across all processes.
 
-use std::fmt;
-use std::fs::{File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tokio::io::AsyncWriteExt as _;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
-/// The folder of the sessions below the state directory.
-const FOLDER: &str = "sessions";
-/// The pause between two looks at a lock that another process holds.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+use crate::backend::kept::{Kept, Lock, Secret};
+
 /// A session is renewed so long before its end, or in the last quarter of a short life.
 const RENEW_BEFORE: TimeDelta = TimeDelta::hours(24);
-
-/// A token. Shown by nothing; written to its file only.
-#[derive(Clone)]
-pub struct Token(pub SecretString);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-impl PartialEq for Token {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.expose_secret() == other.0.expose_secret()
-    }
-}
-
-impl Serialize for Token {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose_secret())
-    }
-}
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
-    }
-}
 
 /// A request that has left, or is about to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,7 +28,7 @@ pub struct Note {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// What the next request carries: good for one.
-    pub token: Token,
+    pub token: Secret,
     /// Since when we have the session.
     pub since: DateTime<Utc>,
     /// When it ends, where the endpoint says.
@@ -91,7 +57,7 @@ impl Held {
     /// A session that has not been used yet.
     pub const fn new(token: SecretString, since: DateTime<Utc>) -> Self {
         Self {
-            token: Token(token),
+            token: Secret(token),
             since,
             expires: None,
             authorised: true,
@@ -111,7 +77,7 @@ impl Held {
 
     /// The answer brought the next token.
     pub fn renew(&mut self, token: SecretString) {
-        self.token = Token(token);
+        self.token = Secret(token);
         self.used = true;
         (self.pending, self.doubt) = (None, None);
     }
@@ -164,28 +130,19 @@ pub struct Stored {
     pub begun: Vec<DateTime<Utc>>,
 }
 
-/// The lock over reading, sending and storing. Given back when dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
 /// The place of one session.
 #[derive(Debug, Clone)]
-pub struct Store {
-    folder: PathBuf,
-    key: String,
-}
+pub struct Store(Kept);
 
 impl Store {
     /// For the credential that `key` is the digest of, below the state directory.
     pub fn new(state: &Path, key: &str) -> Self {
-        Self { folder: state.join(FOLDER), key: key.to_owned() }
+        Self(Kept::new(state, key))
     }
 
     /// The file.
     pub fn path(&self) -> PathBuf {
-        self.folder.join(format!("{}.json", self.key))
+        self.0.path()
     }
 
     /// Waits for the lock as long as nobody else interrupts.
@@ -193,16 +150,7 @@ impl Store {
     /// # Errors
     /// What the file system says.
     pub async fn lock(&self) -> io::Result<Lock> {
-        self.make_folder().await?;
-        // Never removed: two processes would lock two files.
-        let file = private().open(self.folder.join(format!("{}.lock", self.key))).await?.into_std().await;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: file }),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-        }
+        self.0.lock().await
     }
 
     /// What is kept; nothing, if there is no file or none that can be
@@ -211,11 +159,8 @@ impl Store {
     /// # Errors
     /// What the file system says.
     pub async fn read(&self) -> io::Result<Stored> {
-        match tokio::fs::read(self.path()).await {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Stored::default()),
-            Err(error) => Err(error),
-        }
+        let bytes = self.0.read().await?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     /// Replaces the file as a whole, and waits until the disk has it.
@@ -223,41 +168,6 @@ impl Store {
     /// # Errors
     /// What the file system says; the old file is then still there.
     pub async fn write(&self, stored: &Stored) -> io::Result<()> {
-        self.make_folder().await?;
-        let temporary = self.folder.join(format!("{}.new", self.key));
-        let bytes = serde_json::to_vec(stored).map_err(io::Error::other)?;
-        let written = async {
-            let mut file = private().truncate(true).open(&temporary).await?;
-            file.write_all(&bytes).await?;
-            file.sync_all().await?;
-            tokio::fs::rename(&temporary, self.path()).await?;
-            File::open(&self.folder)?.sync_all()
-        };
-        written.await
+        self.0.write(&serde_json::to_vec(stored).map_err(io::Error::other)?).await
     }
-
-    async fn make_folder(&self) -> io::Result<()> {
-        let mut builder = tokio::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        builder.mode(0o700);
-        builder.create(&self.folder).await?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            if tokio::fs::metadata(&self.folder).await?.permissions().mode() & 0o777 != 0o700 {
-                tokio::fs::set_permissions(&self.folder, std::fs::Permissions::from_mode(0o700)).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A file that only its user may read.
-fn private() -> tokio::fs::OpenOptions {
-    let mut options = tokio::fs::OpenOptions::new();
-    options.create(true).write(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    options
 }
