@@ -26,6 +26,11 @@ mod stand_ins;
 #[cfg(test)]
 mod svg;
 #[cfg(test)]
+mod systems;
+#[cfg(test)]
 mod term;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+#[path = "../stand_ins/systems.rs"]
+mod three;

@@ -389,14 +389,13 @@ async fn needs_admin(State(app): State<App>, request: Request, next: Next) -> Re
 async fn csrf(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut inner = app.inner();
     let now = inner.clock();
-    let id = match session_of(&headers) {
-        Some(id) => id,
-        None => {
-            let (id, token) = (inner.secret(), inner.secret());
-            let token_until = now + TimeDelta::minutes(30);
-            inner.sessions.insert(id.clone(), Session { user: false, token, token_until });
-            id
-        }
+    let id = if let Some(id) = session_of(&headers) {
+        id
+    } else {
+        let (id, token) = (inner.secret(), inner.secret());
+        let token_until = now + TimeDelta::minutes(30);
+        inner.sessions.insert(id.clone(), Session { user: false, token, token_until });
+        id
     };
     let fresh = inner.secret();
     let token = match inner.sessions.get_mut(&id) {
@@ -585,7 +584,7 @@ async fn cleanup(State(app): State<App>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut inner = app.inner();
     inner.bodies.push(body.clone());
-    let days = body["retentionDays"].as_u64().unwrap_or(inner.retention.into());
+    let days = body["retentionDays"].as_u64().unwrap_or_else(|| inner.retention.into());
     if !(30..=365).contains(&days) {
         return error(StatusCode::BAD_REQUEST, "Retention days must be between 30 and 365");
     }

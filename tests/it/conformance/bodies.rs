@@ -9,7 +9,7 @@ use vigie::model::Health;
 
 use super::bed::{Ail, Bed, Said};
 use super::subject::{Ask, Good};
-use super::{Case, Expected, every_case, mutate, well};
+use super::{Case, Expected, every_case, every_route, mutate, well};
 use crate::raw::Play;
 
 const fn protocol(error: &E) -> bool {
@@ -66,7 +66,9 @@ async fn what_is_not_the_protocol_is_never_believed() {
 #[tokio::test]
 async fn text_that_is_no_utf_8_is_an_error_in_words() {
     every_case(async |case| {
-        if good_body(&case).await.is_none_or(|body| !body.to_string().contains(":\"")) {
+        // Of the answer to a call perhaps only numbers are read.
+        let has_text = |body: Value| body.to_string().contains(":\"");
+        if matches!(case.ask, Ask::Do(_)) || !good_body(&case).await.is_some_and(has_text) {
             return;
         }
         let expected = Expected { fits: protocol, may_have_acted: Some(true) };
@@ -217,7 +219,7 @@ async fn hostile_text_is_clean_wherever_it_comes_out() {
 #[tokio::test]
 async fn each_field_may_be_anything() {
     let tried = AtomicUsize::new(0);
-    every_case(async |case| {
+    every_route(async |case| {
         let Some(body) = good_body(&case).await else { return };
         let mut bed = well(case.make).await;
         bed.prepare(&case.ask).await;

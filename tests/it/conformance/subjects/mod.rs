@@ -14,7 +14,7 @@ use super::subject::Subject;
 /// Makes a server of a system with what it has at first.
 pub type Make = fn() -> futures_util::future::BoxFuture<'static, Arc<dyn Subject>>;
 
-/// The ways in which an endpoint of `kind` may be configured.
+/// The ways in which an endpoint of `kind` may be configured: at least one.
 pub fn of(kind: Kind) -> Vec<Make> {
     match kind {
         Kind::Vigie => vec![vigie::make],
