@@ -63,6 +63,8 @@ pub struct Memory {
     pub audit_log: Option<bool>,
     /// The counts that the list was read at.
     marks: Option<Marks>,
+    /// When the last poll was answered and how long its first call took in milliseconds, if it went well.
+    pub read: Option<(DateTime<Utc>, u64)>,
     /// When the list was read.
     listed: Option<DateTime<Utc>>,
     /// One list does not hold all.

@@ -19,8 +19,10 @@ const ACTIVE: &str = "PENDING,ASSIGNED,PROCESSING,CANCELLING,FAILED";
 const FINISHED: &str = "COMPLETED,CANCELLED";
 /// Below so many calls polls slow down to what the budget gains meanwhile.
 const LOW: i64 = 15;
-/// The lists of one poll are at most so many calls.
-const LISTS: u32 = 4;
+/// One poll is at most so many calls: the dashboard, and four lists. None is begun that the budget can't see through.
+const MOST_CALLS: u32 = 5;
+/// For so little a poll waits, rather than being put off.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The budget gains a call in so long.
 const PER_CALL: Duration = Duration::from_secs(4);
 /// How times are written in parameters.
@@ -48,18 +50,22 @@ impl Read {
 impl Rediacc {
     /// Reads what has changed.
     pub(super) async fn look(&self, since: Option<&Cursor>) -> Result<Polled, BackendError> {
+        let wait = self.session.budget().wait_for(MOST_CALLS);
+        let known = self.memory().read;
+        match known {
+            // Who has nothing yet, or is in trouble, keeps the pace of that.
+            Some(known) if wait > PATIENCE => return Ok(self.put_off(known, since, wait)),
+            Some(_) => tokio::time::sleep(wait).await,
+            None => {}
+        }
+        self.memory().read = None;
         let mut read = Read::default();
         let dashboard = self.dashboard(&mut read).await?;
         let now = (self.now)();
         let whole = since.is_none_or(|Cursor(round)| *round != self.memory().round.to_string());
         let (marks, total) =
             (dashboard.as_ref().and_then(|d| d.marks.as_ref()), dashboard.as_ref().and_then(|d| d.total));
-        let mut list = self.memory().list(marks, total, whole, now);
-        // What is left goes on counting; the list comes as soon as there is enough for it.
-        let short = !whole && list != List::Nothing && self.session.budget().left < i64::from(LISTS);
-        if short {
-            list = List::Nothing;
-        }
+        let list = self.memory().list(marks, total, whole, now);
         let mut snapshot = Snapshot::unchanged(now, 0);
         if list != List::Nothing {
             self.read_items(list, dashboard.as_ref(), &mut read, &mut snapshot).await?;
@@ -68,12 +74,26 @@ impl Rediacc {
         snapshot.at = read.at.unwrap_or(now);
         snapshot.latency_ms = read.latency_ms.unwrap_or(0);
         snapshot.server_time = read.server_time;
-        let calls = if short { 1 + LISTS } else { read.calls };
-        let (pause, slowed) = self.pause(calls);
-        snapshot.next_poll = pause;
-        snapshot.remarks = self.remarks(slowed);
+        snapshot.next_poll = self.pause(read.calls);
+        snapshot.remarks = self.remarks(snapshot.next_poll.is_some());
+        self.memory().read = Some((snapshot.at, snapshot.latency_ms));
         let cursor = Some(Cursor(self.memory().round.to_string()));
         Ok(Polled { snapshot, cursor })
+    }
+
+    /// Commands have spent the budget: what is known is as old as it is, and
+    /// the endpoint is not to blame.
+    fn put_off(&self, known: (DateTime<Utc>, u64), since: Option<&Cursor>, wait: Duration) -> Polled {
+        let (at, latency_ms) = known;
+        let again = (self.now)() + wait;
+        let mut snapshot = Snapshot::unchanged(at, latency_ms);
+        snapshot.degraded = Some(Clean::from(format!(
+            "the request budget is spent: the next poll is at {}",
+            again.format("%H:%M:%S UTC")
+        )));
+        snapshot.next_poll = Some(wait);
+        snapshot.remarks = self.remarks(true);
+        Polled { snapshot, cursor: since.cloned() }
     }
 
     async fn ask(
@@ -232,22 +252,21 @@ impl Rediacc {
         Ok(())
     }
 
-    /// How long to wait, where that is longer than the cadence, and whether the budget is the reason.
-    fn pause(&self, calls: u32) -> (Option<Duration>, bool) {
+    /// How long to wait where that is longer than the cadence, for the budget's sake.
+    fn pause(&self, calls: u32) -> Option<Duration> {
         let budget = self.session.budget();
         if budget.left >= LOW {
-            return (None, false);
+            return None;
         }
-        let pause = (PER_CALL * calls.max(1)).max(budget.wait_for(calls.max(1)));
-        let slowed = pause > self.cadence;
-        (slowed.then_some(pause), slowed)
+        let pause = (PER_CALL * calls.max(1)).max(budget.wait_for(MOST_CALLS));
+        Some(pause).filter(|pause| *pause > self.cadence)
     }
 
     fn remarks(&self, slowed: bool) -> Vec<Clean> {
         let mut remarks = self.memory().remarks();
         remarks.extend(self.session.remarks());
         if slowed {
-            remarks.push("the budget of calls is nearly spent: polls are slowed down".into());
+            remarks.push("the request budget is nearly spent: polls are slowed down".into());
         }
         remarks
     }

@@ -225,22 +225,52 @@ async fn polls_slow_down_when_the_budget_is_nearly_spent_and_say_so() {
         rig.server.world().data.put(calls, 3, now());
         assert!(calls < 40);
     };
-    let words = "the budget of calls is nearly spent: polls are slowed down";
+    let words = "the request budget is nearly spent: polls are slowed down";
     // What two calls cost is gained in eight seconds, and the cadence is five.
     assert_eq!(slowed.next_poll, Some(Duration::from_secs(8)));
     assert!(remarks(&slowed).iter().any(|remark| remark == words), "{:?}", remarks(&slowed));
-    // Commands are counted, never held back; with what they leave the list has to wait, the counts come.
-    for _ in 0..12 {
-        rig.act(Verb::Cancel, "nobody").await.unwrap_err();
-    }
-    rig.called();
-    let short = rig.poll().await;
-    assert_eq!(rig.called(), [DASHBOARD]);
-    assert!(short.tasks.is_nothing() && short.next_poll.unwrap() >= Duration::from_secs(8), "{short:?}");
     // The budget fills again.
     rig.pass(10);
     let snapshot = rig.poll().await;
     assert_eq!(snapshot.next_poll, None);
     assert!(!remarks(&snapshot).iter().any(|remark| remark == words));
     assert!(now() - start() == TimeDelta::minutes(10));
+}
+
+#[tokio::test]
+async fn commands_that_spend_the_budget_put_polls_off_and_no_endpoint_looks_down() {
+    let mut rig = Rig::seeded().await;
+    let first = rig.poll().await;
+    rig.called();
+    // More than the bucket holds: each is sent.
+    for _ in 0..70 {
+        rig.act(Verb::Cancel, "nobody").await.unwrap_err();
+    }
+    assert_eq!(rig.called().len(), 70);
+    rig.pass(1);
+    let put_off = rig.poll().await;
+    assert!(rig.called().is_empty(), "nothing is asked");
+    assert_eq!(put_off.at, first.at, "what is known is as old as it was");
+    assert!(put_off.tasks.is_nothing() && put_off.queues.is_nothing() && put_off.alerts.is_nothing());
+    // 60 less 4 calls and 70 commands, 15 more in the minute: 1. A poll wants 5.
+    assert_eq!(put_off.next_poll, Some(Duration::from_secs(16)));
+    let words = "the request budget is spent: the next poll is at 07:01:16 UTC";
+    assert_eq!(put_off.degraded.as_deref(), Some(words));
+    assert!(
+        remarks(&put_off).iter().any(|remark| remark == "request budget: fewer than 10 of 60 left"),
+        "{put_off:?}"
+    );
+    // When it said, it goes on where it was.
+    rig.pass(1);
+    let snapshot = rig.poll().await;
+    assert_eq!(rig.called()[..2], [DASHBOARD, LIST]);
+    assert_eq!((snapshot.degraded, snapshot.tasks.items.len()), (None, 31));
+    // A server that fails is not hidden behind the budget.
+    rig.pass(5);
+    rig.server.world().data.refused.push((DASHBOARD, 500, "no"));
+    rig.try_poll().await.unwrap_err();
+    for _ in 0..70 {
+        rig.act(Verb::Cancel, "nobody").await.unwrap_err();
+    }
+    rig.try_poll().await.unwrap_err();
 }

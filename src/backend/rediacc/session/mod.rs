@@ -38,9 +38,9 @@ pub use reply::Reply;
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A poll.
+    /// A part of a poll: counted. None is begun for which the budget is too low.
     Poll,
-    /// A detail that somebody looks at.
+    /// A detail that somebody looks at: refused while the budget holds no call.
     Look,
     /// Changes something: counted, but never held back for the budget, and never repeated.
     Act,
@@ -116,7 +116,7 @@ impl Session {
     ///
     /// # Errors
     /// Any [`BackendError`]: [`BackendError::RateLimited`] if the budget holds
-    /// no call for a read, [`BackendError::Unauthorised`] or
+    /// no call for a look, [`BackendError::Unauthorised`] or
     /// [`BackendError::Credential`] if the session is lost, with how to mend it.
     pub async fn call(
         &self,
@@ -125,7 +125,7 @@ impl Session {
         purpose: Purpose,
     ) -> Result<Reply, BackendError> {
         let now = (self.inner.now)();
-        if purpose == Purpose::Act {
+        if purpose != Purpose::Look {
             self.inner.bucket().draw(now);
         } else if !self.inner.bucket().take(now) {
             return Err(BackendError::RateLimited {
