@@ -74,8 +74,7 @@ impl Kept {
     /// What the file system says.
     pub async fn lock(&self) -> io::Result<Lock> {
         self.make_folder().await?;
-        // Never removed: two processes would lock two files.
-        let file = private().open(self.folder.join(format!("{}.lock", self.key))).await?.into_std().await;
+        let file = self.lock_file().await?;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock { _file: file }),
@@ -109,6 +108,37 @@ impl Kept {
         file.sync_all().await?;
         tokio::fs::rename(&temporary, self.path()).await?;
         File::open(&self.folder)?.sync_all()
+    }
+
+    /// The others beside it, as far as they can be seen.
+    pub async fn others(&self) -> Vec<Self> {
+        let mut others = Vec::new();
+        let Ok(mut files) = tokio::fs::read_dir(&self.folder).await else { return others };
+        while let Ok(Some(file)) = files.next_entry().await {
+            let path = file.path();
+            let key = path.file_stem().and_then(|stem| stem.to_str()).filter(|key| *key != self.key);
+            if let Some(key) = key.filter(|_| path.extension().is_some_and(|kind| kind == "json")) {
+                others.push(Self { folder: self.folder.clone(), key: key.to_owned() });
+            }
+        }
+        others
+    }
+
+    /// Removes it if its content is over and nobody is at work with it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub async fn remove_if(&self, is_over: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+        let lock = self.lock_file().await?;
+        if lock.try_lock().is_ok() && self.read().await?.is_some_and(|bytes| is_over(&bytes)) {
+            tokio::fs::remove_file(self.path()).await?;
+        }
+        Ok(())
+    }
+
+    /// Never removed: two processes would lock two files.
+    async fn lock_file(&self) -> io::Result<File> {
+        Ok(private().open(self.folder.join(format!("{}.lock", self.key))).await?.into_std().await)
     }
 
     async fn make_folder(&self) -> io::Result<()> {

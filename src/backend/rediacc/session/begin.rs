@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use super::desk::{Bearer, Desk, SESSION_NAME};
 use super::given::{Given, credential, digest, user_hash};
-use super::store::{Held, Lost};
+use super::store::{Held, LIFE, Lost};
 use crate::backend::BackendError;
 use crate::model::Clean;
 
-/// The longest life that may be asked for, in hours.
-const LIFE_HOURS: u32 = 720;
 /// After a renewal that went wrong the next one waits so long.
 const RENEW_PAUSE: TimeDelta = TimeDelta::minutes(15);
 /// After a refused login the same credentials wait so long, so that no account is locked.
@@ -76,6 +74,7 @@ impl Desk<'_> {
             Given::Token(token) => self.fork(token).await,
             Given::Login { email, password } => self.log_in(email, password).await,
         }?;
+        self.sweep().await;
         match &self.stored.own {
             Some(own) if !own.authorised => self.authorise().await,
             _ => Ok(()),
@@ -87,7 +86,7 @@ impl Desk<'_> {
         let now = (self.inner.now)();
         self.stored.parent.get_or_insert_with(|| Held::new(token.clone(), now));
         self.inner.bucket().draw(now);
-        let body = json!({"childName": SESSION_NAME, "tokenExpirationHours": LIFE_HOURS});
+        let body = json!({"childName": SESSION_NAME, "tokenExpirationHours": LIFE.num_hours()});
         let heard =
             self.exchange(Some(Bearer::Parent), "ForkAuthenticationRequest", &body, false, None).await?;
         let (parent, child) = heard.family();
@@ -134,7 +133,7 @@ impl Desk<'_> {
         }
         let mut code = if self.turn.needs_code { Some(self.code().await?) } else { None };
         loop {
-            let mut body = json!({"name": SESSION_NAME, "tokenExpirationHours": LIFE_HOURS});
+            let mut body = json!({"name": SESSION_NAME, "tokenExpirationHours": LIFE.num_hours()});
             if let Some(code) = &code {
                 body["tFACode"] = Value::from(code.expose_secret());
             }

@@ -407,6 +407,7 @@ impl<'a> Desk<'a> {
     /// Writes what is kept; nothing may be sent if that fails.
     pub(super) async fn keep(&mut self) -> Result<(), BackendError> {
         self.stored.serial += 1;
+        self.stored.url.get_or_insert_with(|| self.inner.http.url());
         let Some(store) = &self.store else {
             self.turn.unwritten = Some((self.key.clone(), self.stored.clone()));
             return Ok(());
@@ -415,6 +416,13 @@ impl<'a> Desk<'a> {
         self.turn.unwritten = None;
         self.inner.face().unkept = None;
         Ok(())
+    }
+
+    /// Forgets sessions of the same endpoint that are over.
+    pub(super) async fn sweep(&self) {
+        if let Some(store) = &self.store {
+            store.sweep(&self.inner.http.url(), (self.inner.now)()).await;
+        }
     }
 
     /// Writes what an answer brought; where that fails it is at least not forgotten while we run.

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::kept::{Kept, Lock, Secret};
 
+/// The longest life of a session: what `tokenExpirationHours` may be.
+pub const LIFE: TimeDelta = TimeDelta::hours(720);
 /// A session is renewed so long before its end, or in the last quarter of a short life.
 const RENEW_BEFORE: TimeDelta = TimeDelta::hours(24);
 
@@ -116,6 +118,8 @@ pub struct Lost {
 pub struct Stored {
     /// Raised at each writing: the higher one is the newer one.
     pub serial: u64,
+    /// Of which endpoint.
+    pub url: Option<String>,
     /// The session that does the work: forked from the parent, or logged in.
     pub own: Option<Held>,
     /// The session of the configured token.
@@ -128,6 +132,16 @@ pub struct Stored {
     pub revoked: Option<DateTime<Utc>>,
     /// When sessions were begun of late, the newest last.
     pub begun: Vec<DateTime<Utc>>,
+}
+
+impl Stored {
+    /// Whether there is nothing to go on with, and nothing to remember: it is lost, or has come to its end.
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        let has_ended = |held: &Held| held.expires.unwrap_or(held.since + LIFE) <= now;
+        self.own.as_ref().is_none_or(has_ended)
+            && (self.lost.is_some() || self.parent.as_ref().is_none_or(has_ended))
+            && self.revoked.is_none_or(|at| at + LIFE <= now)
+    }
 }
 
 /// The place of one session.
@@ -169,5 +183,16 @@ impl Store {
     /// What the file system says; the old file is then still there.
     pub async fn write(&self, stored: &Stored) -> io::Result<()> {
         self.0.write(&serde_json::to_vec(stored).map_err(io::Error::other)?).await
+    }
+    /// Removes what is kept of other sessions at `url` that are over: a fresh
+    /// token has taken their place. What can't be removed now, can be later.
+    pub async fn sweep(&self, url: &str, now: DateTime<Utc>) {
+        let is_over = |bytes: &[u8]| {
+            serde_json::from_slice::<Stored>(bytes)
+                .is_ok_and(|stored| stored.url.as_deref() == Some(url) && stored.is_over(now))
+        };
+        for other in self.0.others().await {
+            other.remove_if(is_over).await.unwrap_or_default();
+        }
     }
 }

@@ -116,6 +116,35 @@ async fn another_process_goes_on_with_the_session_and_a_fresh_token_starts_anew(
 }
 
 #[tokio::test]
+async fn a_fresh_token_sweeps_away_lost_sessions_of_the_same_endpoint_alone() {
+    let house = House::new().await;
+    teams(&house.session()).await.unwrap();
+    let lost = house.file();
+    house.world().end_sessions(|_| true);
+    teams(&house.session()).await.unwrap_err();
+    // Another endpoint's, and one of the same that is good.
+    let elsewhere = lost.with_file_name("elsewhere.json");
+    std::fs::write(&elsewhere, json!({"url": "http://other/api", "lost": {"at": now()}}).to_string())
+        .unwrap();
+    house.give_fresh_token();
+    teams(&house.session()).await.unwrap();
+    let good = house.file();
+    assert!(!lost.exists() && elsewhere.exists() && good.exists());
+    house.give_fresh_token();
+    teams(&house.session()).await.unwrap();
+    assert!(good.exists(), "it can be gone on with");
+    // One that another process is at work with is left alone.
+    house.world().end_sessions(|_| true);
+    teams(&house.session()).await.unwrap_err();
+    let (ended, lock) = (house.file(), house.file().with_extension("lock"));
+    let lock = std::fs::File::open(lock).unwrap();
+    lock.lock().unwrap();
+    house.give_fresh_token();
+    teams(&house.session()).await.unwrap();
+    assert!(ended.exists());
+}
+
+#[tokio::test]
 async fn two_processes_at_once_lose_no_token_and_never_overlap() {
     let house = House::new().await;
     let (one, other) = (house.session(), house.session());
