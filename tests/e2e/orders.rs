@@ -315,3 +315,35 @@ fn a_token_is_used_only_after_its_caution_and_a_yes() {
     assert_eq!(queue.world().count("ForkAuthenticationRequest"), 1);
     assert_eq!(queue.world().refused, 0);
 }
+
+#[test]
+fn two_processes_at_once_share_one_session_and_no_request_is_refused() {
+    let (runtime, queue, home) = with_queue(None);
+    secret(&home, "token", &queue.world().fresh_token());
+    let text = format!(
+        "[[endpoint]]\nname = \"queue\"\nkind = \"rediacc\"\nurl = \"{}\"\n[endpoint.auth]\n\
+         token = {{ file = \"token\" }}\n",
+        queue.url
+    );
+    home.write(&home.config(), &text);
+    let start = || {
+        let mut command = Command::new(binary());
+        command.args(["status", "-o", "json"]).env_clear().envs(home.environment()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    // The first call of all is held back: both are at it when it goes on.
+    queue.close_gate();
+    let mut children = vec![start(), start()];
+    runtime.block_on(queue.called("ForkAuthenticationRequest", 1));
+    children.push(start());
+    queue.open_gate();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["endpoints"][0]["health"], "up", "{report}");
+        assert_eq!(report["tasks"].as_array().unwrap().len(), 31);
+    }
+    let world = queue.world();
+    assert_eq!((world.refused, world.concurrent), (0, 0), "{:?}", world.calls());
+    assert_eq!(world.count("ForkAuthenticationRequest"), 1);
+}
