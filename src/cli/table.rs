@@ -115,11 +115,11 @@ pub fn runs(rows: &[RunRow], now: DateTime<Utc>) -> String {
         ("EXIT", Align::Right),
         ("MESSAGE", Align::Left),
     ];
-    let cells = |RunRow { endpoint, run, .. }: &RunRow| {
+    let cells = |RunRow { endpoint, task_name, run, .. }: &RunRow| {
         vec![
             run.state.to_string(),
             endpoint.to_string(),
-            run.task.to_string(),
+            task_name.to_string(),
             or_dash(run.id.as_ref(), ToString::to_string),
             or_dash(run.started, |at| format::ago(now, at)),
             or_dash(run.ended, |at| format::ago(now, at)),
@@ -174,7 +174,9 @@ pub fn alerts(rows: &[AlertRow], now: DateTime<Utc>) -> String {
             alert.severity.to_string(),
             alert.kind.to_string(),
             row.endpoint.to_string(),
-            or_dash(alert.task.as_ref(), ToString::to_string),
+            or_dash(alert.task.as_ref(), |id| {
+                row.task_name.as_ref().map_or_else(|| id.to_string(), ToString::to_string)
+            }),
             format::ago(now, alert.since),
             alert.summary.to_string(),
         ]

@@ -470,6 +470,15 @@ async fn run_history_of_a_job_newest_first() {
     assert_eq!((fatal.remote_state.as_deref(), fatal.message.as_deref()), (Some("Fatal"), Some("2 errors")));
     assert_eq!(fatal.duration_ms, Some(395_000));
     assert_eq!(fatal.ended.unwrap() - fatal.started.unwrap(), TimeDelta::seconds(395));
+    // Of all jobs, one call per server.
+    both.poll().await;
+    let before = both.web.inner().count("GET /api/servers/");
+    let all = both.backend.runs(&RunsQuery { task: None, limit: 5 }).await.unwrap();
+    assert_eq!(both.web.inner().count("GET /api/servers/"), before + 3);
+    assert_eq!(all.len(), 5);
+    assert!(all.is_sorted_by(|a, b| a.started >= b.started));
+    let of = |task: &str| all.iter().filter(|run| run.task.as_raw() == task).count();
+    assert_eq!((of(USERS), of(DATABASES), of(SYSTEM)), (2, 2, 0), "{all:?}");
     let refused = both.runs(CHECK).await.unwrap_err();
     assert!(
         matches!(&refused, BackendError::Unsupported(why) if why.contains("no run history")),
@@ -623,6 +632,9 @@ async fn check_now_reset_notifications_and_collect() {
     assert_eq!(preview(Command::DuplistatusCheckNow, None), "POST /api/notifications/check-overdue");
     assert_eq!(preview(Command::DuplistatusCollect, Some(USERS)), "POST /api/backups/collect");
     assert!(both.command(Command::DuplistatusCollect, Some(CHECK)).await.is_err());
+    let snapshot = both.poll().await;
+    let why = named(&snapshot, CHECK).capabilities.refusal(Command::DuplistatusCollect).unwrap();
+    assert!(why.contains("for backup jobs"), "{why}");
     assert!(both.command(Command::RediaccCreate, None).await.is_err());
 }
 

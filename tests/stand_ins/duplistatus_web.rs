@@ -198,7 +198,7 @@ impl Inner {
                         let known = job.last.is_some();
                         json!({
                             "name": job.name, "lastBackupDate": or_na(job.last),
-                            "lastBackupId": if known { format!("run-{}", job.name) } else { "N/A".to_owned() },
+                            "lastBackupId": if known { format!("{}-0", job.name) } else { "N/A".to_owned() },
                             "lastBackupStatus": job.status,
                             "lastBackupDuration": if known { "00:04:38" } else { "N/A" },
                             "lastBackupListCount": if known { json!(9) } else { Value::Null },

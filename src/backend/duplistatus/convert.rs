@@ -36,6 +36,9 @@ const CAUTION: &str = "a run deletes audit rows older than the retention";
 /// What the web application is needed for.
 pub const NEEDS_WEB: &str = "needs its web app (options.web_url)";
 
+/// Why nothing is collected for a task of the service.
+const FOR_JOBS: &str = "it is for backup jobs, which stand here with its web app (options.web_url)";
+
 /// How an error begins that only says that the service has no code for a name.
 const NO_CODE: &str = "Error: Unknown task";
 
@@ -164,6 +167,7 @@ fn capabilities(active: bool, without_code: bool, leaks: bool) -> Capabilities {
         };
         Some(Clean::line(reason))
     })
+    .with([(Command::DuplistatusCollect, Some(Clean::line(FOR_JOBS)))])
 }
 
 /// What the service can be asked.

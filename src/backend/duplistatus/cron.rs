@@ -20,8 +20,10 @@ use crate::schedule::Plan;
 const TRIGGER_LIMIT: Duration = Duration::from_secs(120);
 /// More names than this are no answer of a service that has two tasks.
 const MAX_NAMES: usize = 10_000;
-/// Stopping and starting live in the service's memory only.
-const NOT_KEPT: &str = "until duplistatus restarts or reloads its configuration";
+/// Stopping lives in the service's memory only.
+const STOPPED: &str = "until duplistatus restarts or reloads its configuration";
+/// So does starting.
+const STARTED: &str = "if it is disabled there, until duplistatus restarts or reloads its configuration";
 
 /// The cron service.
 #[derive(Debug)]
@@ -218,7 +220,7 @@ impl Cron {
             ));
         }
         match self.http.post(&["start", task.as_raw()]).send().await {
-            Ok(answer) => Ok(kept_for_now(&answer.json::<Done>()?)),
+            Ok(answer) => Ok(kept_for_now(&answer.json()?, STARTED)),
             Err(BackendError::NotFound(message)) => {
                 self.state().memory.forget(task);
                 Err(BackendError::NotFound(message))
@@ -241,7 +243,7 @@ impl Cron {
         match self.http.post(&["stop", task.as_raw()]).send().await {
             Ok(answer) => {
                 self.state().stopped.insert(task.clone());
-                Ok(kept_for_now(&answer.json::<Done>()?))
+                Ok(kept_for_now(&answer.json()?, STOPPED))
             }
             Err(BackendError::NotFound(message)) => {
                 Err(BackendError::Conflict(Clean::from(format!("it is not scheduled ({message})"))))
@@ -274,8 +276,8 @@ impl Cron {
     }
 }
 
-fn kept_for_now(done: &Done) -> Accepted {
-    let message = Clean::from(format!("{} ({NOT_KEPT})", done.message));
+fn kept_for_now(done: &Done, how_long: &str) -> Accepted {
+    let message = Clean::from(format!("{} ({how_long})", done.message));
     Accepted { message: Some(message), run: None, observed: false }
 }
 

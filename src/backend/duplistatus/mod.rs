@@ -40,15 +40,18 @@ const NO_LOG: &str = "duplistatus keeps no log of a run";
 /// Of a task without code.
 const NO_TRACE: &str = "duplistatus tells no more of this task";
 
+/// Of what its web application tells.
+const WITH_WEB: &str = "with options.web_url";
+
 /// What duplistatus offers.
 pub const OFFERS: Offers = Offers {
     reads: Reads {
-        runs: Offer::With("of backup jobs; needs its web app (options.web_url)"),
-        log: Offer::With("its application log, for administrators; needs its web app (options.web_url)"),
+        runs: Offer::With("of backup jobs, with options.web_url"),
+        log: Offer::With("its application log, for administrators, with options.web_url"),
         queues: Offer::No("duplistatus has no queue"),
-        alerts: Offer::With("overdue and failed backups need its web app (options.web_url)"),
-        trace: Offer::With(NEEDS_WEB),
-        audit: Offer::With(NEEDS_WEB),
+        alerts: Offer::With("of its scheduler; of backups, with options.web_url"),
+        trace: Offer::With(WITH_WEB),
+        audit: Offer::With(WITH_WEB),
     },
     acts: convert::offer,
 };

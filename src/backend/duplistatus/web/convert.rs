@@ -282,17 +282,18 @@ fn counts(warnings: Option<u64>, errors: Option<u64>) -> Option<Clean> {
     (!parts.is_empty()).then(|| Clean::from(parts.join(", ")))
 }
 
-/// The runs of one job out of its server's history, newest first.
-pub fn runs(task: &TaskId, job: &str, backups: &[Backup], limit: usize) -> Vec<Run> {
-    let mut runs: Vec<Run> = backups
-        .iter()
-        .filter(|backup| backup.name == job)
-        .map(|backup| {
-            let counts = (backup.warnings, backup.errors);
-            let id = Some(RunId::new(&backup.id));
-            run(task, id, date(backup.date.as_ref()), backup.status.as_ref(), backup.duration_seconds, counts)
-        })
-        .collect();
+/// The runs of a server's jobs, as it tells them.
+pub fn runs(server: &str, backups: &[Backup]) -> Vec<Run> {
+    let of = |backup: &Backup| {
+        let (task, id) = (task_id(server, &backup.name), Some(RunId::new(&backup.id)));
+        let counts = (backup.warnings, backup.errors);
+        run(&task, id, date(backup.date.as_ref()), backup.status.as_ref(), backup.duration_seconds, counts)
+    };
+    backups.iter().map(of).collect()
+}
+
+/// The newest of them, the newest first.
+pub fn newest(mut runs: Vec<Run>, limit: usize) -> Vec<Run> {
     runs.sort_by_key(|run| std::cmp::Reverse(run.started));
     runs.truncate(limit);
     runs

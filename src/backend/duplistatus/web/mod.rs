@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
 use super::super::http::{Answer, Http, shown_path};
@@ -42,6 +43,8 @@ const RESET: &[&str] = &["api", "notifications", "clear-overdue-timestamps"];
 const COLLECT: &[&str] = &["api", "backups", "collect"];
 /// So many lines of the application log at a time.
 const LOG_LINES: &str = "2000";
+/// So many servers are asked for their history at a time.
+const AT_ONCE: usize = 4;
 /// So many rows of the audit log at most.
 const AUDIT_ROWS: usize = 1_000;
 
@@ -286,21 +289,43 @@ impl Web {
         self.state().stirred = true;
     }
 
-    /// The history of one job, newest first.
+    /// The history of one job, or of all of them, newest first.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`] without a job.
+    /// [`BackendError::Unsupported`] for a task of the cron service.
     pub async fn runs(&self, query: &RunsQuery) -> Result<Vec<Run>, BackendError> {
-        let Some((task, (server, job))) = query.task.as_ref().and_then(|t| Some((t, convert::parts(t)?)))
-        else {
+        let Some(task) = &query.task else {
+            let servers = self.half().await?.servers;
+            let all = stream::iter(servers)
+                .map(async |server| self.history(&server.id).await)
+                .buffer_unordered(AT_ONCE)
+                .try_concat();
+            return Ok(convert::newest(all.await?, query.limit));
+        };
+        let Some((server, _)) = convert::parts(task) else {
             return Err(BackendError::Unsupported(super::NO_RUNS.into()));
         };
+        let mut runs = self.history(&server).await?;
+        runs.retain(|run| run.task == *task);
+        Ok(convert::newest(runs, query.limit))
+    }
+
+    /// Every run of every job of one server: it gives no less.
+    async fn history(&self, server: &str) -> Result<Vec<Run>, BackendError> {
         let answer = self
             .session
-            .read(|http| http.get(&["api", "servers", &server]).query("includeBackups", "true"))
+            .read(|http| http.get(&["api", "servers", server]).query("includeBackups", "true"))
             .await?;
-        let history: History = answer.json()?;
-        Ok(convert::runs(task, job, &history.backups, query.limit))
+        let History { backups } = answer.json()?;
+        Ok(convert::runs(server, &backups))
+    }
+
+    /// The newest reading, or the first one.
+    async fn half(&self) -> Result<Half, BackendError> {
+        match self.view().half {
+            Some(half) => Ok(half),
+            None => self.dashboard().await,
+        }
     }
 
     /// What is told of a task: of a job what the dashboard has, of a task of the cron service what is set.
@@ -311,10 +336,7 @@ impl Web {
         if convert::parts(task).is_none() {
             return self.trace_of_cron(task).await;
         }
-        let half = match self.view().half {
-            Some(half) => half,
-            None => self.dashboard().await?,
-        };
+        let half = self.half().await?;
         let (server, job) = half.job(task).ok_or_else(|| {
             BackendError::NotFound(Clean::from(format!("no backup job {task} is reported")))
         })?;

@@ -180,6 +180,9 @@ fn schedule(lines: &mut Summary<'_>, row: &TaskRow) {
     lines.gap();
     let task = &row.task;
     match &task.schedule {
+        None if row.next_due.is_some() => {
+            lines.add("schedule", "its system tells only when next", Role::Muted)
+        }
         None => lines.add("schedule", "on demand only", Role::Muted),
         Some(schedule) => {
             let mut text = vec![schedule.text().to_string()];
