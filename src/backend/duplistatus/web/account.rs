@@ -16,7 +16,7 @@ use super::wire::User;
 use crate::backend::kept::{Kept, Lock, Secret};
 
 /// How often the digest is taken.
-const ROUNDS: u32 = 4_096;
+const ROUNDS: u32 = 1_024;
 /// Bytes of salt.
 const SALT: usize = 16;
 /// So long a refusal counts: the password may have been made the right one over there. One try
