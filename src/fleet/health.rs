@@ -64,12 +64,15 @@ impl Pulse {
     /// A good poll. Whether what is shown of the endpoint changed.
     pub fn good(&mut self, row: &mut EndpointRow, snapshot: &Snapshot, now: DateTime<Utc>) -> bool {
         let before = shown(row);
+        // One that brings nothing newer, for it was put off, leaves the rows their age.
+        if row.last_ok != Some(snapshot.at) {
+            self.pause = snapshot.next_poll;
+        }
         row.last_ok = Some(snapshot.at);
         row.latency_ms = Some(snapshot.latency_ms);
         row.failure = None;
         row.degraded.clone_from(&snapshot.degraded);
         row.remarks.clone_from(&snapshot.remarks);
-        self.pause = snapshot.next_poll;
         if snapshot.version.is_some() {
             row.version.clone_from(&snapshot.version);
         }

@@ -103,7 +103,8 @@ pub struct Snapshot {
     /// What an operator should know of the endpoint, each one line: scopes, a budget, a session's end.
     pub remarks: Vec<Clean>,
     /// The pause before the next poll where that has to be longer than the
-    /// endpoint's cadence: a budget of requests is nearly spent.
+    /// endpoint's cadence: a budget of requests is nearly spent. A poll that was
+    /// put off for that bears the time of the last answer, and its rows grow old.
     pub next_poll: Option<Duration>,
 }
 
@@ -133,11 +134,13 @@ impl Snapshot {
         let went_on = newer.at - self.at;
         let server_time = self.server_time.and_then(|then| then.checked_add_signed(went_on));
         self.server_time = newer.server_time.or(server_time);
+        if newer.at != self.at {
+            self.next_poll = newer.next_poll;
+        }
         self.at = newer.at;
         self.latency_ms = newer.latency_ms;
         self.degraded = newer.degraded;
         self.remarks = newer.remarks;
-        self.next_poll = newer.next_poll;
         self.version = newer.version.or_else(|| self.version.take());
         self.keep_runs_of_replaced(&newer.tasks);
         self.tasks.absorb(newer.tasks, |task| task.id.clone());

@@ -292,6 +292,26 @@ fn what_an_endpoint_remarks_is_shown_and_a_longer_pause_is_waited_for() {
 }
 
 #[test]
+fn a_poll_that_was_put_off_is_no_failure_and_its_rows_grow_old() {
+    let mut fleet = fleet(&["a"]);
+    fleet.apply(&name("a"), poll(1, vec![task("x")]), at(1));
+    let put_off = Snapshot {
+        degraded: Some("the request budget is spent".into()),
+        next_poll: Some(std::time::Duration::from_secs(200)),
+        ..Snapshot::unchanged(at(1), 3)
+    };
+    fleet.apply(&name("a"), put_off.clone(), at(6));
+    assert_eq!(row(&fleet, "x").evidence, Evidence::Fresh);
+    assert_eq!(fleet.next_change(), Some(at(16)), "5 s and the timeout of 10 s after the last answer");
+    fleet.tick(at(16));
+    assert_eq!(row(&fleet, "x").evidence, Evidence::Stale);
+    fleet.apply(&name("a"), put_off, at(20));
+    assert_eq!(row(&fleet, "x").evidence, Evidence::Stale);
+    assert_eq!(fleet.endpoint(&name("a")).unwrap().health, Health::Degraded);
+    assert!(fleet.alerts().is_empty(), "the endpoint is not down");
+}
+
+#[test]
 fn a_schedule_that_cannot_be_read_says_so_and_is_not_late() {
     let mut fleet = fleet(&["a"]);
     let mut broken = judged("x");
