@@ -170,13 +170,14 @@ pub fn alerts(rows: &[AlertRow], now: DateTime<Utc>) -> String {
     ];
     let cells = |row: &AlertRow| {
         let alert = &row.alert;
+        let name = row.task_name.as_ref().map(ToString::to_string);
+        let id = || alert.task.as_ref().map(ToString::to_string);
+        let queue = || alert.queue.as_ref().map(|queue| format!("queue {queue}"));
         vec![
             alert.severity.to_string(),
             alert.kind.to_string(),
             row.endpoint.to_string(),
-            or_dash(alert.task.as_ref(), |id| {
-                row.task_name.as_ref().map_or_else(|| id.to_string(), ToString::to_string)
-            }),
+            or_dash(name.or_else(id).or_else(queue), |text| text),
             format::ago(now, alert.since),
             alert.summary.to_string(),
         ]

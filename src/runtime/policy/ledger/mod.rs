@@ -11,6 +11,9 @@ use crate::model::{Evidence, Task, TaskId, TaskState, Verb};
 
 /// A task that has been gone for so long is forgotten, with its count.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(7);
+/// What had failed so long before it was first seen is left alone: where a
+/// policy is switched on, nobody wants all of last month's failures again.
+const OLD_AFTER: TimeDelta = TimeDelta::days(1);
 /// So many tasks are kept account of; what fails beyond is left alone.
 const MAX_TASKS: usize = 10_000;
 
@@ -158,7 +161,7 @@ impl Ledger {
                 tries: 0,
                 failure,
                 due: due(rule, row, now),
-                answered: false,
+                answered: ended(row).is_some_and(|ended| now - ended > OLD_AFTER),
                 moved: false,
                 given_up: false,
                 gone: None,
@@ -231,8 +234,12 @@ impl Ledger {
 /// When a failure is to be answered: so long after its end, where that is told
 /// by a clock that can be compared with ours, else after it was first seen.
 fn due(rule: &Rule, row: &TaskRow, now: DateTime<Utc>) -> DateTime<Utc> {
-    let told = row.last_ended().filter(|_| row.evidence == Evidence::Fresh);
-    plus(told.map_or(now, |ended| ended.min(now)), rule.delay)
+    plus(ended(row).map_or(now, |ended| ended.min(now)), rule.delay)
+}
+
+/// When it ended, by a clock that can be compared with ours.
+fn ended(row: &TaskRow) -> Option<DateTime<Utc>> {
+    row.last_ended().filter(|_| row.evidence == Evidence::Fresh)
 }
 
 fn plus(at: DateTime<Utc>, delta: TimeDelta) -> DateTime<Utc> {

@@ -94,6 +94,16 @@ fn what_failed_is_tried_again_after_the_delay_as_often_as_the_rule_says_and_then
 }
 
 #[test]
+fn what_had_failed_long_before_it_was_first_seen_is_left_alone_until_it_fails_again() {
+    let mut bench = Bench::new(rule(1));
+    let day = 86_400;
+    assert_eq!(bench.poll(day + 1, vec![failed("x", 0, Some(0)), failed("y", 0, Some(1))]), ["retry 1 of y"]);
+    assert_eq!(bench.poll(day + 100, vec![failed("x", 0, Some(0))]), NOTHING);
+    // Somebody has tried it again.
+    assert_eq!(bench.poll(day + 200, vec![failed("x", 1, Some(day + 150))]), ["retry 1 of x"]);
+}
+
+#[test]
 fn a_failure_without_a_date_counts_from_when_it_was_first_seen() {
     let mut bench = Bench::new(rule(1));
     assert_eq!(bench.poll(10, vec![failed("x", 0, None)]), NOTHING);
