@@ -1,13 +1,13 @@
 //! Tables for people: what the reading commands print without `-o`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
 use crate::console::format;
 use crate::fleet::{AlertRow, EndpointRow, Fleet, QueueRow, RunRow, TaskRow, Worst};
-use crate::model::{AuditEntry, Clean, EndpointName, Health, Priority, Schedule};
+use crate::model::{AuditEntry, Clean, EndpointName, Health, Priority, Schedule, TaskId};
 
 use super::output::{self, Align};
 use super::read::why;
@@ -57,6 +57,25 @@ pub fn status(
     text
 }
 
+/// The names of tasks in one table: what people know them by.
+struct Names<'a>(BTreeMap<(&'a EndpointName, &'a str), BTreeSet<&'a TaskId>>);
+
+impl<'a> Names<'a> {
+    fn of(rows: impl Iterator<Item = (&'a EndpointName, &'a TaskId, &'a str)>) -> Self {
+        let mut names: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (endpoint, task, name) in rows {
+            names.entry((endpoint, name)).or_default().insert(task);
+        }
+        Self(names)
+    }
+
+    /// The name; with the id, which is what a command takes, where another task here has the same.
+    fn shown(&self, endpoint: &EndpointName, task: &TaskId, name: &str) -> String {
+        let unique = self.0.get(&(endpoint, name)).is_none_or(|tasks| tasks.len() == 1);
+        if unique { name.to_owned() } else { format!("{name} ({task})") }
+    }
+}
+
 /// Tasks. A name that is not unique at its endpoint is followed by the id, which is what a command takes.
 pub fn tasks(rows: &[&TaskRow], now: DateTime<Utc>) -> String {
     const COLUMNS: &Columns = &[
@@ -71,15 +90,7 @@ pub fn tasks(rows: &[&TaskRow], now: DateTime<Utc>) -> String {
         ("TRY", Align::Right),
         ("EVIDENCE", Align::Left),
     ];
-    let mut names: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for row in rows {
-        *names.entry((row.key.endpoint.as_raw(), row.task.name.as_str())).or_default() += 1;
-    }
-    let name = |row: &TaskRow| {
-        let named = names.get(&(row.key.endpoint.as_raw(), row.task.name.as_str()));
-        let unique = named.is_none_or(|&count| count == 1);
-        if unique { row.task.name.to_string() } else { format!("{} ({})", row.task.name, row.key.task) }
-    };
+    let names = Names::of(rows.iter().map(|row| (&row.key.endpoint, &row.key.task, row.task.name.as_str())));
     let cells = |row: &&TaskRow| {
         let task = &row.task;
         let last = task.last_run.as_ref();
@@ -87,7 +98,7 @@ pub fn tasks(rows: &[&TaskRow], now: DateTime<Utc>) -> String {
         vec![
             row.state.to_string(),
             row.key.endpoint.to_string(),
-            name(row),
+            names.shown(&row.key.endpoint, &row.key.task, row.task.name.as_str()),
             or_dash(task.schedule.as_ref().map(Schedule::text), |text| text.to_string()),
             or_dash(last.and_then(|run| run.ended), |ended| format::ago(now, ended)),
             or_dash(last.and_then(|run| run.duration_ms), format::duration),
@@ -115,11 +126,12 @@ pub fn runs(rows: &[RunRow], now: DateTime<Utc>) -> String {
         ("EXIT", Align::Right),
         ("MESSAGE", Align::Left),
     ];
-    let cells = |RunRow { endpoint, task_name, run, .. }: &RunRow| {
+    let names = Names::of(rows.iter().map(|row| (&row.endpoint, &row.run.task, row.task_name.as_str())));
+    let cells = |RunRow { endpoint, run, task_name, .. }: &RunRow| {
         vec![
             run.state.to_string(),
             endpoint.to_string(),
-            task_name.to_string(),
+            names.shown(endpoint, &run.task, task_name.as_str()),
             or_dash(run.id.as_ref(), ToString::to_string),
             or_dash(run.started, |at| format::ago(now, at)),
             or_dash(run.ended, |at| format::ago(now, at)),
@@ -168,16 +180,23 @@ pub fn alerts(rows: &[AlertRow], now: DateTime<Utc>) -> String {
         ("SINCE", Align::Right),
         ("SUMMARY", Align::Left),
     ];
+    let names =
+        Names::of(rows.iter().filter_map(|row| {
+            Some((&row.endpoint, row.alert.task.as_ref()?, row.task_name.as_ref()?.as_str()))
+        }));
+    let about = |row: &AlertRow| match (&row.alert.task, &row.task_name, &row.alert.queue) {
+        (Some(task), Some(name), _) => names.shown(&row.endpoint, task, name.as_str()),
+        (Some(task), None, _) => task.to_string(),
+        (None, _, Some(queue)) => format!("queue {queue}"),
+        (None, _, None) => NOTHING.to_owned(),
+    };
     let cells = |row: &AlertRow| {
         let alert = &row.alert;
-        let name = row.task_name.as_ref().map(ToString::to_string);
-        let id = || alert.task.as_ref().map(ToString::to_string);
-        let queue = || alert.queue.as_ref().map(|queue| format!("queue {queue}"));
         vec![
             alert.severity.to_string(),
             alert.kind.to_string(),
             row.endpoint.to_string(),
-            or_dash(name.or_else(id).or_else(queue), |text| text),
+            about(row),
             format::ago(now, alert.since),
             alert.summary.to_string(),
         ]
@@ -239,4 +258,22 @@ pub fn audit(rows: &[(EndpointName, AuditEntry)]) -> String {
         ]
     };
     table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no lines in any audit log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_two_tasks_of_one_endpoint_have_is_followed_by_the_id() {
+        let (duck, queue): (EndpointName, EndpointName) = ("duck".into(), "queue".into());
+        let (one, two): (TaskId, TaskId) = ("1".into(), "2".into());
+        let rows =
+            [(&duck, &one, "dump"), (&duck, &two, "dump"), (&queue, &one, "dump"), (&duck, &one, "dump")];
+        let names = Names::of(rows.into_iter());
+        assert_eq!(names.shown(&duck, &two, "dump"), "dump (2)");
+        assert_eq!(names.shown(&queue, &one, "dump"), "dump", "another endpoint's is another");
+        let twice = Names::of([(&duck, &one, "dump"), (&duck, &one, "dump")].into_iter());
+        assert_eq!(twice.shown(&duck, &one, "dump"), "dump", "two runs of one task");
+    }
 }
