@@ -87,7 +87,8 @@ fn wanted() -> bool {
     std::env::var_os("VIGIE_PICTURES").is_some()
 }
 
-fn keep(name: &str, term: &Term, theme: &str) {
+/// Keeps what is on the screen as `screenshots/NAME.svg`.
+pub fn keep(name: &str, term: &Term, theme: &str) {
     let svg = term.svg(theme);
     assert!(svg.starts_with("<svg") && svg.matches("<text").count() > 20, "{name} is no picture: {svg}");
     if wanted() {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::pictures::keep;
 use crate::stand_ins::duplistatus::{self, CHECK, CLEANUP};
 use crate::stand_ins::duplistatus_web::{self, Web};
 use crate::stand_ins::rediacc;
@@ -334,6 +335,26 @@ fn the_console_shows_and_drives_all_three_in_one_table() {
     term.keys("q");
     assert_eq!(term.end(), 0);
     nothing_secret_is_left(&three, &term);
+}
+
+/// The pictures of the three systems; see [`crate::pictures`].
+#[test]
+fn pictures_of_all_three() {
+    let three = Three::new();
+    let env = [("BACKUPS", duplistatus_web::PASSWORD), ("COLORTERM", "truecolor")];
+    let mut term = Term::start(&three.home, binary(), &["--screen", "tasks"], &env, 112, 30);
+    term.wait_for("3/3 endpoints up");
+    for (endpoint, task) in [("backups", "Config"), ("duck", "import"), ("queue", "prod-01")] {
+        term.wait_line(&[endpoint, task]);
+    }
+    keep("systems", &term, "vigie-dark");
+    let running = three.items().into_iter().find(|item| item.status == "PROCESSING").unwrap().id;
+    only(&mut term, &running[..8], &["queue", "running"]);
+    term.keys("\rll");
+    term.wait_line(&["status", "PROCESSING"]);
+    keep("trace", &term, "vigie-dark");
+    term.keys("q");
+    assert_eq!(term.end(), 0);
 }
 
 fn nothing_secret_is_left(three: &Three, term: &Term) {
