@@ -155,6 +155,7 @@ pub fn queues(rows: &[QueueRow], now: DateTime<Utc>) -> String {
         ("P4", Align::Right),
         ("P5", Align::Right),
         ("RUNNING", Align::Right),
+        ("STALE", Align::Right),
         ("OLDEST", Align::Right),
     ];
     let cells = |row: &QueueRow| {
@@ -164,6 +165,7 @@ pub fn queues(rows: &[QueueRow], now: DateTime<Utc>) -> String {
             cells.push(or_dash(queue.by_priority, |depths| depths[priority.index()].to_string()));
         }
         cells.push(queue.running.to_string());
+        cells.push(queue.stale.to_string());
         cells.push(or_dash(queue.oldest_pending, |since| format::age(now, since)));
         cells
     };
