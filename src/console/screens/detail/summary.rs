@@ -181,7 +181,7 @@ fn schedule(lines: &mut Summary<'_>, row: &TaskRow) {
     let task = &row.task;
     match &task.schedule {
         None if row.next_due.is_some() => {
-            lines.add("schedule", "its system tells only when next", Role::Muted)
+            lines.add("schedule", "its system tells only when next", Role::Muted);
         }
         None => lines.add("schedule", "on demand only", Role::Muted),
         Some(schedule) => {
