@@ -13,13 +13,13 @@ use vigie::backend::{
     Backend, BackendError, CredentialSource, Cursor, Offer, RunsQuery, Surroundings, build, offers,
 };
 use vigie::model::{
-    Alert, AlertKind, Command, Coverage, EndpointSpec, Health, Kind, LogOf, OptionValue, RunState, Severity,
-    Snapshot, Task, TaskId, TaskState, Verb,
+    Alert, AlertKind, Clean, Command, Coverage, EndpointSpec, Health, Kind, LogOf, OptionValue, RunState,
+    Severity, Snapshot, Task, TaskId, TaskState, Verb,
 };
 
 use crate::stand_ins::duplistatus::{CHECK, CLEANUP, StandIn};
 use crate::stand_ins::duplistatus_web::{PASSWORD, USERNAME, Web};
-use crate::support::{call, now, spec};
+use crate::support::{around, call, now, spec};
 
 const SYSTEM: &str = "b3a2d6c859401b3895631803e14da0fa/System";
 const USERS: &str = "b3a2d6c859401b3895631803e14da0fa/Users";
@@ -73,13 +73,7 @@ fn keys(password: &str) -> Arc<Keys> {
 }
 
 fn backend(spec: &EndpointSpec, keys: &Arc<Keys>, state: Option<PathBuf>) -> Arc<dyn Backend> {
-    let around = Surroundings {
-        credentials: Arc::clone(keys) as _,
-        data: None,
-        state,
-        now: clock,
-        spawn: Arc::new(|work| drop(tokio::spawn(work))),
-    };
+    let around = Surroundings { now: clock, ..around(Arc::clone(keys) as _, state) };
     build(spec, &around).unwrap()
 }
 
@@ -152,7 +146,7 @@ async fn login_with_csrf_sends_the_secure_cookie_by_hand_on_this_machine() {
     assert_eq!(snapshot.tasks.items.len(), 7, "two of the cron service, five backup jobs");
     let lines = both.web.inner().requests.clone();
     assert_eq!(lines[..3], ["GET /api/csrf", "POST /api/auth/login", "GET /api/dashboard"]);
-    let remarks: Vec<&str> = snapshot.remarks.iter().map(|remark| remark.as_str()).collect();
+    let remarks: Vec<&str> = snapshot.remarks.iter().map(Clean::as_str).collect();
     assert!(remarks.contains(&"web app: signed in as admin (administrator)"), "{remarks:?}");
     assert!(remarks.iter().any(|remark| remark.contains("it is a first one")), "{remarks:?}");
     both.poll().await;
