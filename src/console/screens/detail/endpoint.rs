@@ -5,12 +5,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{View, words};
-use super::summary::Summary;
+use super::summary::{self, Summary};
 use crate::console::format::{self, count};
 use crate::console::theme::Role;
 use crate::console::widgets::glyph;
 use crate::fleet::EndpointRow;
-use crate::model::{Deed, Health, duration_text};
+use crate::model::{AlertKind, Deed, Health, duration_text};
 
 /// Draws from line `top` on, or the end where that is beyond it.
 pub(in super::super) fn draw(
@@ -31,6 +31,12 @@ pub(in super::super) fn lines(width: u16, view: &View<'_>, row: &EndpointRow) ->
 fn gathered<'v>(width: u16, view: &'v View<'v>, row: &EndpointRow) -> Summary<'v> {
     let mut lines = Summary::new(view, width);
     health(&mut lines, row);
+    // Those of its own; that it is down is told above.
+    summary::alerts(&mut lines, |found| {
+        let own =
+            found.endpoint == row.spec.name && found.alert.task.is_none() && found.alert.queue.is_none();
+        own && found.alert.kind != AlertKind::EndpointDown
+    });
     let mut name = "remarks";
     for remark in &row.remarks {
         lines.add(name, remark, Role::Text);

@@ -10,7 +10,7 @@ use crate::console::format::{self, moment, wrap, zone_word};
 use crate::console::state::Detail;
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
-use crate::fleet::{TaskRow, took_ms};
+use crate::fleet::{AlertRow, TaskRow, took_ms};
 use crate::model::{Capabilities, Clean, Deed, Evidence, Receipt, Timing, duration_text};
 
 /// Cells of the names on the left.
@@ -110,7 +110,7 @@ impl<'v> Summary<'v> {
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &Detail, row: &TaskRow) {
     let mut lines = Summary::new(view, area.width);
     state(&mut lines, row);
-    alerts(&mut lines, row);
+    alerts(&mut lines, |found| found.key().as_ref() == Some(&row.key));
     schedule(&mut lines, row);
     last_run(&mut lines, row);
     lines.gap();
@@ -155,11 +155,12 @@ fn state(lines: &mut Summary<'_>, row: &TaskRow) {
     }
 }
 
-fn alerts(lines: &mut Summary<'_>, row: &TaskRow) {
+/// The open alerts that are `about` what is looked at.
+pub(super) fn alerts(lines: &mut Summary<'_>, about: impl Fn(&AlertRow) -> bool) {
     let now = lines.view.state.now;
     let open = lines.view.fleet.alerts();
     let mut name = "alerts";
-    for found in open.iter().filter(|found| found.key().as_ref() == Some(&row.key)) {
+    for found in open.iter().filter(|found| about(found)) {
         let alert = &found.alert;
         let mut text = vec![format!("{} for {}", alert.kind, format::age(now, alert.since))];
         if !alert.summary.is_empty() {

@@ -16,7 +16,10 @@ use crate::console::state::{
 };
 use crate::console::theme::{Level, Theme};
 use crate::console::{Draft, State};
-use crate::model::{Arguments, Command, Event, LogOf, Payload, Severity, Target, TaskState, Trace, Verb};
+use crate::model::{
+    Alert, AlertKind, Arguments, Clean, Command, Event, LogOf, Part, Payload, Severity, Snapshot, Target,
+    TaskState, Trace, Verb,
+};
 use fixture::{key, live, name, state};
 
 const SIZES: [(u16, u16); 3] = [(60, 15), (80, 24), (160, 45)];
@@ -333,6 +336,32 @@ fn the_detail_of_an_endpoint() {
         rows.cursor = rows.keys.get(1).cloned();
         state
     });
+}
+
+#[test]
+fn the_detail_of_an_endpoint_tells_its_own_alerts() {
+    let mut fleet = fixture::systems();
+    let alert = |task: Option<&str>, summary: &str| Alert {
+        task: task.map(Into::into),
+        queue: None,
+        kind: AlertKind::SchedulerSilent,
+        severity: Severity::Critical,
+        since: fixture::ago(600),
+        summary: Clean::line(summary),
+        acknowledged_by: None,
+        silenced_until: None,
+    };
+    let alerts = vec![
+        alert(None, "failcron freezes all detection: archive it"),
+        alert(Some("9a10"), "of a task, and told there"),
+    ];
+    let told = Snapshot { alerts: Part::complete(alerts), ..Snapshot::unchanged(fixture::now(), 42) };
+    fleet.apply(&name("duck"), told, fixture::now());
+    let mut state = state(&fleet, Screen::Endpoints, (80, 24));
+    state.detail = Some(Detail { tab: DetailTab::Summary, ..Detail::new(About::Endpoint(name("duck"))) });
+    let drawn = text(&frame(&state, &fleet, &painted(Level::True)));
+    assert!(drawn.contains("scheduler-silent for 10m · failcron freezes all detection"), "{drawn}");
+    assert!(!drawn.contains("told there"), "{drawn}");
 }
 
 #[test]
