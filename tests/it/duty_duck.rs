@@ -104,6 +104,8 @@ async fn everything_is_read_and_every_status_is_shown() {
     assert_eq!(nightly.id.as_raw(), server.inner().id_of("nightly-db-dump"), "a UUID");
     assert_eq!(nightly.labels.get("env").map(Clean::as_str), Some("prod"));
     assert_eq!(told(&snapshot, "report"), [(AlertKind::Failed, None)]);
+    let failed = snapshot.alerts.items.iter().find(|alert| alert.summary.contains("run failed")).unwrap();
+    assert_eq!(failed.summary, "its run failed with exit code 3: disk full");
     assert_eq!(told(&snapshot, "hourly-sync"), [(AlertKind::Absent, None)]);
     assert_eq!(told(&snapshot, "https://api.example/"), [(AlertKind::Failed, None)]);
     assert!(snapshot.server_time.is_some());
@@ -122,11 +124,11 @@ async fn the_runs_of_what_runs_and_of_what_has_failed_come_with_the_poll() {
     assert_eq!((last.exit_code, last.message.as_deref()), (Some(3), Some("disk full")));
     assert_eq!(snapshot.runs.items.len(), 2);
     let asked = server.inner().requests.iter().filter(|line| line.contains("/runs")).count();
-    assert_eq!(asked, 2, "no call per task");
+    assert_eq!(asked, 3, "what runs, what failed, and what ran last");
     let again = poll(&backend).await;
     assert_eq!(named(&again, "report").last_run.as_ref(), Some(last), "remembered");
     let asked = server.inner().requests.iter().filter(|line| line.contains("/runs")).count();
-    assert_eq!(asked, 3, "only what runs is asked again");
+    assert_eq!(asked, 4, "only what runs is asked again");
     server.inner().finish("import", "finished", Some(0), None);
     let after = poll(&backend).await;
     let import = named(&after, "import");
@@ -134,6 +136,55 @@ async fn the_runs_of_what_runs_and_of_what_has_failed_come_with_the_poll() {
     assert_eq!(import.last_run.as_ref().unwrap().state, RunState::Succeeded);
     let all = backend.runs(&RunsQuery { task: None, limit: 10 }).await.unwrap();
     assert_eq!(all.len(), 2, "what polls told");
+}
+
+#[tokio::test]
+async fn the_last_runs_of_what_nobody_has_looked_at_come_with_the_first_polls() {
+    let server = StandIn::empty(CLOCK).await;
+    for n in 0..30 {
+        let id = server.inner().add(&format!("t{n:02}"), None).id.clone();
+        server.inner().start(&id);
+        server.inner().finish(&id, "finished", Some(0), None);
+    }
+    server.inner().add("never-ran", None);
+    let backend = backend(&server);
+    let known = |snapshot: &Snapshot| snapshot.tasks.items.iter().filter(|t| t.last_run.is_some()).count();
+    assert_eq!(known(&poll(&backend).await), 20, "a bounded number at each poll");
+    assert_eq!(known(&poll(&backend).await), 30);
+    let asked = server.count("GET /tasks/");
+    assert_eq!(poll(&backend).await.degraded, None);
+    assert_eq!((asked, server.count("GET /tasks/")), (30, 30), "once each, and what never ran not at all");
+    // One whose runs can't be read keeps nobody else from being read.
+    server.inner().switches.broken = vec![("/tasks/00000001-", 500)];
+    let backend = self::backend(&server);
+    for _ in 0..2 {
+        let degraded = poll(&backend).await.degraded.unwrap();
+        assert!(degraded.contains("runs of 00000001-"), "{degraded}");
+    }
+    assert_eq!(known(&poll(&backend).await), 29);
+}
+
+#[tokio::test]
+async fn an_alert_by_state_ends_with_the_state_and_gives_way_to_the_incident() {
+    let server = StandIn::start().await;
+    let backend = backend(&server);
+    poll(&backend).await;
+    server.inner().switches.broken = vec![("/incidents", 500)];
+    let id = server.inner().id_of("import");
+    server.inner().finish("import", "failed", Some(9), None);
+    let part = poll(&backend).await;
+    assert_eq!(told(&part, "import"), [(AlertKind::Failed, None)]);
+    assert!(told(&part, "report").is_empty(), "its incident is known, and holds");
+    server.inner().start("import");
+    let over = poll(&backend).await.alerts;
+    let gone: Vec<_> = over.gone.iter().filter_map(|key| key.task.as_ref()).collect();
+    assert_eq!((over.coverage, gone), (Coverage::Listed, vec![&id.as_str().into()]));
+    server.inner().finish("import", "failed", Some(9), None);
+    server.inner().switches.broken.clear();
+    let healed = poll(&backend).await;
+    let alert =
+        healed.alerts.items.iter().find(|a| a.task.as_ref().is_some_and(|t| t.as_raw() == id)).unwrap();
+    assert_eq!(alert.summary, "its run failed with exit code 9", "one alert, the incident's");
 }
 
 #[tokio::test]
@@ -234,6 +285,10 @@ async fn what_the_token_may_not_read_makes_degraded_and_the_tasks_are_shown() {
     let snapshot = poll(&backend).await;
     assert_eq!(snapshot.tasks.items.len(), 5);
     assert_eq!(snapshot.tasks.coverage, Coverage::Listed, "monitors that can't be read are not gone");
+    assert_eq!(told(&snapshot, "report"), [(AlertKind::Failed, None)], "what fails is told by its state");
+    assert_eq!(told(&snapshot, "hourly-sync"), [(AlertKind::Absent, None)]);
+    let alert = snapshot.alerts.items.iter().find(|alert| alert.kind == AlertKind::Failed).unwrap();
+    assert!(alert.summary.contains("its incidents can't be read"), "{}", alert.summary);
     let degraded = snapshot.degraded.as_ref().unwrap();
     for words in
         ["HTTP monitors: not permitted", "readHttpMonitors", "incidents: not permitted", "readTaskRuns"]
@@ -385,6 +440,10 @@ async fn archive_says_why_not() {
     backend.execute(&archive("https://api.example/")).await.unwrap();
     let snapshot = poll(&backend).await;
     assert!(named(&snapshot, "report").archived && named(&snapshot, "https://api.example/").archived);
+    // The trap: their incidents stay open, and nobody can close them.
+    assert_eq!(told(&snapshot, "report"), [(AlertKind::Failed, None)]);
+    let left = snapshot.alerts.items.iter().filter(|alert| alert.summary.contains("archived since"));
+    assert!(left.clone().count() == 2 && left.clone().all(|alert| alert.severity == Severity::Info));
 }
 
 #[tokio::test]
@@ -616,7 +675,7 @@ async fn the_freeze_of_all_detection_is_told_with_its_culprit_until_it_is_cured(
     assert_eq!((innocent.next_due, innocent.judged_within_s), (Some(minute(1)), Some(30)), "so vigie judges");
     let alert = silent(&frozen).unwrap();
     assert_eq!((&alert.task, alert.severity, alert.since), (&None, Severity::Critical, minute(1)));
-    assert!(alert.summary.contains("failcron is failing") && alert.summary.contains("archive it"));
+    assert!(alert.summary.starts_with("failcron freezes all detection: archive it"));
     assert!(named(&frozen, "failcron").remarks[0].contains("stops Duty Duck's detection"));
     backend.execute(&call(Verb::Archive, Some(&id))).await.unwrap();
     let cured = poll(&backend).await;

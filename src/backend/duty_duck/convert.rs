@@ -294,12 +294,14 @@ impl Freeze {
         let names: Vec<&str> = self.culprits.iter().take(3).map(|(_, name)| name.as_str()).collect();
         let more = self.culprits.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let (are, it) = if self.culprits.len() > 1 { ("are", "them") } else { ("is", "it") };
+        let several = self.culprits.len() > 1;
+        let (freezes, it, its) = if several { ("freeze", "them", "their") } else { ("freezes", "it", "its") };
+        // Culprit and cure stand where a narrow line cuts last.
         let summary = Clean::from(format!(
-            "detection is frozen since {}, so that no task turns due, late or absent there: {}{more} {are} \
-             failing and past due, which Duty Duck stumbles over; archive {it}, or let the wrapper start {it}",
-            instant(self.since),
+            "{}{more} {freezes} all detection: archive {it}, or let {its} wrapper start {it}; failing and past due \
+             since {}, which Duty Duck stumbles over, so that no task turns due, late or absent there",
             names.join(", "),
+            instant(self.since),
         ));
         Alert {
             task: None,

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::convert::{brief, instant, met};
 use super::reasons::Incidents;
 use super::wire;
-use crate::model::{Alert, AlertKey, AlertKind, Clean, Event, Severity, TaskId};
+use crate::model::{
+    Alert, AlertKey, AlertKind, Clean, Event, Run, RunState, Severity, Task, TaskId, TaskState,
+};
 
 /// Which ids are known, so that an incident finds its task.
 #[derive(Debug, Default)]
 pub struct Directory {
-    ids: HashMap<TaskId, Option<Clean>>,
+    /// And whether it is archived.
+    ids: HashMap<TaskId, bool>,
     /// By the id that people use; of those not archived where two share one.
     aliases: HashMap<Clean, TaskId>,
 }
@@ -20,12 +24,17 @@ pub struct Directory {
 impl Directory {
     /// Adds a task or monitor.
     pub fn add(&mut self, id: &TaskId, alias: Option<&Clean>, archived: bool) {
-        self.ids.insert(id.clone(), alias.cloned());
+        self.ids.insert(id.clone(), archived);
         if let Some(alias) = alias
             && (!archived || !self.aliases.contains_key(alias))
         {
             self.aliases.insert(alias.clone(), id.clone());
         }
+    }
+
+    /// Whether it has been put away.
+    fn is_archived(&self, id: &TaskId) -> bool {
+        self.ids.get(id).is_some_and(|archived| *archived)
     }
 
     /// The task or monitor that an incident is of. Its source says so; its
@@ -78,11 +87,24 @@ pub fn by_task(open: &[Open]) -> HashMap<TaskId, Incidents> {
 }
 
 /// Alerts of open incidents: one per task and kind, the oldest of several.
-pub fn alerts(incidents: &[wire::Incident], directory: &Directory) -> Vec<Alert> {
+/// `ended` finds a run that is known, of a task, to tell how it ended.
+pub fn alerts<'a>(
+    incidents: &[wire::Incident],
+    directory: &Directory,
+    ended: impl Fn(&TaskId, &str) -> Option<&'a Run>,
+) -> Vec<Alert> {
     let mut alerts: BTreeMap<AlertKey, (Alert, usize)> = BTreeMap::new();
     for incident in incidents {
         let Some(task) = directory.of(incident) else { continue };
-        let alert = alert(task, incident);
+        let run = incident.cause.as_ref().and_then(|cause| ended(&task, cause.task_run_id.as_deref()?));
+        let archived = directory.is_archived(&task);
+        let mut alert = alert(task, incident, run);
+        if archived {
+            // Versions before March 2025 leave it open for ever, and nothing closes it.
+            alert.severity = Severity::Info;
+            alert.summary =
+                Clean::from(format!("{}; archived since, which closes no incident", alert.summary));
+        }
         match alerts.get_mut(&alert.key()) {
             None => {
                 alerts.insert(alert.key(), (alert, 1));
@@ -108,28 +130,26 @@ pub fn alerts(incidents: &[wire::Incident], directory: &Directory) -> Vec<Alert>
     alerts.into_values().map(counted).collect()
 }
 
-fn alert(task: TaskId, incident: &wire::Incident) -> Alert {
+fn alert(task: TaskId, incident: &wire::Incident, run: Option<&Run>) -> Alert {
     let none = wire::Cause::default();
     let cause = incident.cause.as_ref().unwrap_or(&none);
-    let due = cause.task_was_due_at.map(|due| format!(" (due {})", instant(due))).unwrap_or_default();
     let kind_of_cause = cause.kind.as_ref().map(Clean::as_str);
     let (kind, summary) = match kind_of_cause {
         Some("ScheduledTaskIncidentCause") if cause.task_switched_to_absent_at.is_some() => {
-            (AlertKind::Absent, format!("has not run at all{due}"))
+            (AlertKind::Absent, missed(AlertKind::Absent, cause.task_was_due_at))
         }
-        Some("ScheduledTaskIncidentCause") => (AlertKind::Late, format!("did not start in time{due}")),
+        Some("ScheduledTaskIncidentCause") => {
+            (AlertKind::Late, missed(AlertKind::Late, cause.task_was_due_at))
+        }
         Some("TaskRunIncidentCause") => match cause.task_run_status.as_ref().map(Clean::as_str) {
-            Some("dead") => (AlertKind::Dead, "its run sends no heartbeat any more".to_owned()),
-            Some("failed") | None => (AlertKind::Failed, "its run failed".to_owned()),
+            Some("dead") => (AlertKind::Dead, ended_badly(AlertKind::Dead, run)),
+            Some("failed") | None => (AlertKind::Failed, ended_badly(AlertKind::Failed, run)),
             Some(other) => (AlertKind::Failed, format!("its run ended: {}", brief(other))),
         },
         Some("HttpMonitorIncidentCause") => {
             let ping = cause.last_ping.as_ref();
             let met = ping.and_then(|ping| met(ping.error_kind.as_ref(), ping.http_code));
-            (
-                AlertKind::Failed,
-                met.map_or_else(|| "it is down".to_owned(), |met| format!("it is down: {met}")),
-            )
+            (AlertKind::Failed, down(met.as_ref()))
         }
         Some(other) => (AlertKind::Failed, format!("an incident: {}", brief(other))),
         None => (AlertKind::Failed, "an incident of which no cause is told".to_owned()),
@@ -154,6 +174,68 @@ fn alert(task: TaskId, incident: &wire::Incident) -> Alert {
         acknowledged_by: taken_by(incident),
         silenced_until: None,
     }
+}
+
+/// How a task's schedule was missed, whoever tells it.
+fn missed(kind: AlertKind, due: Option<DateTime<Utc>>) -> String {
+    let what = if kind == AlertKind::Absent { "has not run at all" } else { "did not start in time" };
+    due.map_or_else(|| what.to_owned(), |due| format!("{what} (due {})", instant(due)))
+}
+
+/// How a task's run ended, whoever tells it; with what is known of the run.
+fn ended_badly(kind: AlertKind, run: Option<&Run>) -> String {
+    if kind == AlertKind::Dead {
+        return "its run sends no heartbeat any more".to_owned();
+    }
+    let code = run.and_then(|run| run.exit_code).map(|code| format!(" with exit code {code}"));
+    let said = run.and_then(|run| run.message.as_ref()).map(|message| format!(": {message}"));
+    format!("its run failed{}{}", code.unwrap_or_default(), said.unwrap_or_default())
+}
+
+fn down(met: Option<&Clean>) -> String {
+    met.map_or_else(|| "it is down".to_owned(), |met| format!("it is down: {met}"))
+}
+
+/// The problem that a bad state alone tells, since `since`, unless `told` has
+/// one like it. Incidents may be out of the token's reach, and early versions
+/// open none for tasks: a task in a bad state has its alert all the same.
+/// `why` is why no incident tells it.
+pub fn by_state(
+    task: &Task,
+    since: DateTime<Utc>,
+    told: impl Fn(AlertKind) -> bool,
+    why: &str,
+) -> Option<Alert> {
+    // Whether a check that went wrong once means anything is still to be confirmed.
+    let suspected = task.class.is_some() && task.remote_state.as_ref().is_some_and(|w| *w == "suspicious");
+    let last = task.last_run.as_ref();
+    let dead = last.is_some_and(|run| run.state == RunState::Dead);
+    let (kind, alike) = match task.state? {
+        TaskState::Failing if suspected => return None,
+        TaskState::Failing if dead => (AlertKind::Dead, [AlertKind::Dead, AlertKind::Failed]),
+        TaskState::Failing => (AlertKind::Failed, [AlertKind::Dead, AlertKind::Failed]),
+        TaskState::Late => (AlertKind::Late, [AlertKind::Late, AlertKind::Absent]),
+        TaskState::Absent => (AlertKind::Absent, [AlertKind::Absent; 2]),
+        _ => return None,
+    };
+    if alike.into_iter().any(told) {
+        return None;
+    }
+    let what = match kind {
+        _ if task.class.is_some() => down(last.and_then(|run| run.message.as_ref())),
+        AlertKind::Dead | AlertKind::Failed => ended_badly(kind, last),
+        _ => missed(kind, task.next_due),
+    };
+    Some(Alert {
+        task: Some(task.id.clone()),
+        queue: None,
+        kind,
+        severity: kind.severity(),
+        since,
+        summary: Clean::from(format!("{what}; by its state, since {why}")),
+        acknowledged_by: None,
+        silenced_until: None,
+    })
 }
 
 /// An event of an incident; a type that nobody knows keeps its word.
@@ -267,6 +349,11 @@ mod tests {
         directory.add(&"430c9e4e-c26a-49bb-a90b-3abd995c52d5".into(), Some(&"adhoc".into()), false);
         directory.add(&"6dbf469d-d65f-4611-8b2f-3b3c440eb1c3".into(), Some(&"minutely".into()), false);
         directory
+    }
+
+    /// Without any run that is known.
+    fn alerts(incidents: &[wire::Incident], directory: &Directory) -> Vec<Alert> {
+        super::alerts(incidents, directory, |_, _| None)
     }
 
     fn incident(json: &Value) -> wire::Incident {

@@ -7,11 +7,12 @@ use super::DutyDuck;
 use super::client::{Deadline, List, Read};
 use super::convert::{self, Freeze, Permits, brief};
 use super::incidents::{self, Open};
+use super::memory::Wanted;
 use super::reasons::Incidents;
 use super::rights::Scope;
 use super::wire::{self, LastWins, Listed};
 use crate::backend::{BackendError, Polled};
-use crate::model::{AlertKey, AlertKind, Clean, Coverage, Part, Run, Snapshot, TaskId};
+use crate::model::{Alert, AlertKey, AlertKind, Clean, Coverage, Part, Run, Snapshot, TaskId};
 
 /// Requests for runs that are under way at a time.
 const AT_ONCE: usize = 4;
@@ -91,39 +92,58 @@ impl DutyDuck {
         self.noted(list.scope, self.client.pages(list, deadline).await)
     }
 
-    /// The newest runs of those tasks that run, or have ended a run.
+    /// The newest runs of those tasks that run, or have ended a run; then the
+    /// last runs of those that nobody has looked at yet, which must not take
+    /// all of the time: what is not read now is read by a later poll.
     async fn read_runs(&self, gathered: &mut Gathered, deadline: &Deadline) -> Result<(), BackendError> {
-        let wanted = self.memory().wanted(&gathered.tasks.items);
-        if wanted.is_empty() {
+        let Wanted { news, history } = self.memory().wanted(&gathered.tasks.items);
+        if news.is_empty() && history.is_empty() {
             return Ok(());
         }
         if let Some(reason) = self.rights().are_told_to_lack(Scope::ReadTaskRuns) {
             gathered.problems.push(format!("runs: {reason}"));
             return Ok(());
         }
+        let news = self.read_newest(news, gathered, deadline).await?;
+        let history = self.read_newest(history, gathered, &deadline.half()).await?;
+        let history = history.filter(|(_, error)| !matches!(error, BackendError::TimedOut { .. }));
+        if let Some((id, error)) = news.or(history) {
+            gathered.problems.push(format!("runs of {}: {error}", brief(&id.shown())));
+        }
+        Ok(())
+    }
+
+    /// The newest runs of `wanted`; what could not be read first, if any. After
+    /// some failures the others would most likely fail as well: at the next poll again.
+    async fn read_newest(
+        &self,
+        wanted: Vec<TaskId>,
+        gathered: &mut Gathered,
+        deadline: &Deadline,
+    ) -> Result<Option<(TaskId, BackendError)>, BackendError> {
+        let mut failures = Vec::new();
         let mut reads = stream::iter(wanted)
             .map(|id| async move {
                 let read = self.newest(&id, deadline).await;
                 (id, read)
             })
             .buffer_unordered(AT_ONCE);
-        while let Some((id, read)) = reads.next().await {
-            let runs = match read {
-                Ok(runs) => runs,
+        while failures.len() < AT_ONCE
+            && let Some((id, read)) = reads.next().await
+        {
+            match read {
+                Ok(runs) => {
+                    let task = gathered.tasks.items.iter().find(|task| task.id == id);
+                    self.memory().read(&id, &runs, task.and_then(|task| task.last_status_change_at));
+                    gathered.fetched.extend(runs);
+                }
                 Err(error @ (BackendError::Unauthorised(_) | BackendError::Credential(_))) => {
                     return Err(error);
                 }
-                Err(error) => {
-                    // The others would most likely fail as well: at the next poll again.
-                    gathered.problems.push(format!("runs of {}: {error}", brief(&id.shown())));
-                    return Ok(());
-                }
-            };
-            let changed = gathered.tasks.items.iter().find(|task| task.id == id);
-            self.memory().read(&id, &runs, changed.and_then(|task| task.last_status_change_at));
-            gathered.fetched.extend(runs);
+                Err(error) => failures.push((id, error)),
+            }
         }
-        Ok(())
+        Ok(failures.into_iter().next())
     }
 
     /// The newest two: the one in progress, if there is one, and the one that ended before it.
@@ -186,8 +206,9 @@ impl DutyDuck {
         let unread = match incidents {
             Ok(read) => {
                 let read: Vec<wire::Incident> = read.items.into_iter().map(|incident| incident.0).collect();
-                alerts = incidents::alerts(&read, &memory.directory);
+                alerts = incidents::alerts(&read, &memory.directory, |task, run| memory.ended(task, run));
                 memory.open = open(&read, &memory.directory);
+                memory.incidents = alerts.iter().map(Alert::key).collect();
                 None
             }
             Err(why) => Some(Incidents::Unread(why)),
@@ -211,11 +232,18 @@ impl DutyDuck {
         if let Some(freeze) = &freeze {
             freeze.mark(&mut items);
         }
-        let frozen = memory.freeze(freeze.as_ref(), tasks.complete);
-        let thawed = if frozen.is_none() { vec![FREEZE] } else { Vec::new() };
-        alerts.extend(frozen);
+        let why = match &unread {
+            Some(_) => "its incidents can't be read",
+            None => "Duty Duck has no open incident of it",
+        };
+        let (by_state, mut over) = memory.by_state(&items, coverage == Coverage::Complete, why, snapshot.at);
+        alerts.extend(by_state);
+        match memory.freeze(freeze.as_ref(), tasks.complete) {
+            Some(frozen) => alerts.push(frozen),
+            None => over.push(FREEZE),
+        }
         snapshot.tasks = Part { coverage, items, gone: Vec::new() };
-        snapshot.alerts = if complete_alerts { Part::complete(alerts) } else { Part::listed(alerts, thawed) };
+        snapshot.alerts = if complete_alerts { Part::complete(alerts) } else { Part::listed(alerts, over) };
         snapshot.runs = Part::listed(fetched, Vec::new());
         snapshot.degraded = (!problems.is_empty()).then(|| Clean::from(problems.join("; ")));
         snapshot.remarks = rights.remarks(now);

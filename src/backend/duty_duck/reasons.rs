@@ -11,7 +11,9 @@ pub const OFFERS: Offers = Offers {
         runs: Offer::With("task by task: it has no list over all tasks, and none of a monitor's checks"),
         log: Offer::With("where the server keeps logs of runs: versions after February 2025"),
         queues: Offer::No("Duty Duck has no queue"),
-        alerts: Offer::With("its incidents, and the freeze of its own detection"),
+        alerts: Offer::With(
+            "its incidents, bad states of which none tells, and the freeze of its own detection",
+        ),
         trace: Offer::With("the events of a task's incidents"),
         audit: Offer::No("Duty Duck keeps no audit log"),
     },

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::convert::{self, Freeze, LAG_S, Permits};
+use super::incidents;
 use super::reasons::Incidents;
 use super::rights::Rights;
 use super::wire;
@@ -219,9 +220,10 @@ fn one_failing_task_past_its_due_time_is_named_as_what_freezes_the_detection() {
     let alert = freeze.alert();
     assert_eq!((alert.kind, &alert.task), (AlertKind::SchedulerSilent, &None));
     assert_eq!(alert.since, at("2026-11-20T07:15:00Z"));
-    for words in
-        ["frozen since 2026-11-20 07:15:00 UTC", "failcron is failing", "archive it", "wrapper start it"]
-    {
+    for words in [
+        "failcron freezes all detection: archive it, or let its wrapper start it",
+        "since 2026-11-20 07:15:00 UTC",
+    ] {
         assert!(alert.summary.contains(words), "{}", alert.summary);
     }
     freeze.mark(&mut tasks);
@@ -232,6 +234,44 @@ fn one_failing_task_past_its_due_time_is_named_as_what_freezes_the_detection() {
     let many: Vec<Task> =
         (0..5).map(|n| failing(&format!("t{n}"), &format!("2026-11-20T07:0{n}:00Z"))).collect();
     let alert = Freeze::of(&many, now).unwrap().alert();
-    assert!(alert.summary.contains("t0, t1, t2 and 2 more are failing"), "{}", alert.summary);
+    assert!(
+        alert.summary.contains("t0, t1, t2 and 2 more freeze all detection: archive them"),
+        "{}",
+        alert.summary
+    );
     assert!(Freeze::of(&many, DateTime::<Utc>::MIN_UTC + TimeDelta::seconds(1)).is_none());
+}
+
+#[test]
+fn a_bad_state_of_which_no_incident_tells_has_its_alert_all_the_same() {
+    let now = at("2026-11-20T07:20:00Z");
+    let due = serde_json::json!({"cronSchedule": "0 7 * * *", "nextDueAt": "2026-11-20T07:00:00Z"});
+    let told = |task: &Task, incidents: &[AlertKind]| {
+        let alert = incidents::by_state(task, now, |kind| incidents.contains(&kind), "nobody says");
+        alert.map(|alert| {
+            assert_eq!((&alert.task, alert.since), (&Some(task.id.clone()), now));
+            (alert.kind, alert.summary.to_string())
+        })
+    };
+    let ended = |state, code| {
+        let run = Run { exit_code: code, ..Run::bare("u".into(), state) };
+        Task { last_run: Some(run), ..with("failing", &due) }
+    };
+    for (task, kind, words) in [
+        (with("failing", &due), AlertKind::Failed, "its run failed; by its state, since nobody says"),
+        (ended(RunState::Failed, Some(3)), AlertKind::Failed, "its run failed with exit code 3; by"),
+        (ended(RunState::Dead, None), AlertKind::Dead, "its run sends no heartbeat any more; by"),
+        (with("late", &due), AlertKind::Late, "did not start in time (due 2026-11-20 07:00:00 UTC); by"),
+        (with("absent", &due), AlertKind::Absent, "has not run at all (due 2026-11-20 07:00:00 UTC); by"),
+        (monitor("down", &serde_json::json!({})), AlertKind::Failed, "it is down; by"),
+    ] {
+        let (found, summary) = told(&task, &[]).unwrap();
+        assert_eq!(found, kind);
+        assert!(summary.starts_with(words), "{summary}");
+        assert_eq!(told(&task, &[kind]), None, "the incident's alert is the one");
+    }
+    for fine in ["healthy", "running", "due", "archived", "dozing"] {
+        assert_eq!(told(&with(fine, &due), &[]), None, "{fine}");
+    }
+    assert_eq!(told(&monitor("suspicious", &serde_json::json!({})), &[]), None, "not confirmed yet");
 }

@@ -201,6 +201,9 @@ pub struct Cause {
     /// When it was found absent.
     #[serde(default)]
     pub task_switched_to_absent_at: Option<DateTime<Utc>>,
+    /// The run that it is about.
+    #[serde(default)]
+    pub task_run_id: Option<String>,
     /// `failed` or `dead`.
     #[serde(default)]
     pub task_run_status: Option<Clean>,
