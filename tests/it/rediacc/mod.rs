@@ -17,7 +17,7 @@ use vigie::backend::{Accepted, Backend, BackendError, CredentialSource, Cursor, 
 use vigie::model::{Alert, Deed, EndpointSpec, Kind, OptionValue, Queue, Snapshot, Task};
 
 use crate::stand_ins::rediacc::{Data, StandIn};
-use crate::support::{call, spec};
+use crate::support::{around, call, spec};
 
 thread_local! {
     /// A test and all that it spawns run on one thread: this is its clock.
@@ -62,13 +62,8 @@ impl Rig {
             world.fresh_token()
         };
         let state = tempfile::tempdir().unwrap();
-        let around = Surroundings {
-            credentials: Arc::new(Token(token)),
-            data: None,
-            state: Some(state.path().to_owned()),
-            now,
-            spawn: Arc::new(|work| drop(tokio::spawn(work))),
-        };
+        let kept = Some(state.path().to_owned());
+        let around = Surroundings { now, ..around(Arc::new(Token(token)), kept) };
         let mut spec = spec(Kind::Rediacc, &server.url);
         options(&mut spec);
         let backend = build(&spec, &around).unwrap();

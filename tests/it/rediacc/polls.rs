@@ -101,7 +101,9 @@ async fn generations_a_and_b_are_told_apart_by_what_they_answer() {
     assert_eq!(of_old.queues, of_new.queues);
     let shape = |snapshot: &Snapshot| {
         let mut tasks = snapshot.tasks.items.clone();
-        tasks.iter_mut().for_each(|task| task.capabilities = vigie::model::Capabilities::none(""));
+        for task in &mut tasks {
+            task.capabilities = vigie::model::Capabilities::none("");
+        }
         tasks
     };
     assert_eq!(shape(&of_old), shape(&of_new));
