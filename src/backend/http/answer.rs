@@ -44,6 +44,11 @@ impl Answer {
         self.header(DATE.as_str()).and_then(http_date)
     }
 
+    /// It is not what the protocol says, for the reason `why`.
+    pub fn unlike(&self, why: &str) -> BackendError {
+        BackendError::Protocol { path: self.path.clone(), detail: said::short(why) }
+    }
+
     /// What is wrong with an answer that was taken although it is none: a status outside 2xx,
     /// or else a body that broke off.
     pub fn fault(&self) -> Option<BackendError> {

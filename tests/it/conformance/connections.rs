@@ -10,7 +10,7 @@ use vigie::model::{Evidence, Health};
 
 use super::bed::{Ail, Bed};
 use super::subject::{Ask, Good};
-use super::{Expected, every_case, every_system, well};
+use super::{Expected, every_case, every_route, every_system, well};
 use crate::raw::Play;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
@@ -37,8 +37,10 @@ async fn what_breaks_off_is_told_from_what_never_began() {
         for (i, ail) in ails.into_iter().enumerate() {
             let _ = case.suffers(&format!("cut {i}"), ail, &expected, well).await;
         }
-        let expected =
-            Expected { fits: |error| matches!(error, E::Protocol { .. }), may_have_acted: Some(true) };
+        let is_unlike = |error: &E| {
+            matches!(error, E::Protocol { .. }) || error.to_string().contains("unexpected answer")
+        };
+        let expected = Expected { fits: is_unlike, may_have_acted: Some(true) };
         let ail = Ail::Fixed(Play::SayAndClose(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()));
         let _ = case.suffers("another protocol", ail, &expected, well).await;
     })
@@ -52,6 +54,9 @@ async fn nobody_there_is_told_at_once_and_nothing_was_sent() {
         let subject = (case.make)().await;
         let adjusted = subject.configure("http://127.0.0.1:9");
         let mut bed = Bed::with(subject, None, |spec| *spec = adjusted).await;
+        if bed.subject.ends(&case.ask) {
+            return;
+        }
         let error = bed.ask(&case.ask).await.unwrap_err();
         assert!(matches!(error, E::Unreachable(_)), "{case}: {error:?}");
         assert!(error.to_string().contains("connection refused (127.0.0.1:9)"), "{case}: {error}");
@@ -59,6 +64,11 @@ async fn nobody_there_is_told_at_once_and_nothing_was_sent() {
         assert_eq!(error.health(), Health::Down);
     })
     .await;
+}
+
+/// The class, or the words where an adapter has more to say of it.
+fn is_timeout(error: &E) -> bool {
+    matches!(error, E::TimedOut { .. }) || error.to_string().contains("no answer within")
 }
 
 #[tokio::test]
@@ -73,8 +83,7 @@ async fn slow_answers_end_at_the_limit() {
             bed.prepare(&case.ask).await;
             bed.falls_ill(Some(&case.route), Ail::Fixed(play));
             let result = bed.ask(&case.ask).await;
-            let expected =
-                Expected { fits: |error| matches!(error, E::TimedOut { .. }), may_have_acted: Some(true) };
+            let expected = Expected { fits: is_timeout, may_have_acted: Some(true) };
             case.judge(&bed, "slow", &expected, &result);
             bed.server.left().await;
         }
@@ -86,7 +95,7 @@ async fn slow_answers_end_at_the_limit() {
 async fn a_flood_ends_at_the_limit() {
     let expected =
         Expected { fits: |error| matches!(error, E::TooLarge { limit_mib: 64 }), may_have_acted: Some(true) };
-    every_case(async |case| {
+    every_route(async |case| {
         let claim = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".to_vec();
         let _ = case.suffers("a claim", Ail::Fixed(Play::Drip(claim)), &expected, well).await;
         // An error's own flood costs no more than its first words.
@@ -135,6 +144,7 @@ async fn an_answer_that_nobody_wants_any_more_is_hung_up() {
             return;
         }
         server.left().await;
+        // Whatever was cut off, the next poll is as good as ever.
         bed.is_healed();
         assert!(bed.ask(&Ask::Again).await.is_ok(), "{case}");
         assert!(case.ask.is_poll() || bed.known().len() >= known.len(), "{case}");
@@ -173,6 +183,9 @@ async fn an_expired_certificate_is_named_and_nothing_is_sent() {
             spec.tls.ca_file = Some(folder.path().join("ca.pem"));
         })
         .await;
+        if bed.subject.ends(&case.ask) {
+            return;
+        }
         let error = bed.ask(&case.ask).await.unwrap_err();
         assert!(matches!(error, E::Tls(_)), "{case}: {error:?}");
         assert!(error.to_string().contains("certificate has expired"), "{case}: {error}");

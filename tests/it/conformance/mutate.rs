@@ -59,8 +59,8 @@ fn at<'a>(value: &'a mut Value, place: &Place) -> &'a mut Value {
 /// `value` with something else at `place`: everything that it should not be.
 pub fn spoiled(value: &Value, place: &Place) -> Vec<Value> {
     let was = at(&mut value.clone(), place).clone();
-    let mut others = vec![Value::Null, json!({}), json!([]), json!([null]), json!(true)];
-    others.extend([json!(-1), json!(u64::MAX), json!(1e300), json!("")]);
+    let mut others =
+        vec![Value::Null, json!({}), json!([null]), json!(true), json!(-1), json!(1e300), json!("")];
     if was.is_string() {
         // Words that nobody has heard of, and times beyond all calendars.
         others.extend(
@@ -144,7 +144,7 @@ fn every_thing_that_is_told_has_one_place() {
     let value = json!({"a": [{"b": 1}, {"b": 2, "c": "x"}]});
     assert_eq!(places(&value).len(), 5, "the whole, a, an item, b, c");
     let all: usize = places(&value).iter().map(|place| spoiled(&value, place).len()).sum();
-    assert!(all > 50);
+    assert!(all > 30);
     assert_eq!(twice(&json!({"a": 1})), r#"{"a":[[7]],"a":1}"#);
     let hostile = hostile(&json!({"a": "b"}), true).to_string();
     assert!(hostile.contains("\\u001b") && !hostile.contains("\"a\":"));

@@ -11,7 +11,7 @@ use crate::raw::{Play, Raw};
 #[tokio::test]
 async fn no_redirect_carries_anything_to_another_origin() {
     every_case(async |case| {
-        for status in [301, 302, 303, 307, 308] {
+        for status in [302, 307] {
             let thief = Raw::start(|_, _| Play::json(200, "{}")).await;
             let target = format!("{}/health?x", thief.url);
             let ail = Ail::Fixed(Play::answer(status, &[("location", &target)], ""));

@@ -75,6 +75,17 @@ pub trait Subject: Send + Sync {
         usize::MAX
     }
 
+    /// Whether a refusal by `route` is remembered for a while, so that nobody is locked out by trying again.
+    fn remembers_refusals(&self, _route: &str) -> bool {
+        false
+    }
+
+    /// Whether `ask` ends all there is to ask: nothing is read after it, and
+    /// where nothing has begun there is nothing to do for it.
+    fn ends(&self, _ask: &Ask) -> bool {
+        false
+    }
+
     /// Whether an exchange is seen through to its end although nobody waits for it any more.
     fn sees_through(&self) -> bool {
         false

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::desk::{Bearer, Desk, SESSION_NAME};
 use super::given::{Given, credential, digest, user_hash};
 use super::store::{Held, LIFE, Lost};
+use super::verdict;
 use crate::backend::BackendError;
 use crate::model::Clean;
 
@@ -123,11 +124,11 @@ impl Desk<'_> {
         let now = (self.inner.now)();
         let hash = user_hash(password);
         let attempt = digest(&[email.expose_secret(), hash.expose_secret()]);
-        if let Some((_, until)) =
-            self.turn.refused.as_ref().filter(|(refused, until)| *refused == attempt && now < *until)
+        if let Some((_, until, said)) =
+            self.turn.refused.as_ref().filter(|(refused, until, _)| *refused == attempt && now < *until)
         {
             return Err(BackendError::Unauthorised(Clean::from(format!(
-                "the login was refused: not tried again before {} unless e-mail or password change",
+                "the login was refused ({said}): not tried again before {} unless e-mail or password change",
                 until.format("%H:%M UTC")
             ))));
         }
@@ -145,7 +146,9 @@ impl Desk<'_> {
                 self.stored.begun.push(now);
                 self.stored.own = Some(Held {
                     expires: heard.expires(),
-                    authorised: heard.authorised() && heard.fault().is_none(),
+                    // What can't be read for the most part says nothing of a second factor.
+                    authorised: heard.authorised()
+                        && heard.fault().is_none_or(|fault| fault.may_have_acted()),
                     ..Held::new(token.clone(), heard.answer.at)
                 });
                 self.stored.lost = None;
@@ -161,7 +164,7 @@ impl Desk<'_> {
             self.stored.lost.get_or_insert(Lost { at: now, after: None });
             let fault = heard.fault().unwrap_or_else(|| missing("CreateAuthenticationRequest"));
             if matches!(fault, BackendError::Unauthorised(_) | BackendError::Forbidden(_)) && code.is_none() {
-                self.turn.refused = Some((attempt, now + LOGIN_PAUSE));
+                self.turn.refused = Some((attempt, now + LOGIN_PAUSE, verdict::said(&fault)));
             }
             return Err(fault);
         }

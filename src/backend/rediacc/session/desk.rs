@@ -62,8 +62,8 @@ pub struct Turn {
     pub given: Option<Arc<Given>>,
     /// What could not be written, or all there is where nothing can be kept.
     unwritten: Option<(String, Stored)>,
-    /// Credentials whose login was refused, and until when they rest.
-    pub refused: Option<(String, DateTime<Utc>)>,
+    /// Credentials whose login was refused, until when they rest, and what was said.
+    pub refused: Option<(String, DateTime<Utc>, Clean)>,
     /// A login has said that a second factor is needed.
     pub needs_code: bool,
     /// A login that was ended on request, and when: another process may log in again.

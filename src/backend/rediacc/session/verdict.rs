@@ -12,11 +12,9 @@ pub fn of(answer: &Answer, envelope: &Result<Envelope, String>, renewed: bool) -
     let envelope = match envelope {
         Ok(envelope) => envelope,
         Err(why) => {
-            return Some(answer.fault().unwrap_or_else(|| match answer.json::<serde::de::IgnoredAny>() {
+            return Some(answer.fault().unwrap_or_else(|| match answer.json::<serde_json::Value>() {
                 Err(unreadable) => unreadable,
-                Ok(_) => {
-                    BackendError::Protocol { path: "the envelope".into(), detail: Clean::from(why.as_str()) }
-                }
+                Ok(_) => answer.unlike(why),
             }));
         }
     };

@@ -3,6 +3,7 @@
 mod duplistatus;
 mod duplistatus_web;
 mod duty_duck;
+mod rediacc;
 mod vigie;
 
 use std::sync::Arc;
@@ -20,6 +21,6 @@ pub fn of(kind: Kind) -> Vec<Make> {
         Kind::Vigie => vec![vigie::make],
         Kind::Duplistatus => vec![duplistatus::make, duplistatus_web::make],
         Kind::DutyDuck => vec![duty_duck::make],
-        Kind::Rediacc => Vec::new(),
+        Kind::Rediacc => vec![rediacc::make],
     }
 }
