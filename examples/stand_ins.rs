@@ -7,11 +7,7 @@
 //! ```
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "it shares the tests' code, and may end as a test does"
-)]
+#![expect(clippy::unwrap_used, reason = "it shares the tests' code, and may end as a test does")]
 #![expect(clippy::disallowed_methods, reason = "it is a shell: it has a clock and a task of its own")]
 
 use std::time::Duration;
