@@ -8,8 +8,8 @@ use super::state::Look;
 use super::theme::Role;
 use crate::model::{Event, Trace};
 
-/// The most cells that names and times take.
-const NAMES: usize = 16;
+/// Names and times take a quarter of the line at most, within these.
+const NAMES: std::ops::RangeInclusive<usize> = 14..=28;
 
 /// A line of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,18 +20,18 @@ pub struct Line {
     pub text: Vec<(String, Role)>,
 }
 
-/// How many cells the names and times of `trace` take.
+/// How many of `cells` the names and times of `trace` take.
 #[must_use]
-pub fn names(trace: &Trace, now: DateTime<Utc>, look: &Look) -> usize {
+pub fn names(trace: &Trace, cells: usize, now: DateTime<Utc>, look: &Look) -> usize {
     let facts = trace.facts.iter().map(|(name, _)| width(name));
     let times = trace.events.iter().map(|event| width(&exact(event.at, now, look)));
-    facts.chain(times).max().unwrap_or(0).min(NAMES)
+    facts.chain(times).max().unwrap_or(0).min((cells / 4).clamp(*NAMES.start(), *NAMES.end()))
 }
 
 /// The lines in `cells`: facts, an empty line, then what happened, newest first.
 #[must_use]
 pub fn lines(trace: &Trace, cells: usize, now: DateTime<Utc>, look: &Look) -> Vec<Line> {
-    let room = cells.saturating_sub(names(trace, now, look) + 3).max(8);
+    let room = cells.saturating_sub(names(trace, cells, now, look) + 3).max(8);
     let mut lines = Vec::new();
     for (name, value) in &trace.facts {
         let pieces = wrap(value, room).into_iter().map(|piece| vec![(piece, Role::Text)]);
@@ -116,7 +116,7 @@ mod tests {
         let now = "2026-01-20T09:41:00Z".parse().unwrap();
         for cells in 20..120 {
             let lines = lines(&trace(), cells, now, &look());
-            let names = names(&trace(), now, &look());
+            let names = names(&trace(), cells, now, &look());
             for line in &lines {
                 let text: usize = line.text.iter().map(|(text, _)| width(text)).sum();
                 assert!(names + 3 + text <= cells.max(names + 11), "{cells}: {line:?}");

@@ -133,6 +133,8 @@ impl Table<'_> {
                 }
                 Column::Schedule => match &row.task.schedule {
                     Some(schedule) => cells.put(i, &schedule.text(), muted),
+                    // Its system tells when it is next, and not by which rule.
+                    None if row.next_due.is_some() => cells.put(i, "–", muted),
                     None => cells.put(i, "on demand", muted),
                 },
                 Column::Last => cells.put(i, &last(row, view), text),

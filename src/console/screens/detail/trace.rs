@@ -42,7 +42,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, view: &View<'_>, detail: &De
         return say(buffer, area, &[(text, role)], view);
     };
     let (now, look) = (view.state.now, &view.state.look);
-    let names = trace::names(told, now, look);
+    let names = trace::names(told, usize::from(area.width), now, look);
     let lines = trace::lines(told, usize::from(area.width), now, look);
     if lines.is_empty() {
         return say(buffer, area, &[("Nothing is told of it.".to_owned(), Role::Muted)], view);
