@@ -1,22 +1,9 @@
 //! `vigie endpoints add` and `test`: what is asked, found, and written.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Output, Stdio};
 
 use crate::stand_ins::duplistatus::StandIn;
-use crate::term::{Home, Term, binary, free_port};
-
-fn vigie(home: &Home, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = Command::new(binary())
-        .args(args)
-        .env_clear()
-        .envs(home.environment())
-        .current_dir(home.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
+use crate::term::{Home, Term, binary, free_port, vigie};
 
 fn config(home: &Home) -> String {
     std::fs::read_to_string(home.config()).unwrap()

@@ -1,7 +1,7 @@
 //! `do`, `ack`, `audit` and dry runs, against the systems that have them.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -10,19 +10,7 @@ use crate::stand_ins::duplistatus::StandIn as Backups;
 use crate::stand_ins::duplistatus_web::{PASSWORD, USERNAME, Web};
 use crate::stand_ins::duty_duck::{SECRET_KEY, StandIn as Duck, TOKEN_ID};
 use crate::stand_ins::rediacc::{Data, EMAIL, PASSWORD as REDIACC_PASSWORD, StandIn as Queue};
-use crate::term::{Home, Term, binary};
-
-fn vigie(home: &Home, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = Command::new(binary())
-        .args(args)
-        .env_clear()
-        .envs(home.environment())
-        .current_dir(home.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
+use crate::term::{Home, Term, binary, vigie};
 
 /// Runs it and fails unless it ends with 0.
 fn done(home: &Home, args: &[&str]) -> String {

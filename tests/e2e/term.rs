@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -264,4 +265,17 @@ impl Drop for Term {
         // A test that failed must not leave a program behind.
         let _ = self.child.kill();
     }
+}
+
+/// Runs the binary at `home` without a terminal: exit code, standard output, standard error.
+pub fn vigie(home: &Home, args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = Command::new(binary())
+        .args(args)
+        .env_clear()
+        .envs(home.environment())
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
