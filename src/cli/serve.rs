@@ -182,7 +182,7 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    let actor = Actor { name: "SIGHUP".into(), idempotency_key: None };
+                    let actor = Actor::here("SIGHUP");
                     if let Err(error) = engine.reload(actor).await {
                         for problem in &error.problems {
                             tracing::error!("{problem}");

@@ -4,6 +4,7 @@
 //! travel between rooms (tasks, runs, queues, alerts, snapshots, intents,
 //! receipts). Pure data: no I/O, no clock, no terminal. May import no other room.
 
+mod access;
 mod command;
 mod endpoint;
 mod id;
@@ -19,6 +20,7 @@ mod trace;
 mod verb;
 mod words;
 
+pub use access::{Role, Scope};
 pub use command::{Aim, Command, CommandSpec, Input, InputShape, InputSpec, Inputs, Payload};
 pub use endpoint::{EndpointSpec, Guard, OptionValue, RetryRule, SecretRef, TlsSpec};
 pub use id::{EndpointName, QueueName, RunId, TaskId, TaskKey};

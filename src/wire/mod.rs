@@ -13,6 +13,8 @@
 //! | `POST /tasks/{id}/pause`, `/resume` | – | 200 [`Done`] |
 //! | `POST /tasks/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
 //! | `GET /runs?task=&limit=&before=` | – | [`Runs`] |
+//! | `POST /runs` | [`Submission`] | 202 [`RunAccepted`] |
+//! | `POST /tasks/{id}/reports` | [`Report`] | 202 [`RunAccepted`] |
 //! | `GET /runs/{id}` | – | a run |
 //! | `GET /runs/{id}/log?offset=` | – | [`Log`] |
 //! | `POST /runs/{id}/retry` | – | 202 [`RunAccepted`] |
@@ -27,6 +29,8 @@
 //! | `GET /lease` | – | a stream that never ends: a console is there while it is open |
 //!
 //! Mutating calls take `Idempotency-Key`; the same key answers the same again.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -152,6 +156,83 @@ pub struct Flips {
 pub struct TriggerRequest {
     /// Its priority; the task's own, if absent.
     pub priority: Option<Priority>,
+}
+
+/// Work that is wanted once: `POST /runs`.
+///
+/// It becomes a task of its own, that keeps its run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Submission {
+    /// What people call it; its program's name, if absent.
+    pub name: Option<Clean>,
+    /// Program and arguments; this or `shell`.
+    pub command: Vec<String>,
+    /// A line of shell.
+    pub shell: Option<String>,
+    /// Where it runs; on the coordinator's machine, if absent.
+    pub machine: Option<Clean>,
+    /// Whose it is.
+    pub team: Option<Clean>,
+    /// 1 (highest) to 5; 3, if absent.
+    pub priority: Option<Priority>,
+    /// When a failed attempt is tried again; never, if absent.
+    pub retry: Option<RetrySpec>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Environment variables whose values are in the vault, by their names there.
+    pub secrets: BTreeMap<String, String>,
+    /// Where it runs, an absolute path.
+    pub cwd: Option<String>,
+    /// How long it may run, in seconds.
+    pub max_runtime_s: Option<u32>,
+}
+
+/// When a failed attempt is tried again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrySpec {
+    /// Retries at most.
+    pub count: u32,
+    /// Before the first retry, in seconds; 30, if absent.
+    pub delay_s: Option<u32>,
+    /// Each further delay is so many times the one before; 1, if absent.
+    pub backoff: Option<f64>,
+}
+
+/// What somebody who carries a run out elsewhere says of it, such as
+/// `vigie run`: `POST /tasks/{id}/reports`. A report may come late and more
+/// than once; what counts is `at`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The run, as the reporter calls it; a UUID is a good one. 1 to 128 visible ASCII characters.
+    pub rid: String,
+    /// What happened.
+    pub what: Reported,
+    /// When, by the reporter's clock.
+    pub at: DateTime<Utc>,
+    /// The newest output, invalid UTF-8 replaced; not more than 64 KiB are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Clean>,
+}
+
+/// What happened to a run elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reported {
+    /// It started.
+    Started,
+    /// It goes on.
+    Beat,
+    /// It ended, with this exit code: 128 and the signal's number where it was ended by one.
+    Ended {
+        /// 0 is good.
+        exit_code: i32,
+    },
 }
 
 /// Sets a priority.

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::DbError;
 
 /// Each step leads from the version that is its index to the next one.
-const STEPS: &[&str] = &[STEP_1, STEP_2];
+const STEPS: &[&str] = &[STEP_1, STEP_2, STEP_3];
 
 const STEP_1: &str = "
 CREATE TABLE meta (
@@ -98,6 +98,11 @@ CREATE INDEX answers_at ON answers (at);
 /// So that the old flips of a task are found without looking at all.
 const STEP_2: &str = "
 CREATE INDEX flips_of_task ON flips (task, seq);
+";
+
+/// Where runs are carried out, and what callers may do.
+const STEP_3: &str = "
+ALTER TABLE runs ADD COLUMN machine TEXT;
 ";
 
 /// Brings the schema up to date, in one transaction.

@@ -137,10 +137,14 @@ pub struct Definition {
     pub description: Option<Clean>,
     /// The team that owns it.
     pub team: Option<Clean>,
+    /// Where it runs: a host of the ssh configuration; `None`: this machine.
+    pub machine: Option<Clean>,
     /// Labels by name.
     pub labels: Labels,
     /// What a run does.
     pub work: Work,
+    /// Environment variables whose values are in the vault, by their names there.
+    pub secrets: BTreeMap<String, String>,
     /// When it runs; `None`: on demand.
     pub schedule: Option<Schedule>,
     /// Windows, limits and thresholds.
@@ -172,8 +176,10 @@ impl Definition {
             name: Clean::line(id),
             description: None,
             team: None,
+            machine: None,
             labels: Labels::default(),
             work,
+            secrets: BTreeMap::new(),
             schedule: None,
             policy: Policy::default(),
             kill_grace: Duration::from_secs(10),

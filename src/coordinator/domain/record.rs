@@ -11,7 +11,7 @@ use crate::model::{
     TaskId, TaskState,
 };
 
-use super::{Definition, Work};
+use super::Definition;
 
 /// What instants are told apart by: a slot at the very moment from which on slots count is one of them.
 const INSTANT: TimeDelta = TimeDelta::milliseconds(1);
@@ -251,14 +251,10 @@ pub enum Effect {
     Start {
         /// The run.
         run: RunId,
-        /// What to do.
-        work: Work,
         /// Which retry it is.
         attempt: u32,
-        /// Of what task.
-        task: TaskId,
-        /// Between SIGTERM and SIGKILL.
-        kill_grace: std::time::Duration,
+        /// Of what task, as it was when the run came to be: work, machine, secrets, grace.
+        definition: Arc<Definition>,
     },
     /// End a run's process group.
     Stop(RunId),

@@ -189,13 +189,7 @@ impl Domain {
                 }
             }
         }
-        let effect = Effect::Start {
-            run: id.clone(),
-            work: active.definition.work.clone(),
-            attempt,
-            task: task.clone(),
-            kill_grace: active.definition.kill_grace,
-        };
+        let effect = Effect::Start { run: id.clone(), attempt, definition: active.definition.clone() };
         let row = active.row.clone();
         self.note_run(&row);
         self.out.effects.push(effect);

@@ -16,10 +16,12 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::db::{DbError, Writer};
-use crate::coordinator::domain::{Answer, Audit, Batch, Domain, Effect, Outcome, Refused, Work, Write};
-use crate::coordinator::exec::{Attempt, Event, Executor};
+use crate::coordinator::domain::{
+    Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Outcome, Refused, Work, Write,
+};
+use crate::coordinator::exec::{Attempt, Event, Executor, Launch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
-use crate::model::{Clean, Run, RunId, Verb};
+use crate::model::{Clean, Run, RunId, TaskId, Verb};
 
 use super::message::{Call, Message, Reply, same_again};
 use super::shared::Shared;
@@ -387,25 +389,20 @@ impl Actor {
     fn carry_out(&self, effect: Effect) {
         match effect {
             Effect::Stop(run) => self.executor.stop(&run),
-            Effect::Start { run, work: Work::Command(command), attempt, task, kill_grace } => {
-                self.executor.start(Attempt { run, task, command, number: attempt, kill_grace });
+            Effect::Start { run, attempt, definition } => self.start(run, attempt, &definition),
+        }
+    }
+
+    fn start(&self, run: RunId, attempt: u32, definition: &Definition) {
+        let task = definition.id.clone();
+        match &definition.work {
+            Work::Command(command) => {
+                let launch = Launch::here(command, &task, &run, attempt);
+                let kill_grace = definition.kill_grace;
+                self.executor.start(Attempt { run, task, launch, number: attempt, kill_grace });
             }
-            Effect::Start { run, task, work: Work::BuiltIn(which), .. } => {
-                let (context, logs, events) =
-                    (self.context.clone(), self.context.logs.clone(), self.events_in.clone());
-                shell::spawn(async move {
-                    let outcome = match logs.append(&task, &run) {
-                        Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,
-                        Err(error) => bad(&format!("its log can't be written: {error}")),
-                    };
-                    drop(context);
-                    let _ = events.send(Event::Ended(run, outcome)).await;
-                    if let Err(error) = logs.prune(&task) {
-                        tracing::warn!(%task, %error, "old logs can't be deleted");
-                    }
-                });
-            }
-            Effect::Start { run, work: Work::Watched, .. } => {
+            Work::BuiltIn(which) => self.start_built_in(run, task, *which),
+            Work::Watched => {
                 let events = self.events_in.clone();
                 shell::spawn(async move {
                     let outcome = bad("it has no command here: it is only watched");
@@ -413,6 +410,22 @@ impl Actor {
                 });
             }
         }
+    }
+
+    fn start_built_in(&self, run: RunId, task: TaskId, which: BuiltIn) {
+        let (context, logs, events) =
+            (self.context.clone(), self.context.logs.clone(), self.events_in.clone());
+        shell::spawn(async move {
+            let outcome = match logs.append(&task, &run) {
+                Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,
+                Err(error) => bad(&format!("its log can't be written: {error}")),
+            };
+            drop(context);
+            let _ = events.send(Event::Ended(run, outcome)).await;
+            if let Err(error) = logs.prune(&task) {
+                tracing::warn!(%task, %error, "old logs can't be deleted");
+            }
+        });
     }
 }
 

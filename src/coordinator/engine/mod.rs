@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::{
-    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Run, RunId, RunState, Task, TaskId,
+    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task, TaskId,
 };
 
 use super::db::Reader;
@@ -74,13 +74,33 @@ pub struct ChangesSince {
     pub alerts_gone: Vec<AlertKey>,
 }
 
-/// Who asks, for the audit log.
+/// Who asks: for what is allowed, and for the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// `local`, `schedule`, a token's name.
     pub name: Clean,
+    /// What it may do.
+    pub role: Role,
+    /// Whose tasks it sees and acts on.
+    pub scope: Scope,
+    /// From where it asks: an address, or `here`.
+    pub from: Clean,
     /// The idempotency key that came with the call.
     pub idempotency_key: Option<String>,
+}
+
+impl Actor {
+    /// Somebody at this machine who may do everything, such as a signal's sender.
+    #[must_use]
+    pub fn here(name: &str) -> Self {
+        Self {
+            name: Clean::line(name),
+            role: Role::Admin,
+            scope: Scope::All,
+            from: "here".into(),
+            idempotency_key: None,
+        }
+    }
 }
 
 /// A call that was not done.

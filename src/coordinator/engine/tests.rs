@@ -70,11 +70,11 @@ fn real() -> SharedClock {
 }
 
 fn me() -> Actor {
-    Actor { name: "me".into(), idempotency_key: None }
+    Actor::here("me")
 }
 
 fn with_key(key: &str) -> Actor {
-    Actor { name: "me".into(), idempotency_key: Some(key.to_owned()) }
+    Actor { idempotency_key: Some(key.to_owned()), ..Actor::here("me") }
 }
 
 fn task(engine: &Engine, id: &str) -> Arc<Task> {

@@ -4,6 +4,7 @@
 //! A group is ended by SIGTERM, and SIGKILL after its grace: all of it, not
 //! only its first process.
 
+mod launch;
 mod log;
 mod process;
 #[cfg(test)]
@@ -24,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Clean, RunId, TaskId};
 
-use super::domain::{CommandSpec, Outcome, Process};
+use super::domain::{Outcome, Process};
 use super::shell;
 
+pub use launch::Launch;
 pub use log::{LogWriter, Logs};
 pub(crate) use process::end_leftovers;
 
@@ -50,8 +52,8 @@ pub struct Attempt {
     pub run: RunId,
     /// Its task.
     pub task: TaskId,
-    /// What to run.
-    pub command: CommandSpec,
+    /// How to run it.
+    pub launch: Launch,
     /// Which retry it is.
     pub number: u32,
     /// Between SIGTERM and SIGKILL.
@@ -107,7 +109,7 @@ impl Executor {
         let (mut child, output) = match spawn(&attempt) {
             Ok(started) => started,
             Err(error) => {
-                let message = start_error(&attempt.command, &error);
+                let message = start_error(&attempt.launch, &error);
                 let _ = log.line(&message);
                 return bad(message);
             }
@@ -142,7 +144,7 @@ fn outcome(status: ExitStatus, last_words: Option<String>) -> Outcome {
     Outcome { good: status.success(), exit_code: status.code(), message: message.map(Clean::from) }
 }
 
-fn start_error(command: &CommandSpec, error: &io::Error) -> String {
+fn start_error(command: &Launch, error: &io::Error) -> String {
     let program = command.argv.first().map_or("", String::as_str);
     match &command.cwd {
         Some(cwd) if error.kind() == io::ErrorKind::NotFound && !cwd.is_dir() => {
@@ -155,7 +157,7 @@ fn start_error(command: &CommandSpec, error: &io::Error) -> String {
 /// Starts the command in a group of its own. Both of its outputs go into one
 /// pipe, so that they stay in the order in which they were written.
 fn spawn(attempt: &Attempt) -> io::Result<(Child, pipe::Receiver)> {
-    let spec = &attempt.command;
+    let spec = &attempt.launch;
     let (program, arguments) =
         spec.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
     let (reader, writer) = io::pipe()?;
@@ -164,9 +166,6 @@ fn spawn(attempt: &Attempt) -> io::Result<(Child, pipe::Receiver)> {
     command
         .args(arguments)
         .envs(&spec.env)
-        .env("VIGIE_TASK", attempt.task.as_raw())
-        .env("VIGIE_RUN", attempt.run.as_raw())
-        .env("VIGIE_ATTEMPT", attempt.number.to_string())
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)

@@ -1,4 +1,5 @@
 use super::*;
+use crate::coordinator::domain::CommandSpec;
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -14,17 +15,14 @@ fn bench() -> Bench {
 }
 
 fn shell_attempt(script: &str, kill_grace: Duration) -> Attempt {
-    Attempt {
-        run: RunId::new("run-1"),
-        task: TaskId::new("task"),
-        command: CommandSpec {
-            argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()],
-            env: std::collections::BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
-            cwd: None,
-        },
-        number: 0,
-        kill_grace,
-    }
+    let (run, task) = (RunId::new("run-1"), TaskId::new("task"));
+    let command = CommandSpec {
+        argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()],
+        env: std::collections::BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
+        cwd: None,
+    };
+    let launch = Launch::here(&command, &task, &run, 0);
+    Attempt { run, task, launch, number: 0, kill_grace }
 }
 
 impl Bench {
@@ -71,14 +69,14 @@ async fn output_is_captured_in_its_order_with_environment_and_exit_code() {
 async fn what_is_not_there_says_so() {
     let mut bench = bench();
     let mut attempt = shell_attempt("", Duration::ZERO);
-    attempt.command.argv = vec!["/no/such/program".to_owned()];
+    attempt.launch.argv = vec!["/no/such/program".to_owned()];
     bench.executor.start(attempt);
     let outcome = bench.ended().await;
     assert!(!outcome.good);
     assert!(outcome.message.unwrap().starts_with("can't start \"/no/such/program\": "));
 
     let mut attempt = shell_attempt("true", Duration::ZERO);
-    attempt.command.cwd = Some(bench.folder.path().join("gone"));
+    attempt.launch.cwd = Some(bench.folder.path().join("gone"));
     bench.executor.start(attempt);
     assert!(bench.ended().await.message.unwrap().ends_with("is not there"));
 }
