@@ -36,14 +36,18 @@ const FRAME: Duration = Duration::from_millis(16);
 const CALM_FRAME: Duration = Duration::from_millis(33);
 /// So much is taken in before a frame that is due is drawn all the same.
 const MOST_AT_ONCE: usize = 512;
+/// A signal that this process has brought about comes within this; it is waited for no longer.
+const OWN_SIGNAL: Duration = Duration::from_secs(10);
 /// So much of the journal is read.
 const JOURNAL_READ: usize = 1_000;
 
 /// The process as the console's host.
 pub(super) trait Host {
-    /// Gives the terminal back, stops, and takes it again afterwards; its size then.
-    fn stop(&mut self) -> io::Result<(u16, u16)>;
-    /// Takes the terminal again after a stop that was not asked for; its size.
+    /// Gives the terminal back, and signals the whole job, this process too, to stop.
+    fn stop_job(&mut self) -> io::Result<()>;
+    /// Stops this process, which is told when it is continued.
+    fn stop(&mut self) -> io::Result<()>;
+    /// Takes the terminal again after a stop; its size.
     fn retake(&mut self) -> io::Result<(u16, u16)>;
     /// Whether tmux is between us and the terminal.
     fn tmux(&self) -> bool;
@@ -77,8 +81,8 @@ pub(super) struct Shell<W, A, H> {
     /// A key has been pressed since the last frame.
     pressed: bool,
     outcome: Option<Outcome>,
-    /// The stop signal that we have sent to our own job comes back to us.
-    echo: bool,
+    /// Somebody wants this job to stop.
+    stopping: bool,
     /// The last wish to quit was a signal.
     by_signal: bool,
     aside: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
@@ -101,7 +105,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
             answered: None,
             pressed: false,
             outcome: None,
-            echo: false,
+            stopping: false,
             by_signal: false,
             aside: mpsc::channel(4),
         }
@@ -172,7 +176,7 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
             Effect::Record(receipts) => self.agent.as_ref()?.record(receipts),
             Effect::Copy(text) => return Some(Event::Copied(self.copy(&text))),
             Effect::Bell => self.write(b"\x07"),
-            Effect::Suspend => return self.suspend(),
+            Effect::Suspend => self.stopping = true,
             Effect::Redraw => {
                 self.surface.redraw();
                 self.state.dirty = true;
@@ -224,10 +228,55 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
         );
     }
 
-    fn suspend(&mut self) -> Option<Event> {
-        self.echo = true;
-        let size = self.host.stop();
-        self.resumed(&size)
+    /// Gives the terminal back, stops with the whole job, and takes the terminal
+    /// again once it is continued.
+    ///
+    /// The signal to the job reaches this process too. It stops only when that
+    /// has come: noticed after the stop, it would be taken for a wish to stop again.
+    async fn suspend(&mut self, signals: &mut (impl Stream<Item = Signal> + Unpin)) {
+        if self.host.stop_job().is_err() {
+            self.outcome.get_or_insert(Outcome::HungUp);
+            return;
+        }
+        self.wait_for(Signal::Stop, signals).await;
+        if self.outcome.is_some() {
+            return;
+        }
+        if self.host.stop().is_err() {
+            self.outcome.get_or_insert(Outcome::HungUp);
+            return;
+        }
+        // Until then it may still be about to stop, and must not have the terminal.
+        self.wait_for(Signal::Continue, signals).await;
+        if self.outcome.is_none() {
+            self.retake();
+        }
+    }
+
+    /// Waits until `awaited` has come, for a while; wishes to stop that come
+    /// before it are granted by the stop that is under way.
+    async fn wait_for(&mut self, awaited: Signal, signals: &mut (impl Stream<Item = Signal> + Unpin)) {
+        let comes = async {
+            while let Some(signal) = signals.next().await {
+                match signal {
+                    signal if signal == awaited => return,
+                    Signal::Stop | Signal::Continue => {}
+                    signal => self.signal(signal),
+                }
+                if self.outcome.is_some() {
+                    return;
+                }
+            }
+        };
+        // What has not come by then is taken for what it is whenever it comes.
+        tokio::time::timeout(OWN_SIGNAL, comes).await.unwrap_or_default();
+    }
+
+    fn retake(&mut self) {
+        let size = self.host.retake();
+        if let Some(event) = self.resumed(&size) {
+            self.happen(event);
+        }
     }
 
     /// The terminal is ours again, of that size.
@@ -253,20 +302,9 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
                 self.by_signal = true;
                 self.happen(Event::Interrupted);
             }
-            Signal::Stop if self.echo => self.echo = false,
-            Signal::Stop => {
-                if let Some(event) = self.suspend() {
-                    self.happen(event);
-                }
-            }
-            Signal::Continue => {
-                // Ours is back by now, or was dropped because of this one.
-                self.echo = false;
-                let size = self.host.retake();
-                if let Some(event) = self.resumed(&size) {
-                    self.happen(event);
-                }
-            }
+            Signal::Stop => self.stopping = true,
+            // After a stop by what can't be caught: somebody else may have had the terminal.
+            Signal::Continue => self.retake(),
         }
     }
 
@@ -401,6 +439,10 @@ where
         if let Some(outcome) = shell.outcome {
             return outcome;
         }
+        if std::mem::take(&mut shell.stopping) {
+            shell.suspend(&mut signals).await;
+            continue;
+        }
         if shell.state.dirty && shell.wake().is_some_and(|wake| wake <= time::instant()) {
             if shell.draw().is_err() {
                 return Outcome::HungUp;
@@ -421,7 +463,7 @@ where
                 () = std::future::ready(()), if taken > 0 => break,
                 () = sleep(wake) => shell.tick(),
             }
-            if shell.outcome.is_some() {
+            if shell.outcome.is_some() || shell.stopping {
                 break;
             }
         }

@@ -139,7 +139,10 @@ fn opened(settings: &Settings, style: &Style, size: (u16, u16), now: DateTime<Ut
 struct RealHost;
 
 impl Host for RealHost {
-    fn stop(&mut self) -> io::Result<(u16, u16)> {
+    fn stop_job(&mut self) -> io::Result<()> {
+        terminal::stop_job()
+    }
+    fn stop(&mut self) -> io::Result<()> {
         terminal::stop()
     }
     fn retake(&mut self) -> io::Result<(u16, u16)> {

@@ -85,19 +85,23 @@ fn give_back_on_panic(console: ThreadId) {
     });
 }
 
-/// Gives the terminal back, stops this job as Ctrl-Z does, and takes the
-/// terminal again when it is continued. Returns its size then.
+/// Gives the terminal back, and asks the whole job to stop as Ctrl-Z does, so
+/// that a wrapper such as `cargo run` stops too. The signal reaches this
+/// process as well, where it is caught: it stops by [`stop`], once that has come.
 ///
 /// # Errors
-/// The terminal can't be taken again.
-pub(super) fn stop() -> io::Result<(u16, u16)> {
+/// The terminal can't be given back, or the job can't be signalled.
+pub(super) fn stop_job() -> io::Result<()> {
     give_back()?;
-    // The whole job, so that a wrapper such as `cargo run` stops with us. The
-    // signal reaches us too, but is handled as another wish to stop: what
-    // stops us is the one that can't be handled.
-    process::kill_current_process_group(Signal::TSTP)?;
-    process::kill_process(process::getpid(), Signal::STOP)?;
-    retake()
+    Ok(process::kill_current_process_group(Signal::TSTP)?)
+}
+
+/// Stops this process, by the signal that can't be caught.
+///
+/// # Errors
+/// The system refuses.
+pub(super) fn stop() -> io::Result<()> {
+    Ok(process::kill_process(process::getpid(), Signal::STOP)?)
 }
 
 /// Takes the terminal again, after somebody else may have had it.

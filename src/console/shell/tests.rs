@@ -124,9 +124,13 @@ impl Agent for Memory {
 }
 
 impl Host for Memory {
-    fn stop(&mut self) -> io::Result<(u16, u16)> {
+    fn stop_job(&mut self) -> io::Result<()> {
+        self.note("stop the job".into());
+        Ok(())
+    }
+    fn stop(&mut self) -> io::Result<()> {
         self.note("stop".into());
-        Ok((80, 24))
+        Ok(())
     }
     fn retake(&mut self) -> io::Result<(u16, u16)> {
         self.note("retake".into());
@@ -338,28 +342,76 @@ async fn quitting_what_schedules_asks_first() {
     drop(hands);
 }
 
+/// Ctrl-Z as a terminal in raw mode sends it.
+fn ctrl_z() -> Sent {
+    Sent::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_gives_the_terminal_back_once_and_draws_anew() {
     let (_, hands) = play(|hands| async move {
         hands.poll(&["one"]);
         hands.rest().await;
-        let ctrl_z = Sent::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
-        hands.keys.send(Ok(ctrl_z)).unwrap();
         let before = hands.paper.count();
+        hands.keys.send(Ok(ctrl_z())).unwrap();
+        hands.poll(&["one", "two"]);
+        hands.rest().await;
+        assert_eq!(hands.memory.asked(), ["stop the job"], "its own signal has not come back yet");
+        hands.signals.send(Signal::Stop).unwrap();
+        hands.rest().await;
+        assert_eq!(hands.memory.asked(), ["stop the job", "stop"], "it has not been continued yet");
+        assert_eq!(hands.paper.count(), before, "the terminal is somebody else's");
+        hands.signals.send(Signal::Continue).unwrap();
         hands.rest().await;
         let whole = hands.paper.writes.borrow()[before..].iter().map(Vec::len).max().unwrap();
         assert!(whole > 500, "everything is drawn: {whole} bytes");
-        // The signal that we sent to our own job, then one from outside.
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(hands.memory.asked(), ["stop the job", "stop", "retake"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wishes_to_stop_that_meet_are_one_stop_and_a_later_one_is_another() {
+    let (_, hands) = play(|hands| async move {
+        hands.rest().await;
+        // From outside and from here; what comes back of the latter comes late.
         hands.signals.send(Signal::Stop).unwrap();
         hands.rest().await;
-        assert_eq!(hands.memory.asked(), ["stop"]);
+        hands.keys.send(Ok(ctrl_z())).unwrap();
         hands.signals.send(Signal::Stop).unwrap();
+        hands.rest().await;
+        hands.signals.send(Signal::Stop).unwrap();
+        hands.signals.send(Signal::Continue).unwrap();
+        hands.rest().await;
+        hands.signals.send(Signal::Terminate).unwrap();
+    })
+    .await;
+    let once = ["stop the job", "stop", "retake"];
+    // The key that was typed before the stop is a wish of its own.
+    assert_eq!(hands.memory.asked(), [&once[..], &["stop the job"]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_whose_signal_never_comes_back_is_made_all_the_same() {
+    let (_, hands) = play(|hands| async move {
+        hands.keys.send(Ok(ctrl_z())).unwrap();
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        hands.key('q');
+    })
+    .await;
+    assert_eq!(hands.memory.asked(), ["stop the job", "stop", "retake"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_could_not_be_caught_takes_the_terminal_again() {
+    let (_, hands) = play(|hands| async move {
         hands.signals.send(Signal::Continue).unwrap();
         hands.rest().await;
         hands.key('q');
     })
     .await;
-    assert_eq!(hands.memory.asked(), ["stop", "stop", "retake"]);
+    assert_eq!(hands.memory.asked(), ["retake"]);
 }
 
 #[tokio::test(start_paused = true)]
