@@ -6,22 +6,6 @@ use crate::term::{Home, Term, binary, free_port};
 
 const BUILT_IN: [&str; 4] = ["audit-log-cleanup", "disk-space", "overdue-check", "self-backup"];
 
-/// Moves the cursor until it is on `task`: its row has the cursor bar.
-fn go_to(term: &mut Term, task: &str) {
-    term.keys("2");
-    term.keys("g");
-    for _ in 0..50 {
-        let screen = term.wait("a cursor", |screen| screen.contents().contains('▌'));
-        if screen.lines().any(|line| line.starts_with('▌') && line.contains(task)) {
-            return;
-        }
-        let before = screen;
-        term.keys("j");
-        term.wait("the cursor moves", |screen| screen.contents() != before);
-    }
-    panic!("no row of {task}");
-}
-
 #[test]
 fn a_fresh_home_shows_the_built_in_tasks_and_a_trigger_is_observed() {
     let home = Home::new();
@@ -30,9 +14,9 @@ fn a_fresh_home_shows_the_built_in_tasks_and_a_trigger_is_observed() {
     for task in BUILT_IN {
         term.wait_line(&["healthy", "local", task]);
     }
-    go_to(&mut term, "disk-space");
+    term.only("disk-space", &["healthy", "disk-space"]);
     term.keys("t");
-    term.wait_line(&["trigger", "local/disk-space", "observed"]);
+    home.wait_until_observed("trigger", "disk-space");
     // The log of the run, with what it printed.
     term.keys("L");
     term.wait_for("free");
@@ -58,7 +42,7 @@ fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
     term.wait_for("tick");
     term.keys("4");
     term.wait_line(&["succeeded", "tick"]);
-    go_to(&mut term, "long");
+    term.only("long", &["long"]);
     term.keys("t");
     term.wait_line(&["running", "long"]);
     term.keys("x");
@@ -66,7 +50,7 @@ fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
     // The key that asked is not the key that answers.
     term.keys("x");
     term.keys("y");
-    term.wait_line(&["cancel", "local/long", "observed"]);
+    home.wait_until_observed("cancel", "long");
     term.quit_last();
 }
 

@@ -26,10 +26,6 @@ fn secret(home: &Home, name: &str, text: &str) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn journal(home: &Home) -> String {
-    std::fs::read_to_string(home.path().join(".local/state/vigie/journal.jsonl")).unwrap_or_default()
-}
-
 fn with_duck() -> (Runtime, Duck, Home) {
     let runtime = Runtime::new().unwrap();
     let duck = runtime.block_on(Duck::start());
@@ -77,7 +73,7 @@ fn commands_of_one_system_are_given_by_alias_and_checked() {
     assert!(said.starts_with(&format!("observed duty-duck:finish duck/{id}")), "{said}");
     let run = duck.inner().runs.iter().rfind(|run| run.task == id).unwrap().clone();
     assert_eq!((run.status.as_str(), run.exit_code, run.error.as_deref()), ("failed", Some(3), Some("full")));
-    assert!(journal(&home).contains(r#""verb":"duty-duck:finish""#), "{}", journal(&home));
+    assert!(home.journal().contains(r#""verb":"duty-duck:finish""#), "{}", home.journal());
 
     // What the state forbids, and what only another verb can do, is refused with its reason.
     for (args, words) in [
@@ -230,7 +226,7 @@ fn a_payload_is_sent_and_its_digest_alone_is_recorded() {
     let sent =
         queue.world().seen.iter().find(|seen| seen.procedure == "CreateQueueItem").unwrap().body.clone();
     assert!(sent.to_string().contains("hunter2"), "{sent}");
-    let journal = journal(&home);
+    let journal = home.journal();
     assert!(journal.contains("sha256") && !journal.contains("hunter2"), "{journal}");
     // Standard input is read where it is named; without one there is nothing to send.
     let (code, _, err) = vigie(&home, &[&create[..8], &["-"]].concat());

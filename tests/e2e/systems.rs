@@ -280,15 +280,6 @@ fn killing_any_of_them_leaves_the_other_two_live() {
     }
 }
 
-/// Narrows the table to the one row of a task, whose line has all of `words`.
-fn only(term: &mut Term, filter: &str, words: &[&str]) {
-    term.keys("2\x1b/");
-    term.keys(filter);
-    term.keys("\r");
-    let on_it = |line: &str| line.starts_with('▌') && words.iter().all(|word| line.contains(word));
-    term.wait(&format!("the cursor on {words:?}"), |screen| screen.contents().lines().any(on_it));
-}
-
 #[test]
 fn the_console_shows_and_drives_all_three_in_one_table() {
     let mut three = Three::new();
@@ -299,15 +290,16 @@ fn the_console_shows_and_drives_all_three_in_one_table() {
     }
     term.wait_for("3/3 endpoints up");
     // A task of duplistatus is paused.
-    only(&mut term, CHECK, &["backups", "healthy"]);
+    term.only(CHECK, &["backups", "healthy"]);
     term.keys("P");
-    term.wait_line(&["pause", CHECK, "observed"]);
+    three.home.wait_until_observed("pause", CHECK);
     // A run that Duty Duck records is cancelled.
-    only(&mut term, "endpoint:duck import", &["import", "running"]);
+    term.only("endpoint:duck import", &["import", "running"]);
     term.keys("x");
     term.wait_for("cancel");
     term.keys("y");
-    term.wait_line(&["cancel", "import", "observed"]);
+    let import = three.duck.as_ref().unwrap().system.inner().id_of("import");
+    three.home.wait_until_observed("cancel", &import);
     assert_eq!(three.duck.as_ref().unwrap().system.inner().runs.last().unwrap().status, "aborted");
     // Of Rediacc's items one that waits is cancelled, and one that has failed is tried again.
     let (waits, failed) = {
@@ -315,14 +307,14 @@ fn the_console_shows_and_drives_all_three_in_one_table() {
         let of = |fits: &dyn Fn(&Item) -> bool| items.iter().find(|item| fits(item)).unwrap().id.clone();
         (of(&|item| item.status == "PENDING"), of(&|item| item.status == "FAILED"))
     };
-    only(&mut term, &waits[..8], &["queue", "queued"]);
+    term.only(&waits[..8], &["queue", "queued"]);
     term.keys("x");
     term.wait_for("cancel");
     term.keys("y");
-    term.wait_line(&["cancel", &waits[..8], "observed"]);
-    only(&mut term, &failed[..8], &["queue", "failing"]);
+    three.home.wait_until_observed("cancel", &waits);
+    term.only(&failed[..8], &["queue", "failing"]);
     term.keys("r");
-    term.wait_line(&["retry", &failed[..8], "observed"]);
+    three.home.wait_until_observed("retry", &failed);
     let statuses: Vec<String> = [&waits, &failed]
         .map(|id| three.items().into_iter().find(|item| item.id == **id).unwrap().status)
         .to_vec();
@@ -349,7 +341,7 @@ fn pictures_of_all_three() {
     }
     keep("systems", &term, "vigie-dark");
     let running = three.items().into_iter().find(|item| item.status == "PROCESSING").unwrap().id;
-    only(&mut term, &running[..8], &["queue", "running"]);
+    term.only(&running[..8], &["queue", "running"]);
     term.keys("\rll");
     term.wait_line(&["status", "PROCESSING"]);
     keep("trace", &term, "vigie-dark");

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::svg;
 
 /// How long anything may take before a test fails with the screen that it saw.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The binary under test.
 pub fn binary() -> &'static str {
@@ -77,6 +77,27 @@ impl Home {
         Pid::from_raw(i32::try_from(file["pid"].as_u64()?).ok()?)
     }
 
+    /// What was intended at this home, and what became of it: a line of JSON each.
+    pub fn journal(&self) -> String {
+        std::fs::read_to_string(self.path().join(".local/state/vigie/journal.jsonl")).unwrap_or_default()
+    }
+
+    /// Waits until the journal has it that the effect of `verb` at `target` was
+    /// seen. The screen may tell something else again by then.
+    pub fn wait_until_observed(&self, verb: &str, target: &str) {
+        let end = Instant::now() + LIMIT;
+        let is_it = |line: &str| {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            let receipt = &entry["receipt"];
+            (receipt["verb"].as_str(), receipt["stage"].as_str()) == (Some(verb), Some("observed"))
+                && receipt["target"]["task"].as_str() == Some(target)
+        };
+        while !self.journal().lines().any(is_it) {
+            assert!(Instant::now() < end, "never observed: {verb} {target}\n{}", self.journal());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until the coordinator of this home has ended and cleaned up.
     pub fn wait_until_quiet(&self) {
         let end = Instant::now() + LIMIT;
@@ -85,6 +106,11 @@ impl Home {
             std::thread::park_timeout(Duration::from_millis(10));
         }
     }
+}
+
+/// The screen, also after a test has failed while it was looking at it.
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Shared {
@@ -144,7 +170,7 @@ impl Term {
             let mut buffer = [0; 16_384];
             loop {
                 let read = reader.read(&mut buffer).unwrap_or(0);
-                let mut shared = sink.0.lock().unwrap();
+                let mut shared = lock(&sink.0);
                 shared.parser.process(&buffer[..read]);
                 shared.raw.extend_from_slice(&buffer[..read]);
                 shared.closed = read == 0;
@@ -166,7 +192,7 @@ impl Term {
     /// Waits until the screen fulfils `condition`; fails with the screen.
     pub fn wait(&self, what: &str, condition: impl Fn(&vt100::Screen) -> bool) -> String {
         let end = Instant::now() + LIMIT;
-        let mut shared = self.shared.0.lock().unwrap();
+        let mut shared = lock(&self.shared.0);
         while !condition(shared.parser.screen()) {
             let left = end.saturating_duration_since(Instant::now());
             let screen = shared.parser.screen().contents();
@@ -193,10 +219,19 @@ impl Term {
         self.wait(&format!("a line with {words:?}"), |screen| screen.contents().lines().any(has))
     }
 
+    /// Narrows the table of tasks to the one row that `filter` finds, whose line has all of `words`.
+    pub fn only(&mut self, filter: &str, words: &[&str]) {
+        self.keys("2\x1b/");
+        self.keys(filter);
+        self.keys("\r");
+        let on_it = |line: &str| line.starts_with('▌') && words.iter().all(|word| line.contains(word));
+        self.wait(&format!("the cursor on {words:?}"), |screen| screen.contents().lines().any(on_it));
+    }
+
     /// The screen as SVG, on the background of `theme`: a whole frame, never the half of one.
     pub fn svg(&self, theme: &str) -> String {
         let end = Instant::now() + LIMIT;
-        let mut shared = self.shared.0.lock().unwrap();
+        let mut shared = lock(&self.shared.0);
         while !shared.raw.ends_with(b"\x1b[?2026l") {
             assert!(Instant::now() < end, "a frame that does not end");
             shared = self.shared.1.wait_timeout(shared, Duration::from_millis(200)).unwrap().0;
@@ -206,11 +241,11 @@ impl Term {
 
     /// Everything that was written to the terminal so far.
     pub fn raw(&self) -> Vec<u8> {
-        self.shared.0.lock().unwrap().raw.clone()
+        lock(&self.shared.0).raw.clone()
     }
 
     pub fn resize(&self, width: u16, height: u16) {
-        self.shared.0.lock().unwrap().parser.screen_mut().set_size(cells(height), cells(width));
+        lock(&self.shared.0).parser.screen_mut().set_size(cells(height), cells(width));
         self.master.resize(PtySize { rows: height, cols: width, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
@@ -238,7 +273,7 @@ impl Term {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            let screen = self.shared.0.lock().unwrap().parser.screen().contents();
+            let screen = lock(&self.shared.0).parser.screen().contents();
             assert!(Instant::now() < end, "it did not end\n{screen}");
             std::thread::park_timeout(Duration::from_millis(5));
         }
@@ -247,7 +282,7 @@ impl Term {
     /// The program has ended and the terminal is as it was found.
     pub fn assert_given_back(&self) {
         let end = Instant::now() + LIMIT;
-        let mut shared = self.shared.0.lock().unwrap();
+        let mut shared = lock(&self.shared.0);
         // What was written last may still be on its way.
         while !shared.closed && Instant::now() < end {
             shared = self.shared.1.wait_timeout(shared, Duration::from_millis(50)).unwrap().0;

@@ -90,10 +90,10 @@ pub fn update(state: &mut State, fleet: &mut Fleet, msg: Msg) -> Vec<Effect> {
             let mut delta = fleet.note_receipt(receipt.clone(), msg.at);
             // The runtime has recorded what it told.
             delta.receipts.retain(|other| *other != receipt);
-            let effects = settle(state, fleet, &delta, None);
-            message::receipt(state, fleet, &receipt);
             state.dirty = true;
-            effects
+            // What is known already may show the effect: that is told last.
+            message::receipt(state, fleet, &receipt);
+            settle(state, fleet, &delta, None)
         }
         Event::Runs { endpoint, task, result } => {
             let (runs, error) = result.map_or_else(|reason| (None, Some(reason)), |runs| (Some(runs), None));

@@ -422,6 +422,35 @@ fn one_key_triggers_one_task_and_the_receipt_is_told() {
 }
 
 #[test]
+fn an_answer_that_comes_after_its_effect_was_seen_is_told_as_observed() {
+    let mut desk = Desk::one(&[("one", TaskState::Running)]);
+    let target = Target {
+        run: Some(RunId::new("one-1")),
+        ..Target::task(&TaskKey::new(&"a".into(), &"one".into()), TaskState::Running)
+    };
+    // The poll was quicker than the answer.
+    let ended = run("one", "one-1", RunState::Aborted);
+    desk.tell("a", vec![Task { last_run: Some(ended), ..task("one", HEALTHY) }], Vec::new());
+    for (intent, stage) in [(1, Stage::Accepted), (2, Stage::Unknown)] {
+        let effects = desk.event(Event::Receipt(Receipt {
+            intent: IntentId(Uuid::from_u128(intent)),
+            deed: Verb::Cancel.into(),
+            target: target.clone(),
+            stage,
+            at: desk.now,
+            sent: desk.now,
+            message: None,
+            run: None,
+            priority: None,
+        }));
+        assert!(desk.says().starts_with("✓ cancel a/one") && desk.says().ends_with("observed at once"));
+        let [Effect::Record(receipts)] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(receipts[0].stage, Stage::Observed);
+        desk.pass(TimeDelta::minutes(1));
+    }
+}
+
+#[test]
 fn an_intent_on_several_is_told_in_one() {
     let mut desk = Desk::one(&[("one", HEALTHY), ("three", HEALTHY), ("two", HEALTHY)]);
     desk.keys("* t");
