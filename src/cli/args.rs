@@ -8,6 +8,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::model::{Kind, Priority, parse_duration};
 
+use super::serve::LogFormat;
+
 const CONFIG_HELP: &str =
     "The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]";
 const LISTEN_HELP: &str = "Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]";
@@ -362,6 +364,12 @@ pub struct ServeOptions {
     /// Check the tasks and end
     #[arg(long)]
     pub check: bool,
+    /// Print a systemd unit that starts it with these options, and end
+    #[arg(long)]
+    pub print_unit: bool,
+    /// How its log lines are written to standard error; the variable `VIGIE_LOG` filters them
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
     /// End so long after the last console has gone: how a console starts its own.
     #[arg(long, hide = true, value_name = "DURATION", value_parser = parse_duration)]
     pub linger: Option<Duration>,

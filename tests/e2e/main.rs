@@ -20,6 +20,8 @@ mod pictures;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 #[path = "../stand_ins/mod.rs"]
 #[expect(dead_code, reason = "a terminal shows less of them than the tests of the backends turn")]
 mod stand_ins;

@@ -214,6 +214,7 @@ impl Actor {
                     self.domain.restate();
                     after.push(After::Doubt(reply));
                 }
+                Message::Alive { reply } => drop(reply.send(())),
                 Message::Shutdown { .. } => {}
                 #[cfg(test)]
                 Message::Crash => {}

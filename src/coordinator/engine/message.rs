@@ -68,6 +68,8 @@ pub(super) enum Message {
     WaitEnded { run: RunId, reply: oneshot::Sender<Run> },
     /// Judges every task anew, and has every open alert on disk.
     Doubt { reply: oneshot::Sender<()> },
+    /// Answered as soon as it is its turn.
+    Alive { reply: oneshot::Sender<()> },
     /// Ends.
     Shutdown { reply: oneshot::Sender<()> },
     /// Ends without a word, like a crash.

@@ -344,6 +344,15 @@ impl Engine {
         Ok(piece)
     }
 
+    /// Returns once the engine has come to its mailbox: one that hangs never does.
+    pub async fn answers(&self) {
+        let (reply, answered) = oneshot::channel();
+        if self.mailbox.send(Message::Alive { reply }).await.is_ok() {
+            // Dropped unanswered, as while the disk can't be written, is an answer too.
+            let _ = answered.await;
+        }
+    }
+
     /// Flips, newest first.
     ///
     /// # Errors

@@ -5,6 +5,10 @@
 //! the tasks stay as they last were. So is one in the configuration: the tasks
 //! run all the same.
 
+mod log;
+mod service;
+mod unit;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +22,8 @@ use crate::coordinator::{self, BindError, Options, Server, SystemClock};
 use crate::runtime::Places;
 use crate::runtime::policy::{self, Configured};
 
+pub use log::LogFormat;
+
 use super::args::{Global, ServeOptions};
 use super::{Exit, Failure, print, session};
 
@@ -26,6 +32,9 @@ use super::{Exit, Failure, print, session};
 /// # Errors
 /// Why it could not start: a taken address, a taken data directory.
 pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure> {
+    if options.print_unit {
+        return print_unit(global, &options);
+    }
     let paths = session::paths(global)?;
     let policies = is_for_itself(&options);
     let tasks = options.tasks.unwrap_or_else(|| paths.tasks.clone());
@@ -38,7 +47,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         return Ok(Exit::OK);
     }
     let overrides = session::overrides(global)?;
-    log_to_stderr();
+    log::to_stderr(options.log_format);
     // A console's own coordinator takes nothing from the configuration, which may be being edited.
     let configured = if policies { settle(Settings::load(&paths, &overrides))? } else { Settings::default() };
     let cron_port = session::variable("CRON_PORT").map(|port| port.to_string_lossy().into_owned());
@@ -63,11 +72,14 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         settings.tasks.display()
     ))?;
     let engine = server.engine().clone();
+    service::ready(&format!("serving {}", server.announced().url));
     let mut running = std::pin::pin!(server.run());
     let serving = async {
         tokio::select! {
             _ = &mut running => shutdown.cancel(),
+            () = service::keep_alive(&engine) => {}
             () = signals.until_the_end(&engine) => {
+                service::stopping();
                 shutdown.cancel();
                 running.await;
             }
@@ -80,6 +92,32 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     } else {
         serving.await;
     }
+    Ok(Exit::OK)
+}
+
+/// Prints the unit that starts this program with these options.
+fn print_unit(global: &Global, options: &ServeOptions) -> Result<Exit, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::refused(format!("where this program is can't be found out: {error}")))?;
+    let absolute = |path: &Path| {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+    };
+    let mut arguments = vec!["serve".to_owned()];
+    let paths = [("--config", &global.config), ("--tasks", &options.tasks), ("--data", &options.data)];
+    for (name, path) in paths {
+        if let Some(path) = path {
+            arguments.extend([name.to_owned(), absolute(path)]);
+        }
+    }
+    if let Some(listen) = &options.listen {
+        arguments.extend(["--listen".to_owned(), listen.clone()]);
+    }
+    if options.log_format == LogFormat::Json {
+        arguments.extend(["--log-format".to_owned(), "json".to_owned()]);
+    }
+    let manager =
+        if rustix::process::geteuid().is_root() { unit::Manager::System } else { unit::Manager::User };
+    print(&unit::text(manager, &program, &arguments))?;
     Ok(Exit::OK)
 }
 
@@ -194,18 +232,6 @@ impl Signals {
     }
 }
 
-/// Log lines go to standard error; `VIGIE_LOG` is a filter such as `debug`.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("VIGIE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,vigie=info"));
-    // A second subscriber in one process is refused, which is as well.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +243,8 @@ mod tests {
             tasks: None,
             data: None,
             check: false,
+            print_unit: false,
+            log_format: LogFormat::Text,
             linger: None,
             answer_only: false,
         };
