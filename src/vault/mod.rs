@@ -1,7 +1,10 @@
-//! Secrets: resolving every form of secret reference.
+//! Secrets: resolving every form of secret reference, and keeping their values
+//! out of what is shown.
 //!
-//! Owns [`resolve`]; nothing of a secret goes into errors, logs or `Debug`.
-//! May import: `model`.
+//! Owns [`resolve`] and [`Redactor`]; nothing of a secret goes into errors,
+//! logs or `Debug`. May import: `model`.
+
+mod redact;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use crate::model::{Clean, SecretRef};
+
+pub use redact::{MASK, Redactor, SHORTEST};
 
 /// How long a command may take to print a secret.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
