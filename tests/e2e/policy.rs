@@ -52,13 +52,13 @@ impl Drop for Served {
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..1_500 {
+    for _ in 0..3_000 {
         if condition() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("not within 30 s: {what}");
+    panic!("not within 60 s: {what}");
 }
 
 fn log(home: &Home, name: &str) -> String {

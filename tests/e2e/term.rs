@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,16 @@ pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_vigie")
 }
 
-/// A port on which nothing listens.
+/// A port on which nothing listens, and nothing will: each is given once, and
+/// they are below those that systems hand out by themselves (from 32768 on Linux).
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 120).unwrap() * 100;
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::from_fn(|| Some(20_000 + first + GIVEN.fetch_add(1, Ordering::Relaxed) % 700))
+        .take(700)
+        .find(free)
+        .unwrap()
 }
 
 /// An empty home, and the environment that makes it one.

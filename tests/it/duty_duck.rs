@@ -721,12 +721,12 @@ async fn a_part_that_fails_takes_nothing_with_it() {
 async fn a_poll_ends_within_its_time_and_keeps_what_it_has_read() {
     let server = StandIn::start().await;
     let mut short = spec(Kind::DutyDuck, &server.url);
-    short.timeout = Duration::from_millis(700);
+    short.timeout = Duration::from_secs(3);
     let backend = build(&short, &around(Secrets::good() as _, None)).unwrap();
     server.inner().switches.stalled = vec!["/http-monitors", "/incidents", "/api-tokens"];
     let started = crate::support::now();
     let snapshot = poll(&backend).await;
-    assert!(crate::support::now() - started < TimeDelta::milliseconds(1_600), "all of it shares one limit");
+    assert!(crate::support::now() - started < TimeDelta::seconds(6), "all of it shares one limit");
     assert_eq!((snapshot.tasks.items.len(), snapshot.tasks.coverage), (5, Coverage::Listed));
     let degraded = snapshot.degraded.unwrap();
     assert!(

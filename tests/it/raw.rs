@@ -151,16 +151,18 @@ impl Raw {
 
     /// Waits until a request for `route` has come after the first `before`.
     pub async fn asked_for(&self, route: &str, before: usize) {
-        self.wait(|_| {
-            let seen = self.seen();
-            seen.iter().skip(before).any(|seen| seen.line().split('?').next() == Some(route))
-        })
-        .await;
+        self.wait(|_| self.was_asked_for(route, before)).await;
+    }
+
+    /// Whether a request for `route` has come after the first `before`.
+    pub fn was_asked_for(&self, route: &str, before: usize) -> bool {
+        let seen = self.seen();
+        seen.iter().skip(before).any(|seen| seen.line().split('?').next() == Some(route))
     }
 
     async fn wait(&self, enough: impl Fn((usize, usize)) -> bool) {
         let mut counts = self.shared.counts.subscribe();
-        tokio::time::timeout(Duration::from_secs(20), counts.wait_for(|counts| enough(*counts)))
+        tokio::time::timeout(Duration::from_secs(60), counts.wait_for(|counts| enough(*counts)))
             .await
             .expect("in time")
             .unwrap();

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,9 @@ pub(crate) use process::end_leftovers;
 /// How long output may still come once the command has ended: what it left
 /// behind in the background may hold the pipe for ever.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
+/// The most bytes that a pipe holds (Linux: `pipe-max-size`): what a command has
+/// written by its end is no more.
+const PIPE: usize = 1024 * 1024;
 
 /// What becomes of a run that is carried out.
 #[derive(Debug)]
@@ -194,16 +198,33 @@ async fn supervise(
     let capture = async {
         let mut buffer = vec![0; 16 * 1024];
         let mut error = None;
+        let mut over = pin!(async {
+            ended.cancelled().await;
+            tokio::time::sleep(LAST_OUTPUT).await;
+        });
+        // Once it is over: how much is still taken of what is there.
+        let mut left = None;
         loop {
             let read = tokio::select! {
+                biased;
+                () = &mut over, if left.is_none() => {
+                    left = Some(PIPE);
+                    continue;
+                }
                 read = output.read(&mut buffer) => read,
-                () = async { ended.cancelled().await; tokio::time::sleep(LAST_OUTPUT).await } => Ok(0),
+                () = std::future::ready(()), if left.is_some() => Ok(0),
             };
-            match read {
+            let count = match read {
                 Ok(0) | Err(_) => return error,
-                // A command must not block because its log can't be written: the rest is read and dropped.
-                Ok(count) if error.is_none() => error = log.write(&buffer[..count]).err(),
-                Ok(_) => {}
+                Ok(count) => count,
+            };
+            // A command must not block because its log can't be written: the rest is read and dropped.
+            if error.is_none() {
+                error = log.write(&buffer[..count]).err();
+            }
+            left = left.map(|left: usize| left.saturating_sub(count));
+            if left == Some(0) {
+                return error;
             }
         }
     };

@@ -134,6 +134,16 @@ async fn a_child_left_in_the_background_does_not_hold_the_run() {
 }
 
 #[tokio::test]
+async fn nor_does_one_that_never_stops_writing() {
+    let mut bench = bench();
+    bench.executor.start(shell_attempt("yes & echo done", Duration::from_secs(1)));
+    let process = bench.started().await;
+    assert!(bench.ended().await.good);
+    // Nobody reads what it writes any more.
+    process::gone(process.pid).await;
+}
+
+#[tokio::test]
 async fn leftovers_are_ended_only_if_they_are_the_same() {
     let mut bench = bench();
     bench.executor.start(shell_attempt("echo ready; sleep 600", Duration::from_secs(1)));

@@ -144,7 +144,7 @@ impl Bed {
         if !matches!(ask, Ask::First) {
             let mut polled = self.ask(&Ask::First).await;
             // A busy machine may be slower than a patient's limit.
-            for _ in 0..5 {
+            for _ in 0..30 {
                 if !matches!(polled, Err(BackendError::TimedOut { .. })) {
                     break;
                 }
