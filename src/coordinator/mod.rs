@@ -23,6 +23,7 @@ mod exec;
 mod http;
 mod lease;
 mod lock;
+mod metrics;
 mod private;
 mod serve;
 mod shell;

@@ -127,7 +127,7 @@ pub(super) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
         let idempotency_key = idempotency_key(request.headers())?;
         Ok(Actor { name, role: Role::Admin, scope: Scope::All, from: "loopback".into(), idempotency_key })
     });
-    match actor {
+    let response = match actor {
         Ok(actor) => {
             request.extensions_mut().insert(actor);
             next.run(request).await
@@ -138,7 +138,9 @@ pub(super) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
             }
             surface.failed(failure)
         }
-    }
+    };
+    api.engine.metrics().answered(response.status().as_u16());
+    response
 }
 
 /// Reads a body away. A caller that asks first (`Expect`) never sends it.

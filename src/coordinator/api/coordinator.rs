@@ -63,6 +63,16 @@ pub(super) async fn about(State(api): State<Api>) -> Json<Coordinator> {
     })
 }
 
+/// What Prometheus reads: the state, and what was counted.
+pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Failure> {
+    let database = api.engine.database_size().await;
+    let text = api.engine.metrics().text(&api.engine.view(), api.clock.now(), database);
+    // Writing to memory does not fail.
+    let text = text.unwrap_or_default();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
 /// Line breaks, now and then, while the console is there. The lease lives in
 /// the stream: it goes with the connection.
 pub(super) async fn lease(State(api): State<Api>) -> Result<Response, Failure> {

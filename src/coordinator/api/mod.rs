@@ -125,6 +125,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/start/{task}", post(duplistatus::start))
         .route("/stop/{task}", post(duplistatus::stop))
         .route("/reload-config", post(duplistatus::reload_config))
+        .route("/metrics", get(coordinator::metrics))
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{id}", get(tasks::one))
         .route("/api/v1/tasks/{id}/runs", post(tasks::trigger))

@@ -44,6 +44,15 @@ impl Reader {
         Self { path: Arc::new(path.to_owned()), idle: Arc::default() }
     }
 
+    /// The size of the database with its log, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let of = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        of(&self.path) + of(Path::new(&log))
+    }
+
     /// Runs `query` on a thread that may wait.
     pub(super) async fn read<T: Send + 'static>(
         &self,

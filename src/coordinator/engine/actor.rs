@@ -20,6 +20,7 @@ use crate::coordinator::domain::{
     Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Outcome, Refused, Work, Write,
 };
 use crate::coordinator::exec::{Attempt, Event, Executor, Launch};
+use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, TaskId, Verb};
 
@@ -47,6 +48,7 @@ pub(super) struct Actor {
     pub(super) events_in: mpsc::Sender<Event>,
     pub(super) context: builtin::Context,
     pub(super) shared: Arc<Shared>,
+    pub(super) metrics: Metrics,
     pub(super) tasks: PathBuf,
     /// What is wrong with the task file.
     pub(super) problems: Vec<Clean>,
@@ -352,9 +354,7 @@ impl Actor {
     /// Writes what was decided; once it is on disk, starts, shows and answers.
     /// If it can't be written, callers hear so, and the rest comes back.
     async fn finish(&mut self, mut decided: Decided) -> Result<(), (Decided, Arc<DbError>)> {
-        if !decided.writes.is_empty()
-            && let Err(error) = self.writer.write(decided.writes.clone()).await
-        {
+        if let Err(error) = self.commit(&decided.writes).await {
             tracing::error!(%error, "the database can't be written: nothing is started until it can");
             for after in decided.after.drain(..) {
                 let why = Clean::from(format!("{error}; it is tried again"));
@@ -366,7 +366,8 @@ impl Actor {
             }
             return Err((decided, error));
         }
-        let Decided { batch, at, after, .. } = decided;
+        let Decided { writes, batch, at, after } = decided;
+        self.metrics.count(&batch, &writes, at);
         for effect in &batch.effects {
             self.carry_out(effect.clone());
         }
@@ -385,6 +386,16 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    async fn commit(&self, writes: &Arc<Vec<Write>>) -> Result<(), Arc<DbError>> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let stopwatch = Stopwatch::start();
+        let result = self.writer.write(writes.clone()).await;
+        self.metrics.committed(stopwatch.seconds(), result.is_ok());
+        result
     }
 
     fn carry_out(&self, effect: Effect) {

@@ -21,6 +21,7 @@ use crate::model::{
 
 use super::db::Reader;
 use super::exec::Logs;
+use super::metrics::Metrics;
 use super::{Options, SharedClock, shell};
 
 use message::{Call, Message};
@@ -173,6 +174,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     reader: Reader,
     logs: Logs,
+    metrics: Metrics,
 }
 
 impl Engine {
@@ -351,6 +353,18 @@ impl Engine {
             // Dropped unanswered, as while the disk can't be written, is an answer too.
             let _ = answered.await;
         }
+    }
+
+    /// What is counted while it works.
+    #[must_use]
+    pub(super) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The size of the database with its log, in bytes.
+    pub(super) async fn database_size(&self) -> u64 {
+        let reader = self.reader.clone();
+        shell::blocking(move || reader.size()).await.unwrap_or(0)
     }
 
     /// Flips, newest first.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::coordinator::db::{self, DbError, Reader, Writer};
 use crate::coordinator::domain::Domain;
 use crate::coordinator::exec::{Executor, Logs, end_leftovers};
+use crate::coordinator::metrics::Metrics;
 use crate::coordinator::tasks_file::{self, TaskFile};
 use crate::coordinator::{Options, SharedClock, builtin, private, shell};
 use crate::model::Clean;
@@ -48,6 +49,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let (events_in, events) = mpsc::channel(EVENTS);
     let logs = Logs::new(options.data.join(LOGS));
     let shared = Arc::new(Shared::new(epoch, now));
+    let metrics = Metrics::default();
     let context = builtin::Context {
         clock: clock.clone(),
         reader: reader.clone(),
@@ -65,6 +67,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         events_in,
         context,
         shared: shared.clone(),
+        metrics: metrics.clone(),
         tasks: options.tasks.clone(),
         problems,
         new_text: text.filter(|text| Some(text) != known_file.as_ref()),
@@ -75,7 +78,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     actor.step(Vec::new()).await.map_err(|error| failed("can't write", &path, &error))?;
     let watching = watch_file::start(&options.tasks, seen, mailbox.downgrade());
     shell::spawn(actor.run(messages, events, watching));
-    Ok(Engine { mailbox, shared, reader, logs })
+    Ok(Engine { mailbox, shared, reader, logs, metrics })
 }
 
 /// The file as it is now; if that is bad, as it was when it was last taken,

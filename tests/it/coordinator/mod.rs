@@ -5,6 +5,7 @@
 mod duplistatus;
 mod lifecycle;
 mod native;
+mod operation;
 
 use std::path::PathBuf;
 use std::sync::Arc;
