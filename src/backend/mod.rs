@@ -27,6 +27,7 @@ use crate::model::{
     Arguments, AuditEntry, Capabilities, Clean, Deed, Input, IntentId, Kind, LogOf, Priority, Run, RunId,
     Snapshot, TaskId, Trace,
 };
+use crate::wire::Report;
 
 pub use error::{BackendError, BuildError};
 pub use offers::{Offer, Offers, Reads};
@@ -183,6 +184,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Any [`BackendError`].
     async fn foresee(&self, _call: &Call) -> Result<Option<Clean>, BackendError> {
         Ok(None)
+    }
+
+    /// Passes on what somebody says of a run that is carried out elsewhere, as
+    /// `vigie run` does. The same report may come more than once.
+    ///
+    /// # Errors
+    /// Any [`BackendError`]; [`BackendError::Unsupported`] where the system
+    /// takes none, or none that comes so late.
+    async fn report(&self, _task: &TaskId, _report: &Report) -> Result<(), BackendError> {
+        Err(offers::refused(offers(self.kind()).reports))
     }
 
     /// The request that [`Backend::execute`] would send, as `POST /path`: for the preview.

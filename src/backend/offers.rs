@@ -47,6 +47,8 @@ pub struct Reads {
 pub struct Offers {
     /// What it can be read for.
     pub reads: Reads,
+    /// Whether it takes reports of runs that are carried out elsewhere, as `vigie run` sends them.
+    pub reports: Offer,
     /// What it can be asked to do.
     pub acts: fn(Deed) -> Offer,
 }

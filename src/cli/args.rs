@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -96,6 +97,11 @@ pub enum Command {
     Reload(ReloadOptions),
     /// Give a command that only this system has; without one: what there is, and what can be done now
     Do(DoOptions),
+    /// Run a command as it is, and report its start, heartbeats, end and last output: for cron lines
+    Run(WrapOptions),
+    /// Pass on what a command that has ended left to others to write: how `run` ends before they do.
+    #[command(hide = true)]
+    PassOn,
     /// Run the coordinator: scheduler, queue and monitor of this machine
     Serve(ServeOptions),
     /// The configuration: make it, check it, find it
@@ -347,6 +353,34 @@ pub struct ReloadOptions {
     /// How to act.
     #[command(flatten)]
     pub how: How,
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct WrapOptions {
+    /// The task that this is a run of: its id
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// Where it is watched [default: the first endpoint that takes reports of runs]
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// How often to say that it goes on
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_beat)]
+    pub heartbeat: Duration,
+    /// Leave its output alone, and report none of it
+    #[arg(long)]
+    pub no_output: bool,
+    /// Say nothing of reports that are refused or lost
+    #[arg(long)]
+    pub quiet: bool,
+    /// The command with its arguments, after --
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+fn parse_beat(text: &str) -> Result<Duration, String> {
+    let beat = parse_duration(text)?;
+    if beat < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(beat) }
 }
 
 /// Options of `serve`.

@@ -13,6 +13,7 @@ mod endpoints;
 mod output;
 mod read;
 mod report;
+mod run;
 mod serve;
 mod session;
 mod standing;
@@ -82,7 +83,13 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error, &raw),
     };
     let is_status = matches!(args.command, Some(Command::Status(_)));
-    match run(args) {
+    let args = match args {
+        // Nothing, not even threads, stands before the command that it runs.
+        Args { global, command: Some(Command::Run(options)) } => return run::run(&global, &options),
+        Args { command: Some(Command::PassOn), .. } => return run::pass_on(),
+        args => args,
+    };
+    match begin(args) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             complain(&failure.message);
@@ -103,7 +110,7 @@ fn usage(error: &clap::Error, raw: &[OsString]) -> ExitCode {
     if is_status { Exit::UNKNOWN.into() } else { Exit::USAGE.into() }
 }
 
-fn run(args: Args) -> Result<Exit, Failure> {
+fn begin(args: Args) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -147,6 +154,8 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Some(Command::Silence(options)) => act::put_off(&global, Verb::Silence, &options).await,
         Some(Command::Reload(options)) => act::reload(&global, &options).await,
         Some(Command::Do(options)) => act::order(&global, &options).await,
+        // Handled before there were any threads.
+        Some(Command::Run(_) | Command::PassOn) => Ok(Exit::OK),
         Some(Command::Serve(options)) => serve::run(&global, options).await,
         Some(Command::Config(command)) => config::run(&global, &command),
     }

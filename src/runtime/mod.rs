@@ -18,6 +18,7 @@
 //! what nobody takes is folded into one slot per endpoint. A panic in an
 //! adapter is a failed poll.
 
+pub mod courier;
 mod credentials;
 mod deliver;
 mod handle;
@@ -29,6 +30,7 @@ pub mod payload;
 pub mod policy;
 mod poller;
 mod shell;
+pub mod spool;
 
 use std::path::PathBuf;
 

@@ -36,3 +36,5 @@ mod terminal;
 #[cfg(test)]
 #[path = "../stand_ins/systems.rs"]
 mod three;
+#[cfg(test)]
+mod wrap;

@@ -53,6 +53,7 @@ pub const OFFERS: Offers = Offers {
         trace: Offer::With(WITH_WEB),
         audit: Offer::With(WITH_WEB),
     },
+    reports: Offer::No("duplistatus takes no reports of runs"),
     acts: convert::offer,
 };
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::DutyDuck;
@@ -16,9 +17,12 @@ use crate::backend::http::shown_path;
 use crate::backend::offers::{self, Offer};
 use crate::backend::{Accepted, BackendError, Call};
 use crate::model::{Clean, Command, Deed, TaskId, Verb};
+use crate::wire::{Report, Reported};
 
 /// The request that ends a run.
 const ABORTED: &str = "aborted";
+/// How old a report may be to be passed on.
+const LATEST_REPORT: TimeDelta = TimeDelta::seconds(30);
 
 impl DutyDuck {
     /// Sends one call.
@@ -112,6 +116,31 @@ impl DutyDuck {
         Ok(done(&format!(
             "recorded as started, which runs nothing; after {silent}s without a heartbeat it counts as dead"
         )))
+    }
+
+    /// A report of `vigie run`, as it happens: the server dates what it is told itself.
+    pub(super) async fn pass_on(&self, task: &TaskId, report: &Report) -> Result<(), BackendError> {
+        if self.client.now() - report.at > LATEST_REPORT {
+            return Err(BackendError::Unsupported(
+                "Duty Duck dates what it is told itself: a report that comes late would be false".into(),
+            ));
+        }
+        let (what, body) = match report.what {
+            Reported::Started => ("start", json!({})),
+            Reported::Beat => ("heartbeat", json!({})),
+            Reported::Ended { exit_code: 0 } => ("finish", json!({"status": "success", "exitCode": 0})),
+            Reported::Ended { exit_code } => {
+                let message = report.output.as_deref().and_then(last_line);
+                let mut body = json!({"status": "failure", "exitCode": exit_code});
+                if let Some(message) = message {
+                    body["errorMessage"] = message.as_str().into();
+                }
+                ("finish", body)
+            }
+        };
+        self.post(Scope::WriteTaskRuns, &["tasks", task.as_raw(), what], Some(&body))
+            .await
+            .map_err(not_running)
     }
 
     async fn archive(&self, task: &TaskId, sort: Sort) -> Result<Accepted, BackendError> {
@@ -293,6 +322,11 @@ impl DutyDuck {
         }
         Clean::from(lines.join(", "))
     }
+}
+
+/// The last line that says something.
+fn last_line(output: &str) -> Option<Clean> {
+    output.lines().map(Clean::line).rfind(|line| !line.trim().is_empty())
 }
 
 fn done(message: &str) -> Accepted {

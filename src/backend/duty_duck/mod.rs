@@ -27,6 +27,7 @@ use super::{
     Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
 };
 use crate::model::{AuditEntry, Capabilities, Clean, EndpointSpec, Kind, LogOf, Run, TaskId, Trace};
+use crate::wire::Report;
 use client::Client;
 use memory::Memory;
 use rights::{Rights, Scope};
@@ -124,6 +125,10 @@ impl Backend for DutyDuck {
 
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
         self.act(call).await
+    }
+
+    async fn report(&self, task: &TaskId, report: &Report) -> Result<(), BackendError> {
+        self.pass_on(task, report).await
     }
 
     fn preview(&self, call: &Call) -> Clean {

@@ -17,6 +17,7 @@ pub const OFFERS: Offers = Offers {
         trace: Offer::With("the events of a task's incidents"),
         audit: Offer::No("Duty Duck keeps no audit log"),
     },
+    reports: Offer::With("as they happen: it dates what it is told itself, and takes nothing after the fact"),
     acts,
 };
 

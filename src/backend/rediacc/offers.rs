@@ -19,6 +19,7 @@ pub const OFFERS: Offers = Offers {
         trace: Offer::Yes,
         audit: Offer::With("where the plan has the audit log"),
     },
+    reports: Offer::No("Rediacc takes no reports of runs: its own bridges carry its items out"),
     acts,
 };
 

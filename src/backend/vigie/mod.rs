@@ -42,6 +42,7 @@ pub const OFFERS: Offers = Offers {
         trace: Offer::No("a coordinator tells all of a task in its row and its runs"),
         audit: Offer::No("a coordinator has no audit log yet"),
     },
+    reports: Offer::Yes,
     acts,
 };
 
@@ -415,6 +416,12 @@ impl Backend for Vigie {
                 Err(offers::refused(acts(call.deed)))
             }
         }
+    }
+
+    async fn report(&self, task: &TaskId, report: &wire::Report) -> Result<(), BackendError> {
+        let segments = path(&["tasks", task.as_raw(), "reports"]);
+        // What tells a report from another: the coordinator takes the same one once.
+        self.locator.send(|session| session.post(&segments).json(report)).await.map(|_| ())
     }
 
     fn preview(&self, call: &Call) -> Clean {
