@@ -28,7 +28,9 @@ pub use intent::{Arguments, Intent, IntentId, Receipt, Stage, Target};
 pub use kind::{AuthName, Kind, KindSpec, OptionName, OptionShape};
 pub use schedule::{Dialect, Facts, Policy, QueuedFact, RunningFact, Schedule, Timing};
 pub use snapshot::{Coverage, Part, Snapshot};
-pub use state::{AlertKind, Evidence, Health, Priority, PriorityOutOfRange, RunState, Severity, TaskState};
+pub use state::{
+    AlertKind, Evidence, Health, Priority, PriorityOutOfRange, RunMark, RunState, Severity, TaskState,
+};
 pub use task::{Alert, AlertKey, Flip, Labels, Queue, Retry, Run, Task};
 pub use text::{Clean, MAX_LINE, MAX_TEXT};
 pub use time::{duration_text, parse_duration};

@@ -92,6 +92,33 @@ words! {
     }
 }
 
+words! {
+    /// What is to be known of a run beside its state.
+    RunMark {
+        /// It started after its start window.
+        StartedLate = "started-late",
+        /// It started too soon after the start before.
+        TooOften = "too-often",
+        /// It did not end within its max runtime.
+        Overran = "overran",
+        /// It ended, or goes on, without the heartbeat that it had.
+        HeartbeatLost = "heartbeat-lost",
+    }
+}
+
+impl RunMark {
+    /// The kind of alert that stands for it.
+    #[must_use]
+    pub const fn alert(self) -> AlertKind {
+        match self {
+            Self::StartedLate => AlertKind::Late,
+            Self::TooOften => AlertKind::TooOften,
+            Self::Overran => AlertKind::Overrun,
+            Self::HeartbeatLost => AlertKind::Dead,
+        }
+    }
+}
+
 impl RunState {
     /// Whether nothing more will happen to it.
     #[must_use]

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertKind, Capabilities, Clean, Deed, Facts, Policy, Priority, QueueName, RunId, RunState, Schedule,
-    Severity, TaskId, TaskState, Verb,
+    AlertKind, Capabilities, Clean, Deed, Facts, Policy, Priority, QueueName, RunId, RunMark, RunState,
+    Schedule, Severity, TaskId, TaskState, Verb,
 };
 
 /// Labels by name. Shared, since most tasks of an endpoint carry the same.
@@ -21,6 +21,9 @@ pub struct Task {
     pub id: TaskId,
     /// Its name; the id where the system has no names.
     pub name: Clean,
+    /// What jobs that run elsewhere are pinged by: `/ping/KEY`. Whoever knows it can report runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_key: Option<Clean>,
     /// Another id that its system knows it by, and that people type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<Clean>,
@@ -98,6 +101,7 @@ impl Task {
         Self {
             id,
             name,
+            ping_key: None,
             alias: None,
             class: None,
             description: None,
@@ -189,9 +193,12 @@ pub struct Run {
     /// Where it runs.
     #[serde(default)]
     pub machine: Option<Clean>,
-    /// Why it was started: `schedule`, `manual`, `retry`, …
+    /// Why it was started: `schedule`, `manual`, `retry`, `ping`, `report`, …
     #[serde(default)]
     pub cause: Option<Clean>,
+    /// What else is to be known of it, in the order in which it came about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<RunMark>,
 }
 
 impl Run {
@@ -216,7 +223,14 @@ impl Run {
             next_at: None,
             machine: None,
             cause: None,
+            marks: Vec::new(),
         }
+    }
+
+    /// Whether it bears a mark.
+    #[must_use]
+    pub fn is_marked(&self, mark: RunMark) -> bool {
+        self.marks.contains(&mark)
     }
 }
 
@@ -300,4 +314,11 @@ pub struct Flip {
     pub noticed: DateTime<Utc>,
     /// How well it is known.
     pub evidence: super::Evidence,
+    /// The failure that it tells of. One that leaves the state as it was
+    /// (`overrun`, `dead`, `too-often`) has the same state before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<AlertKind>,
+    /// The run that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }

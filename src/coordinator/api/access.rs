@@ -16,7 +16,7 @@ use crate::model::{Clean, Role, Scope};
 use super::super::engine::Actor;
 use super::super::serve::is_local;
 use super::problem::Failure;
-use super::{Api, MAX_BODY, Surface};
+use super::{Api, MAX_BODY, Surface, pings};
 
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
@@ -50,6 +50,9 @@ impl Access {
             .map(|(_, token)| <[u8; 32]>::from(Sha256::digest(token.trim())));
         if presented.is_some_and(|digest| digest == self.token) {
             return Ok("local".into());
+        }
+        if pings::is_ping(method, uri) {
+            return Ok("ping".into());
         }
         let looks = matches!(*method, Method::GET | Method::HEAD) && uri.path() == "/health";
         let open = self.open_on_loopback && Surface::of(uri) == Surface::Duplistatus;
@@ -121,7 +124,8 @@ pub(super) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
     let surface = Surface::of(request.uri());
     let caller = api.access.caller(request.method(), request.uri(), request.headers());
     let actor = caller.and_then(|name| {
-        if request.body().size_hint().lower() > MAX_BODY as u64 {
+        let ping = pings::is_ping(request.method(), request.uri());
+        if !ping && request.body().size_hint().lower() > MAX_BODY as u64 {
             return Err(Failure::too_large());
         }
         let idempotency_key = idempotency_key(request.headers())?;
@@ -190,6 +194,11 @@ mod tests {
             (true, trigger, &[HOST], Ok("loopback")),
             (true, trigger, &[HOST, ("origin", "https://evil.example")], Err(403)),
             (false, ("GET", "/health"), &[HOST], Ok("loopback")),
+            (false, ("GET", "/ping/k"), &[HOST], Ok("ping")),
+            (false, ("POST", "/ping/k/start"), &[HOST], Ok("ping")),
+            (false, ("DELETE", "/ping/k"), &[HOST], Err(401)),
+            (false, ("GET", "/ping/k"), &[("host", "evil.example")], Err(403)),
+            (false, ("GET", "/ping/k"), &[HOST, ("origin", "https://evil.example")], Err(403)),
             (false, ("POST", "/health"), &[HOST], Err(401)),
             (false, ("GET", "/health"), &[("host", "evil.example")], Err(403)),
             (false, ("GET", "/health"), &[("host", "x@localhost")], Err(403)),

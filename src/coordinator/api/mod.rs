@@ -11,6 +11,7 @@ mod changes;
 mod coordinator;
 mod duplistatus;
 mod extract;
+mod pings;
 mod problem;
 mod runs;
 mod tasks;
@@ -126,9 +127,13 @@ pub(super) fn router(api: Api) -> Router {
         .route("/stop/{task}", post(duplistatus::stop))
         .route("/reload-config", post(duplistatus::reload_config))
         .route("/metrics", get(coordinator::metrics))
+        .route("/ping/{key}", get(pings::whole).post(pings::whole))
+        .route("/ping/{key}/", get(pings::whole).post(pings::whole))
+        .route("/ping/{key}/{action}", get(pings::action).post(pings::action))
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{id}", get(tasks::one))
         .route("/api/v1/tasks/{id}/runs", post(tasks::trigger))
+        .route("/api/v1/tasks/{id}/reports", post(tasks::report))
         .route("/api/v1/tasks/{id}/pause", post(tasks::pause))
         .route("/api/v1/tasks/{id}/resume", post(tasks::resume))
         .route("/api/v1/tasks/{id}/priority", post(tasks::priority))

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use crate::model::{Run, Task, TaskId};
-use crate::wire::{Done, PriorityRequest, RunAccepted, Tasks, TriggerRequest};
+use crate::model::{Run, RunState, Task, TaskId};
+use crate::wire::{Done, PriorityRequest, Report, RunAccepted, Tasks, TriggerRequest};
 
 use super::super::engine::{Actor, Refusal, RunFilter};
 use super::Api;
@@ -61,6 +61,22 @@ pub(super) fn accepted(run: Run) -> Result<(StatusCode, Json<RunAccepted>), Fail
         )
     })?;
     Ok((StatusCode::ACCEPTED, Json(RunAccepted { run, task })))
+}
+
+/// The longest `rid` of a report.
+const MAX_RID: usize = 128;
+
+pub(super) async fn report(
+    State(api): State<Api>,
+    Id(id): Id,
+    Body(report): Body<Report>,
+) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+    let rid = &report.rid;
+    if rid.is_empty() || rid.len() > MAX_RID || !rid.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::bad_body(format!("rid: it must have 1 to {MAX_RID} visible ASCII characters")));
+    }
+    let noted = api.engine.report(&TaskId::new(&id), report).await?;
+    accepted(Run { id: noted.run, ..Run::bare(noted.task, RunState::Running) })
 }
 
 pub(super) async fn pause(

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use crate::coordinator::domain::{Answer, Loaded, Process, Remembered};
+use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow};
 use crate::coordinator::engine::RunFilter;
 use crate::model::{Alert, Facts, Flip, Policy, Run, RunId, RunningFact, Schedule, TaskId};
 
 use super::DbError;
-use super::rows::{RUN_COLUMNS, from_json, read_alert, read_flip, read_run};
+use super::rows::{FLIP_COLUMNS, RUN_COLUMNS, from_json, read_alert, read_flip, read_run};
 
 /// Idle connections that are kept.
 const KEPT: usize = 4;
@@ -116,14 +116,32 @@ impl Reader {
         .await
     }
 
+    /// The newest run that those who carry it out elsewhere call `rid`: of one task, or of any.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn run_of_rid(&self, task: Option<&TaskId>, rid: &str) -> Result<Option<RunRow>, DbError> {
+        let (task, rid) = (task.cloned(), rid.to_owned());
+        self.read(move |connection| {
+            let of_task = if task.is_some() { "AND task = ?2" } else { "AND ?2 IS NULL" };
+            let sql = format!(
+                "SELECT {RUN_COLUMNS} FROM runs WHERE rid = ?1 AND rid <> '' {of_task} ORDER BY seq DESC LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![rid, task.as_ref().map(TaskId::as_raw)])?;
+            rows.next()?.map(read_run).transpose()
+        })
+        .await
+    }
+
     /// Flips, newest first.
     ///
     /// # Errors
     /// What can't be read.
     pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, DbError> {
         self.read(move |connection| {
-            let sql = "SELECT task, old, new, reason, computed, noticed, evidence FROM flips ORDER BY seq DESC LIMIT ?1";
-            let mut statement = connection.prepare_cached(sql)?;
+            let sql = format!("SELECT {FLIP_COLUMNS} FROM flips ORDER BY seq DESC LIMIT ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
             let mut flips = Vec::new();
             while let Some(row) = rows.next()? {
@@ -268,7 +286,8 @@ fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
         let run = row.run;
         match run.started {
             Some(started) => {
-                task.facts.running.push(RunningFact { id: run.id, started, last_beat: None });
+                let last_beat = run.last_beat;
+                task.facts.running.push(RunningFact { id: run.id, started, last_beat });
             }
             None if task.facts.queued.is_none() => {
                 let since = run.queued.unwrap_or_default();

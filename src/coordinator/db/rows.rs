@@ -6,8 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params};
 use serde::de::DeserializeOwned;
 
-use crate::coordinator::domain::{Answer, RunRow, Write};
-use crate::model::{Alert, AlertKey, Clean, Flip, Priority, QueueName, Run, RunId, TaskId};
+use crate::coordinator::domain::{Answer, Carrier, RunRow, Write};
+use crate::model::{
+    Alert, AlertKey, AlertKind, Clean, Flip, Priority, QueueName, Run, RunId, RunMark, TaskId,
+};
 
 use super::{DbError, chain};
 
@@ -64,19 +66,12 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
             let ticks = i64::try_from(process.start_ticks).unwrap_or(i64::MAX);
             connection.prepare_cached(sql)?.execute(params![run.as_raw(), process.pid, ticks])?;
         }
-        Write::Flip(flip) => {
-            let sql = "INSERT INTO flips (task, old, new, reason, computed, noticed, evidence) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            connection.prepare_cached(sql)?.execute(params![
-                flip.task.as_raw(),
-                flip.old.word(),
-                flip.new.word(),
-                flip.reason.as_str(),
-                millis(flip.computed),
-                millis(flip.noticed),
-                flip.evidence.word()
-            ])?;
+        Write::Noted { run, last_beat, marks } => {
+            let sql = "UPDATE runs SET last_beat = ?2, marks = ?3 WHERE id = ?1";
+            let values = params![run.as_raw(), opt_millis(*last_beat), marks_text(marks)];
+            connection.prepare_cached(sql)?.execute(values)?;
         }
+        Write::Flip(flip) => write_flip(connection, flip)?,
         Write::AlertOpened(alert) => open_alert(connection, OPEN_ALERT, alert)?,
         Write::AlertRestated(alert) => {
             let sql = format!("{OPEN_ALERT} ON CONFLICT (task, queue, kind) WHERE closed IS NULL DO NOTHING");
@@ -104,6 +99,27 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
     Ok(())
 }
 
+fn write_flip(connection: &Connection, flip: &Flip) -> Result<(), DbError> {
+    let sql = "INSERT INTO flips (task, old, new, reason, computed, noticed, evidence, problem, run) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    connection.prepare_cached(sql)?.execute(params![
+        flip.task.as_raw(),
+        flip.old.word(),
+        flip.new.word(),
+        flip.reason.as_str(),
+        millis(flip.computed),
+        millis(flip.noticed),
+        flip.evidence.word(),
+        flip.problem.map(AlertKind::word),
+        flip.run.as_ref().map(RunId::as_raw),
+    ])?;
+    Ok(())
+}
+
+fn marks_text(marks: &[RunMark]) -> String {
+    marks.iter().map(|mark| mark.word()).collect::<Vec<_>>().join(" ")
+}
+
 const OPEN_ALERT: &str =
     "INSERT INTO alerts (task, queue, kind, severity, since, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -120,13 +136,14 @@ fn write_run(connection: &Connection, row: &RunRow) -> Result<(), DbError> {
     let run = &row.run;
     let id = run.id.as_ref().ok_or_else(|| DbError::Row("a run without an id".to_owned()))?;
     let sql = "INSERT INTO runs (seq, id, task, state, slot, queued, started, ended, duration_ms, exit_code, message, \
-               attempt, priority, next_at, cause) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+               attempt, priority, next_at, cause, machine, rid, last_beat, marks) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
                ON CONFLICT (seq) DO UPDATE SET state = excluded.state, slot = excluded.slot, \
                queued = excluded.queued, started = excluded.started, \
                ended = excluded.ended, duration_ms = excluded.duration_ms, exit_code = excluded.exit_code, \
                message = excluded.message, attempt = excluded.attempt, priority = excluded.priority, \
-               next_at = excluded.next_at, pid = NULL, start_ticks = NULL";
+               next_at = excluded.next_at, machine = excluded.machine, last_beat = excluded.last_beat, \
+               marks = excluded.marks, pid = NULL, start_ticks = NULL";
     connection.prepare_cached(sql)?.execute(params![
         i64::try_from(row.seq).unwrap_or(i64::MAX),
         id.as_raw(),
@@ -143,6 +160,10 @@ fn write_run(connection: &Connection, row: &RunRow) -> Result<(), DbError> {
         run.priority.map(Priority::level),
         opt_millis(run.next_at),
         run.cause.as_deref(),
+        run.machine.as_deref(),
+        row.is_elsewhere().then(|| row.rid().unwrap_or_default()),
+        opt_millis(run.last_beat),
+        marks_text(&run.marks),
     ])?;
     Ok(())
 }
@@ -167,7 +188,7 @@ fn alert_key(key: &AlertKey) -> (&str, &str, &'static str) {
 
 /// The columns of [`read_run`], in order.
 pub(super) const RUN_COLUMNS: &str = "seq, id, task, state, slot, queued, started, ended, duration_ms, exit_code, \
-                                      message, attempt, priority, next_at, cause";
+                                      message, attempt, priority, next_at, cause, machine, rid, last_beat, marks";
 
 /// A row of [`RUN_COLUMNS`].
 pub(super) fn read_run(row: &Row<'_>) -> Result<RunRow, DbError> {
@@ -187,11 +208,22 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<RunRow, DbError> {
     run.priority = row.get::<_, Option<u8>>(12)?.and_then(|level| Priority::new(level).ok());
     run.next_at = instant(row.get(13)?);
     run.cause = row.get::<_, Option<String>>(14)?.map(Clean::from);
+    run.machine = row.get::<_, Option<String>>(15)?.map(Clean::from);
+    run.last_beat = instant(row.get(17)?);
+    let marks: String = row.get(18)?;
+    run.marks = marks.split_ascii_whitespace().map(word).collect::<Result<_, _>>()?;
+    let carrier = match row.get::<_, Option<String>>(16)? {
+        None => Carrier::Here,
+        Some(rid) => Carrier::Elsewhere { rid: Some(rid).filter(|rid| !rid.is_empty()) },
+    };
     let seq: i64 = row.get(0)?;
-    Ok(RunRow { seq: u64::try_from(seq).unwrap_or(0), run })
+    Ok(RunRow { seq: u64::try_from(seq).unwrap_or(0), run, carrier })
 }
 
-/// A row of `task, old, new, reason, computed, noticed, evidence`.
+/// The columns of [`read_flip`], in order.
+pub(super) const FLIP_COLUMNS: &str = "task, old, new, reason, computed, noticed, evidence, problem, run";
+
+/// A row of [`FLIP_COLUMNS`].
 pub(super) fn read_flip(row: &Row<'_>) -> Result<Flip, DbError> {
     let texts: [String; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(6)?];
     Ok(Flip {
@@ -202,6 +234,8 @@ pub(super) fn read_flip(row: &Row<'_>) -> Result<Flip, DbError> {
         computed: instant(row.get(4)?).unwrap_or_default(),
         noticed: instant(row.get(5)?).unwrap_or_default(),
         evidence: word(&texts[4])?,
+        problem: row.get::<_, Option<String>>(7)?.as_deref().map(word).transpose()?,
+        run: row.get::<_, Option<String>>(8)?.as_deref().map(RunId::new),
     })
 }
 

@@ -103,6 +103,15 @@ CREATE INDEX flips_of_task ON flips (task, seq);
 /// Where runs are carried out, and what callers may do.
 const STEP_3: &str = "
 ALTER TABLE runs ADD COLUMN machine TEXT;
+-- `rid`: how whoever carries a run out elsewhere calls it, '' if not at all; NULL: it is carried out here.
+-- `marks`: words, a space between them.
+ALTER TABLE runs ADD COLUMN rid TEXT;
+ALTER TABLE runs ADD COLUMN last_beat INTEGER;
+ALTER TABLE runs ADD COLUMN marks TEXT NOT NULL DEFAULT '';
+CREATE INDEX runs_of_rid ON runs (rid, task) WHERE rid IS NOT NULL AND rid <> '';
+-- The failure that a flip tells of, and of which run.
+ALTER TABLE flips ADD COLUMN problem TEXT;
+ALTER TABLE flips ADD COLUMN run TEXT;
 ";
 
 /// Brings the schema up to date, in one transaction.

@@ -31,7 +31,7 @@ fn run(seq: u64, task: &str, state: RunState) -> RunRow {
     run.ended = state.is_ended().then(now);
     run.exit_code = Some(3);
     run.duration_ms = Some(7);
-    RunRow { seq, run }
+    RunRow::here(seq, run)
 }
 
 fn audit(at: DateTime<Utc>, target: &str) -> Write {
@@ -63,6 +63,8 @@ async fn rows_come_back_as_they_were() {
         computed: now(),
         noticed: now(),
         evidence: Evidence::Fresh,
+        problem: Some(AlertKind::Late),
+        run: Some(RunId::new("r")),
     };
     let (ended, queued) = (run(1, "a", RunState::Failed), run(2, "a", RunState::Queued));
     let record = Box::new(Record::new(now()));

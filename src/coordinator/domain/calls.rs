@@ -140,6 +140,10 @@ impl Domain {
             self.withdraw(run, why, now);
             return Ok(());
         }
+        if active.row.is_elsewhere() {
+            self.let_go(run, why, now);
+            return Ok(());
+        }
         if matches!(active.stopping, Some(Stop::Asked(_))) {
             return Err(conflict("it is being stopped already"));
         }
@@ -215,7 +219,7 @@ impl Domain {
             .runs
             .iter()
             .filter(|(_, active)| active.row.run.state == RunState::Running && active.stopping.is_none())
-            .filter(|(_, active)| active.definition.built_in().is_none())
+            .filter(|(_, active)| active.definition.built_in().is_none() && !active.row.is_elsewhere())
             .map(|(id, _)| id.clone())
             .collect();
         for run in running {

@@ -43,7 +43,7 @@ impl Domain {
 /// What runs or waits has done so for as long as before; the slot that it came
 /// for is one that has not come yet.
 fn set_back_run(run: &mut Run, by: TimeDelta, now: DateTime<Utc>) {
-    for at in [&mut run.queued, &mut run.started, &mut run.next_at] {
+    for at in [&mut run.queued, &mut run.started, &mut run.next_at, &mut run.last_beat] {
         *at = at.map(|at| at - by);
     }
     run.slot = run.slot.filter(|slot| *slot <= now + CORRECTION);

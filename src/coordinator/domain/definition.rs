@@ -143,6 +143,8 @@ pub struct Definition {
     pub labels: Labels,
     /// What a run does.
     pub work: Work,
+    /// What its pings are sent to, `/ping/KEY`; `None`: a key is made for it.
+    pub ping_key: Option<String>,
     /// Environment variables whose values are in the vault, by their names there.
     pub secrets: BTreeMap<String, String>,
     /// When it runs; `None`: on demand.
@@ -179,6 +181,7 @@ impl Definition {
             machine: None,
             labels: Labels::default(),
             work,
+            ping_key: None,
             secrets: BTreeMap::new(),
             schedule: None,
             policy: Policy::default(),

@@ -1,6 +1,8 @@
-//! Run ids: UUIDs of version 7, made from a seed, so that the domain stays pure.
+//! Run ids: UUIDs of version 7, and keys for pings: UUIDs of version 4. Made
+//! from a seed, so that the domain stays pure.
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 
 use crate::model::RunId;
 
@@ -47,6 +49,43 @@ impl RunIds {
     }
 }
 
+/// Makes keys that nobody can guess who has seen other keys, or run ids.
+#[derive(Clone)]
+pub struct Keys {
+    seed: [u8; 32],
+    made: u64,
+}
+
+/// Without the seed.
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("made", &self.made).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// `seed` is random per start, and known to nobody.
+    #[must_use]
+    pub const fn new(seed: [u8; 32]) -> Self {
+        Self { seed, made: 0 }
+    }
+
+    /// A number for what needs no secret: it tells nothing of the seed.
+    #[must_use]
+    pub fn public_seed(&self) -> u64 {
+        let digest = Sha256::new().chain_update(self.seed).chain_update(b"ids").finalize();
+        u64::from_le_bytes(std::array::from_fn(|i| digest[i]))
+    }
+
+    /// The next key.
+    pub fn next(&mut self) -> String {
+        self.made += 1;
+        let hash = Sha256::new().chain_update(self.seed).chain_update(b"key");
+        let digest = hash.chain_update(self.made.to_le_bytes()).finalize();
+        uuid::Builder::from_random_bytes(std::array::from_fn(|i| digest[i])).into_uuid().to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +98,15 @@ mod tests {
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(made.iter().all(|id| uuid::Uuid::parse_str(id.as_raw()).unwrap().get_version_num() == 7));
         assert!((0..1000).all(|_| (0.0..1.0).contains(&ids.share())));
+    }
+
+    #[test]
+    fn keys_are_random_uuids_and_hide_their_seed() {
+        let mut keys = Keys::new([7; 32]);
+        let made: std::collections::BTreeSet<String> = (0..1000).map(|_| keys.next()).collect();
+        assert_eq!(made.len(), 1000);
+        assert!(made.iter().all(|key| uuid::Uuid::parse_str(key).unwrap().get_version_num() == 4));
+        assert!(!format!("{keys:?}").contains('7'));
+        assert_ne!(Keys::new([8; 32]).public_seed(), keys.public_seed());
     }
 }

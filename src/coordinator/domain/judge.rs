@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, Queue, QueueName, QueuedFact, RunState,
-    RunningFact, TaskId, TaskState, duration_text,
+    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, Queue, QueueName, QueuedFact, RunId, RunMark,
+    RunState, RunningFact, TaskId, TaskState, duration_text,
 };
 use crate::schedule::{Assessment, Problem, assess, windows};
 
-use super::{Active, Bad, Domain, Entry, FailureAction, Work, Write};
+use super::{Active, Bad, Domain, Entry, FailureAction, Work, Write, marks};
 
 impl Entry {
     /// The row of a task.
@@ -31,12 +31,18 @@ impl Domain {
     /// What the rules are applied to: the record, and the active runs.
     fn facts(&self, entry: &Entry) -> Facts {
         let mut facts = entry.record.facts.clone();
+        let heard_of = facts.last_start.is_some() || facts.last_end.is_some();
+        if entry.definition.work == Work::Watched && entry.plan.is_none() && !heard_of {
+            // Nothing was ever heard of it, and nothing says when that would be strange.
+            facts = Facts::default();
+        }
         let mut pending: Option<QueuedFact> = None;
         for active in entry.active.iter().filter_map(|(_, run)| self.runs.get(run)) {
             let run = &active.row.run;
             match (run.state, run.started) {
                 (RunState::Running, Some(started)) => {
-                    facts.running.push(RunningFact { id: run.id.clone(), started, last_beat: None });
+                    let last_beat = run.last_beat;
+                    facts.running.push(RunningFact { id: run.id.clone(), started, last_beat });
                 }
                 _ if pending.is_none() => {
                     let since =
@@ -54,13 +60,14 @@ impl Domain {
     pub(super) fn judge(&mut self, id: &TaskId, now: DateTime<Utc>) {
         let Some(entry) = self.tasks.get(id) else { return };
         let definition = entry.definition.clone();
-        let assessment = if definition.work == Work::Watched {
-            // Nothing can report its runs yet, so there is no fact to judge.
-            assess(&Facts::default(), None, false, &definition.policy, entry.is_paused(), now)
-        } else {
-            let facts = self.facts(entry);
-            assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now)
-        };
+        if definition.work == Work::Watched {
+            self.cover(id, now);
+        }
+        self.mark_runs(id, now);
+        let Some(entry) = self.tasks.get(id) else { return };
+        let facts = self.facts(entry);
+        let assessment =
+            assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now);
         let (stall, stall_at) = self.stall(entry, now);
         match stall {
             Some(problem) => {
@@ -100,6 +107,7 @@ impl Domain {
             _ => told.or(problem),
         };
         let computed = assessment.since.filter(|since| *since <= now).unwrap_or(now);
+        let (problem, run) = self.cause(id, new, computed);
         self.out.writes.push(Write::Flip(Flip {
             task: id.clone(),
             old,
@@ -108,7 +116,44 @@ impl Domain {
             computed,
             noticed: now,
             evidence: Evidence::Fresh,
+            problem,
+            run,
         }));
+    }
+
+    /// The failure that a flip into `state` tells of, unless it was told, and the run that it is about.
+    fn cause(
+        &mut self,
+        id: &TaskId,
+        state: TaskState,
+        computed: DateTime<Utc>,
+    ) -> (Option<AlertKind>, Option<RunId>) {
+        let Some(entry) = self.tasks.get_mut(id) else { return (None, None) };
+        match state {
+            TaskState::Late | TaskState::Absent => {
+                let known = entry.record.last_lateness.replace((state, computed));
+                let new = known != Some((state, computed));
+                (marks::of_state(state).filter(|_| new), None)
+            }
+            TaskState::Failing => {
+                let last = entry.record.last_run.as_ref().filter(|run| run.state.is_bad());
+                let kind = match entry.record.bad {
+                    Some(Bad::Exhausted) => Some(AlertKind::RetriesExhausted),
+                    Some(Bad::Dead) => Some(AlertKind::Dead),
+                    // It was told when its time was over.
+                    Some(Bad::Overrun) => None,
+                    _ => Some(AlertKind::Failed),
+                };
+                (last.and(kind), last.and_then(|run| run.id.clone()))
+            }
+            TaskState::Running => {
+                let running = entry.active.iter().rev().filter_map(|(_, run)| self.runs.get(run));
+                let newest = running.map(|active| &active.row.run).find(|run| run.state == RunState::Running);
+                let late = newest.filter(|run| run.is_marked(RunMark::StartedLate));
+                (late.map(|_| AlertKind::Late), newest.and_then(|run| run.id.clone()))
+            }
+            _ => (None, None),
+        }
     }
 
     /// A run that waits past its lateness window: the problem, or when it will be one.
@@ -267,7 +312,9 @@ impl Domain {
         for active in self.runs.values().filter(|active| active.definition.built_in().is_none()) {
             queue_of(active.definition.queue());
         }
-        for active in self.runs.values().filter(|active| active.definition.built_in().is_none()) {
+        // What is carried out elsewhere takes no place here.
+        let here = self.runs.values().filter(|active| !active.row.is_elsewhere());
+        for active in here.filter(|active| active.definition.built_in().is_none()) {
             let Some(queue) = queues.get_mut(&active.definition.queue()) else { continue };
             let run = &active.row.run;
             if run.state == RunState::Running {

@@ -9,6 +9,9 @@ use crate::model::{Alert, Clean, RunId, RunState, Schedule, TaskId};
 
 use super::{Active, Definition, Domain, Entry, Limits, Record, RunRow, Work, Write};
 
+/// What becomes of the runs of a task that was taken out.
+const GONE: &str = "its task is no longer in tasks.toml";
+
 /// A task as it was remembered.
 #[derive(Debug, Clone)]
 pub struct Remembered {
@@ -85,6 +88,7 @@ impl Domain {
         let defined = self.tasks.get(&task).map(|entry| entry.definition.clone());
         let gone = defined.is_none();
         let definition = defined.unwrap_or_else(|| Arc::new(Definition::new(task.as_raw(), Work::Watched)));
+        let elsewhere = row.is_elsewhere();
         let running = row.run.state == RunState::Running;
         let later = row.run.next_at.is_some_and(|at| at > now);
         let active = Active {
@@ -95,6 +99,14 @@ impl Domain {
             resting_since: None,
             late_start: None,
         };
+        if elsewhere {
+            // It goes on, whatever became of this coordinator.
+            self.adopt(active);
+            if gone {
+                self.let_go(&id, &GONE.into(), now);
+            }
+            return;
+        }
         if running && active.definition.built_in().is_none() {
             self.queue.occupy(&super::runs::claim(&active));
         }
@@ -102,7 +114,7 @@ impl Domain {
         if running {
             self.lost(&id, now);
         } else if gone {
-            self.withdraw(&id, &"its task is no longer in tasks.toml".into(), now);
+            self.withdraw(&id, &GONE.into(), now);
         } else if !later {
             self.make_ready(&id, now);
         }
@@ -111,7 +123,8 @@ impl Domain {
     fn add(&mut self, id: TaskId, entry: Entry) {
         self.dirty.insert(id.clone());
         self.order.push(id.clone());
-        self.tasks.insert(id, entry);
+        self.tasks.insert(id.clone(), entry);
+        self.key_task(&id, None);
     }
 
     /// Puts these tasks and limits in the place of those before. Pauses,
@@ -143,6 +156,7 @@ impl Domain {
         if *entry.definition == definition {
             return;
         }
+        let old_key = entry.ping_key().map(str::to_owned);
         let old = std::mem::replace(&mut entry.definition, Arc::new(definition));
         let new = entry.definition.clone();
         if old.priority != new.priority {
@@ -155,6 +169,7 @@ impl Domain {
             entry.forget_slots(now);
         }
         entry.touched = true;
+        self.key_task(id, old_key.as_deref());
         self.dirty.insert(id.clone());
         // What runs goes on as it began; what waits is of the new sort.
         let pending: Vec<RunId> = self.pending_of(id);
@@ -169,11 +184,15 @@ impl Domain {
     }
 
     fn drop_task(&mut self, id: &TaskId, now: DateTime<Utc>) {
-        let why: Clean = "its task is no longer in tasks.toml".into();
+        let why: Clean = GONE.into();
         for run in self.pending_of(id) {
             self.withdraw(&run, &why, now);
         }
+        for run in self.elsewhere_of(id) {
+            self.let_go(&run, &why, now);
+        }
         let Some(mut entry) = self.tasks.remove(id) else { return };
+        self.unkey_task(id, &entry);
         if let Some(wake) = entry.wake.take() {
             self.wakes.remove(&(wake, id.clone()));
         }
@@ -187,6 +206,15 @@ impl Domain {
         self.out.tasks.retain(|task| task.id != *id);
         self.out.tasks_gone.push(id.clone());
         self.forgotten.insert(id.clone(), entry.record);
+    }
+
+    /// Open runs of a task that are carried out elsewhere.
+    fn elsewhere_of(&self, id: &TaskId) -> Vec<RunId> {
+        let active = self.tasks.get(id).into_iter().flat_map(|entry| entry.active.iter().map(|(_, run)| run));
+        active
+            .filter(|run| self.runs.get(*run).is_some_and(|active| active.row.is_elsewhere()))
+            .cloned()
+            .collect()
     }
 
     /// Runs of a task that wait for a place or for their next attempt.

@@ -11,6 +11,9 @@
 //! - `slots`: due times become runs;
 //! - `runs`: a run from its coming to its end, retries among it;
 //! - `calls`: what operators ask for;
+//! - `watch`: what pings and reports tell of runs that are carried out elsewhere;
+//! - `marks`: what is noticed of runs: started late, too often, over their time, without heartbeat;
+//! - `keys`: by what a task is pinged;
 //! - `judge`: states, flips, alerts, and how a task reads from outside.
 
 mod calls;
@@ -18,12 +21,15 @@ mod clock;
 mod definition;
 mod ids;
 mod judge;
+mod keys;
 mod load;
+mod marks;
 mod queue;
 mod record;
 mod runs;
 mod slots;
 mod told;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -42,9 +48,10 @@ pub use definition::{
 pub use load::{Loaded, Remembered};
 pub use queue::{Claim, Place, Queue};
 pub use record::{
-    Active, Answer, Audit, Bad, Batch, Effect, Outcome, Paused, Process, Record, Refused, RunRow, Stop,
-    Write, legal,
+    Active, Answer, Audit, Bad, Batch, Carrier, Effect, Outcome, Paused, Process, Record, Refused, RunRow,
+    Stop, Write, legal,
 };
+pub use watch::{Heard, Noted, Sign, Via, Whose};
 
 /// Pending runs of one task at most; what comes beyond is missed or refused.
 const MAX_PENDING: usize = 100;
@@ -110,6 +117,9 @@ pub struct Domain {
     /// The newest moment that was looked at.
     latest: Option<DateTime<Utc>>,
     ids: ids::RunIds,
+    keys: keys::PingKeys,
+    /// Runs elsewhere that have ended lately.
+    recent: watch::Recent,
     next_seq: u64,
     limits: Limits,
     /// Ids in the order of the file, built-ins first.
@@ -134,15 +144,18 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// Without tasks yet. `seed` is random per start; without `scheduling`
-    /// slots don't become runs, and what is asked for does.
+    /// Without tasks yet. `seed` is random per start, and secret; without
+    /// `scheduling` slots don't become runs, and what is asked for does.
     #[must_use]
-    pub fn new(seed: u64, scheduling: bool) -> Self {
+    pub fn new(seed: [u8; 32], scheduling: bool) -> Self {
+        let keys = ids::Keys::new(seed);
         Self {
             scheduling,
             closing: false,
             latest: None,
-            ids: ids::RunIds::new(seed),
+            ids: ids::RunIds::new(keys.public_seed()),
+            keys: keys::PingKeys::new(keys),
+            recent: watch::Recent::default(),
             next_seq: 1,
             limits: Limits::default(),
             order: Vec::new(),
@@ -259,9 +272,10 @@ impl Domain {
         self.runs.get(run)
     }
 
-    /// Runs in progress.
+    /// Runs in progress here.
     pub fn running(&self) -> impl Iterator<Item = &Active> {
-        self.runs.values().filter(|active| active.row.run.state == RunState::Running)
+        let here = self.runs.values().filter(|active| !active.row.is_elsewhere());
+        here.filter(|active| active.row.run.state == RunState::Running)
     }
 
     fn mark(&mut self, task: &TaskId) {

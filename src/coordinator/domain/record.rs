@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Run, RunId, RunState, Schedule, Task,
-    TaskId, TaskState,
+    Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Run, RunId, RunMark, RunState, Schedule,
+    Task, TaskId, TaskState,
 };
 
 use super::Definition;
@@ -40,6 +40,12 @@ pub struct Record {
     /// What the newest bad run ended by.
     #[serde(default)]
     pub bad: Option<Bad>,
+    /// The key that was made for its pings; one that its definition has goes before.
+    #[serde(default)]
+    pub ping_key: Option<String>,
+    /// The last flip to late or absent, by its computed time: one that comes back tells of nothing new.
+    #[serde(default)]
+    pub last_lateness: Option<(TaskState, DateTime<Utc>)>,
 }
 
 impl Record {
@@ -55,6 +61,8 @@ impl Record {
             last_run: None,
             last_success: None,
             bad: None,
+            ping_key: None,
+            last_lateness: None,
         }
     }
 
@@ -93,6 +101,19 @@ pub enum Bad {
     Dead,
 }
 
+/// Who carries a run out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// This coordinator.
+    #[default]
+    Here,
+    /// Somebody else, who reports what becomes of it.
+    Elsewhere {
+        /// How they call it.
+        rid: Option<String>,
+    },
+}
+
 /// A run with its place in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRow {
@@ -100,6 +121,31 @@ pub struct RunRow {
     pub seq: u64,
     /// The run.
     pub run: Run,
+    /// Who carries it out.
+    pub carrier: Carrier,
+}
+
+impl RunRow {
+    /// Of a run that this coordinator carries out.
+    #[must_use]
+    pub const fn here(seq: u64, run: Run) -> Self {
+        Self { seq, run, carrier: Carrier::Here }
+    }
+
+    /// Whether it is carried out by somebody else, who reports on it.
+    #[must_use]
+    pub const fn is_elsewhere(&self) -> bool {
+        matches!(self.carrier, Carrier::Elsewhere { .. })
+    }
+
+    /// How those who carry it out call it.
+    #[must_use]
+    pub fn rid(&self) -> Option<&str> {
+        match &self.carrier {
+            Carrier::Here => None,
+            Carrier::Elsewhere { rid } => rid.as_deref(),
+        }
+    }
 }
 
 /// The process that carries a run out, so that it can be known again after a crash.
@@ -149,10 +195,10 @@ pub struct Active {
 }
 
 impl Active {
-    /// When it has to end.
+    /// When it has to end, or is stopped: one that is carried out elsewhere can't be.
     #[must_use]
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
-        if self.row.run.state != RunState::Running || self.stopping.is_some() {
+        if self.row.run.state != RunState::Running || self.stopping.is_some() || self.row.is_elsewhere() {
             return None;
         }
         let max = self.definition.policy.max_runtime_s?;
@@ -161,14 +207,19 @@ impl Active {
 }
 
 /// Whether a run may go from one state to another. `None`: it comes to be.
+/// One whose end nobody knew may be told of later; one that is over may be told of at once.
 #[must_use]
 pub const fn legal(from: Option<RunState>, to: RunState) -> bool {
     use RunState::{Aborted, Dead, Failed, Missed, Queued, Running, Succeeded};
     match from {
-        None => matches!(to, Queued | Running | Missed),
+        None => matches!(to, Queued | Running | Missed | Succeeded | Failed),
         Some(Queued) => matches!(to, Queued | Running | Aborted),
         Some(Running) => matches!(to, Running | Queued | Succeeded | Failed | Aborted | Dead),
-        Some(_) => false,
+        Some(Dead) => matches!(to, Dead | Succeeded | Failed),
+        // What is told late of its beginning is filled in.
+        Some(Succeeded) => matches!(to, Succeeded),
+        Some(Failed) => matches!(to, Failed),
+        Some(Aborted | Missed) => false,
     }
 }
 
@@ -194,6 +245,15 @@ pub enum Write {
     Run(Box<RunRow>),
     /// The process of a run.
     Process(RunId, Process),
+    /// What was noticed of a run in progress.
+    Noted {
+        /// The run.
+        run: RunId,
+        /// Its newest heartbeat.
+        last_beat: Option<DateTime<Utc>>,
+        /// Its marks.
+        marks: Vec<RunMark>,
+    },
     /// A flip.
     Flip(Flip),
     /// An episode begins.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Clean, Policy, Priority, Run, RunId, RunState, TaskId, duration_text};
+use crate::model::{Clean, Policy, Priority, Run, RunId, RunMark, RunState, TaskId, duration_text};
 
 use super::{
     Active, Bad, Claim, Definition, Domain, Effect, FailureAction, Outcome, Place, Process, RetryOn,
@@ -102,7 +102,7 @@ impl Domain {
         run.queued = Some(now);
         run.priority = Some(priority.or(entry.record.priority).unwrap_or(definition.priority));
         run.cause = Some(Clean::line(cause));
-        let row = RunRow { seq: self.take_seq(), run };
+        let row = RunRow::here(self.take_seq(), run);
         self.note_run(&row);
         self.adopt(Active {
             row,
@@ -174,24 +174,30 @@ impl Domain {
         let (task, slot, attempt) = (run.task.clone(), run.slot, run.attempt);
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.record.satisfy(slot);
-            let facts = &mut entry.record.facts;
-            facts.previous_start = facts.last_start.replace(now);
             entry.touched = true;
-            entry.reason =
-                Some(Clean::from(format!("run started ({})", run.cause.as_deref().unwrap_or("manual"))));
-            if let (Some(slot), Some(plan), 0) = (slot, &entry.plan, attempt) {
-                let window = crate::schedule::windows(&entry.definition.policy, plan.interval(slot)).0;
-                let waited = run.queued.is_some_and(|queued| queued - slot <= window);
-                if now - slot > window && waited {
-                    let late = super::judge::lapse(slot, now);
-                    active.late_start = Some(Clean::from(format!("started {late} late (cause: queue)")));
-                    run.message.clone_from(&active.late_start);
-                }
+            let cause = run.cause.as_deref().unwrap_or("manual");
+            entry.reason = Some(Clean::from(format!("run started ({cause})")));
+            if let (Some(slot), 0) = (slot, attempt)
+                && entry.late_by(slot, now).is_some()
+            {
+                // What came into its queue in time was held up there; the rest came late itself.
+                let waited = run.queued.is_none_or(|queued| entry.late_by(slot, queued).is_none());
+                let cause = if waited { "queue" } else { cause };
+                let late = super::judge::lapse(slot, now);
+                let late = Clean::from(format!("started {late} late (cause: {cause})"));
+                entry.reason = Some(late.clone());
+                run.message = Some(late.clone());
+                run.marks.push(RunMark::StartedLate);
+                active.late_start = Some(late);
             }
         }
         let effect = Effect::Start { run: id.clone(), attempt, definition: active.definition.clone() };
         let row = active.row.clone();
         self.note_run(&row);
+        // A retry is the same run, however soon it comes.
+        if attempt == 0 {
+            self.notice_start(&task, id, now, now);
+        }
         self.out.effects.push(effect);
         self.mark(&task);
     }
@@ -254,6 +260,17 @@ impl Domain {
             (message, late) => message.or_else(|| late.clone()),
         };
         self.end_run(id, end.state, bad, now);
+        self.act_on(&task, &definition, bad, now);
+    }
+
+    /// Does what a bad run causes.
+    pub(super) fn act_on(
+        &mut self,
+        task: &TaskId,
+        definition: &Definition,
+        bad: Option<Bad>,
+        now: DateTime<Utc>,
+    ) {
         if let (Some(_), FailureAction::Run(other)) = (bad, &definition.failure_action) {
             let cause = format!("failure of {task}");
             if self.room_for_one_more(other) {
@@ -269,38 +286,55 @@ impl Domain {
         })
     }
 
-    /// A run is over. `bad` counts for its task; `None` with a bad state is a run that never began.
-    pub(super) fn end_run(&mut self, id: &RunId, state: RunState, bad: Option<Bad>, now: DateTime<Utc>) {
-        let Some(mut active) = self.runs.remove(id) else { return };
+    /// A run is over, since `at`. `bad` counts for its task; `None` with a bad state is a run that counts for nothing.
+    pub(super) fn end_run(
+        &mut self,
+        id: &RunId,
+        state: RunState,
+        bad: Option<Bad>,
+        at: DateTime<Utc>,
+    ) -> Option<RunRow> {
+        let mut active = self.runs.remove(id)?;
+        let elsewhere = active.row.is_elsewhere();
         let run = &mut active.row.run;
         enter(run, state);
         run.next_at = None;
-        run.ended = Some(now);
+        run.ended = Some(at);
         run.duration_ms =
-            run.started.and_then(|started| u64::try_from((now - started).num_milliseconds()).ok());
+            run.started.and_then(|started| u64::try_from((at - started).num_milliseconds()).ok());
         if let Some(entry) = self.tasks.get_mut(&run.task) {
             entry.active.remove(&(active.row.seq, id.clone()));
             entry.touched = true;
             entry.record.satisfy(run.slot);
-            entry.record.last_run = Some(run.clone());
             entry.reason = Some(match &run.message {
                 Some(message) => Clean::from(format!("run {state}: {message}")),
                 None => Clean::from(format!("run {state}")),
             });
-            if run.started.is_some() || bad.is_some() {
+            // What is told late of a run elsewhere does not undo what came after it.
+            let newest = !elsewhere || entry.record.facts.last_end.is_none_or(|last| last <= at);
+            let counts = if elsewhere {
+                state == RunState::Succeeded || bad.is_some()
+            } else {
+                run.started.is_some() || bad.is_some()
+            };
+            if newest && (counts || !elsewhere) {
+                entry.record.last_run = Some(run.clone());
+            }
+            if newest && counts {
                 let policy = entry.definition.policy;
-                entry.record.count(bad, &policy, now);
+                entry.record.count(bad, &policy, at);
             }
         }
         let row = active.row;
         self.mark(&row.run.task.clone());
         self.note_run(&row);
+        Some(row)
     }
 }
 
 impl super::Record {
     /// Counts an ended run for thresholds.
-    fn count(&mut self, bad: Option<Bad>, policy: &Policy, now: DateTime<Utc>) {
+    pub(super) fn count(&mut self, bad: Option<Bad>, policy: &Policy, now: DateTime<Utc>) {
         self.bad = bad.or(self.bad);
         let facts = &mut self.facts;
         facts.last_end = Some(now);

@@ -104,7 +104,7 @@ impl Domain {
         run.ended = Some(now);
         run.message = Some(Clean::line(why));
         run.cause = Some("schedule".into());
-        let row = RunRow { seq: self.take_seq(), run };
+        let row = RunRow::here(self.take_seq(), run);
         self.note_run(&row);
         self.mark(id);
     }

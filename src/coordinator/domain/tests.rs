@@ -28,6 +28,7 @@ struct Bench {
     domain: Domain,
     now: DateTime<Utc>,
     rows: BTreeMap<u64, Run>,
+    carriers: BTreeMap<u64, Carrier>,
     flips: Vec<Flip>,
     open: BTreeMap<AlertKey, Alert>,
     started: Vec<(RunId, u32)>,
@@ -43,15 +44,17 @@ impl Bench {
     }
 
     fn restarted(definitions: Vec<Definition>, now: DateTime<Utc>, loaded: Loaded, scheduling: bool) -> Self {
+        let carriers = loaded.runs.iter().map(|row| (row.seq, row.carrier.clone())).collect();
         let rows = loaded.runs.iter().map(|row| (row.seq, row.run.clone())).collect();
         let open = loaded.alerts.iter().map(|alert| (alert.key(), alert.clone())).collect();
         let records = loaded.tasks.clone();
-        let mut domain = Domain::new(1, scheduling);
+        let mut domain = Domain::new([1; 32], scheduling);
         domain.load(loaded, definitions, Limits { coordinator: 2, ..Limits::default() }, now);
         let mut bench = Self {
             domain,
             now,
             rows,
+            carriers,
             flips: Vec::new(),
             open,
             started: Vec::new(),
@@ -67,7 +70,13 @@ impl Bench {
         let runs = self.rows.iter().filter(|(_, run)| !run.state.is_ended());
         Loaded {
             tasks: self.records.clone(),
-            runs: runs.map(|(seq, run)| RunRow { seq: *seq, run: run.clone() }).collect(),
+            runs: runs
+                .map(|(seq, run)| RunRow {
+                    seq: *seq,
+                    run: run.clone(),
+                    carrier: self.carriers.get(seq).cloned().unwrap_or_default(),
+                })
+                .collect(),
             alerts: self.open.values().cloned().collect(),
             last_seq: self.rows.keys().max().copied().unwrap_or(0),
         }
@@ -81,9 +90,10 @@ impl Bench {
                     let before = self.rows.insert(row.seq, row.run.clone()).map(|run| run.state);
                     assert!(legal(before, row.run.state), "{before:?} to {:?}", row.run.state);
                     assert_eq!(row.run.state.is_ended(), row.run.ended.is_some());
+                    self.carriers.insert(row.seq, row.carrier.clone());
                 }
                 Write::Flip(flip) => {
-                    assert_ne!(flip.old, flip.new);
+                    assert!(flip.old != flip.new || flip.problem.is_some());
                     assert!(flip.computed <= flip.noticed);
                     self.flips.push(flip.clone());
                 }
@@ -94,6 +104,11 @@ impl Bench {
                     let known =
                         Remembered { record: (**record).clone(), schedule: schedule.clone(), defined: true };
                     self.records.insert(id.clone(), known);
+                }
+                Write::Noted { run, last_beat, marks } => {
+                    let row = self.rows.values_mut().find(|row| row.id.as_ref() == Some(run)).unwrap();
+                    row.last_beat = *last_beat;
+                    row.marks.clone_from(marks);
                 }
                 Write::TaskGone(id) => self.records.get_mut(id).unwrap().defined = false,
                 _ => {}

@@ -40,6 +40,7 @@ impl Domain {
         let newest = active.last().or(record.last_run.as_ref());
         let bare = Task::bare(definition.id.clone(), definition.name.clone(), self.capabilities(entry));
         Task {
+            ping_key: entry.ping_key().map(Clean::line),
             description: definition.description.clone(),
             state: Some(assessment.state),
             paused: entry.is_paused(),
@@ -71,7 +72,7 @@ impl Domain {
             remarks.push("switched off in tasks.toml (enabled = false)".into());
         }
         if entry.definition.work == Work::Watched {
-            remarks.push("only watched: it has no command here, and nothing can report its runs yet".into());
+            remarks.push("only watched: it has no command here, and tells by pings how it runs".into());
         }
         if !self.scheduling && entry.definition.schedule.is_some() {
             remarks

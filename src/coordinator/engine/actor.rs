@@ -17,14 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::db::{DbError, Writer};
 use crate::coordinator::domain::{
-    Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Outcome, Refused, Work, Write,
+    Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Noted, Outcome, Refused, Work, Write,
 };
-use crate::coordinator::exec::{Attempt, Event, Executor, Launch};
+use crate::coordinator::exec::{Attempt, Event, Executor, Launch, Logs};
 use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, TaskId, Verb};
 
-use super::message::{Call, Message, Reply, same_again};
+use super::message::{Call, Message, Output, Reply, Signal, same_again};
 use super::shared::Shared;
 use super::watch_file::Watching;
 use super::{Refusal, ReloadError};
@@ -66,11 +66,14 @@ struct Decided {
     batch: Batch,
     at: DateTime<Utc>,
     after: Vec<After>,
+    /// Output that came from elsewhere, for the logs of its runs.
+    outputs: Vec<(TaskId, RunId, Output)>,
 }
 
 /// Who hears of it once it is on disk.
 enum After {
     Call(Reply, Result<Option<Run>, Refusal>),
+    Signal(oneshot::Sender<Result<Noted, Refusal>>, Result<Noted, Refusal>),
     Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
     Doubt(oneshot::Sender<()>),
     /// Waits for a run that is over: its reply is dropped once the disk knows.
@@ -184,8 +187,13 @@ impl Actor {
         let mut calls: Vec<Called> = Vec::new();
         let mut audits = Vec::new();
         let mut twins = Vec::new();
+        let mut outputs = Vec::new();
         for message in inbox {
             match message {
+                Message::Signal { signal, reply } => {
+                    let result = self.signal(*signal, &mut outputs, now);
+                    after.push(After::Signal(reply, result));
+                }
                 Message::Call { call, actor, reply } => {
                     if let Some(result) = self.known_answer(&call, &actor) {
                         after.push(After::Call(reply, result));
@@ -236,7 +244,24 @@ impl Actor {
             let result = self.known_answer(&call, &actor).unwrap_or_else(refused);
             after.push(After::Call(reply, result));
         }
-        Decided { writes: Arc::new(writes), batch, at: now, after }
+        Decided { writes: Arc::new(writes), batch, at: now, after, outputs }
+    }
+
+    /// Takes a ping or a report; its output waits for its run to be on disk.
+    fn signal(
+        &mut self,
+        signal: Signal,
+        outputs: &mut Vec<(TaskId, RunId, Output)>,
+        now: DateTime<Utc>,
+    ) -> Result<Noted, Refusal> {
+        if self.domain.is_closing() {
+            return Err(Refusal::Storage("it is ending".into()));
+        }
+        let noted = self.domain.hear(&signal.whose, signal.heard, now).map_err(refusal)?;
+        if let (Some(run), true, false) = (&noted.run, noted.keeps_output, signal.output.is_empty()) {
+            outputs.push((noted.task.clone(), run.clone(), signal.output));
+        }
+        Ok(noted)
     }
 
     /// What the same call was answered a moment ago.
@@ -271,11 +296,7 @@ impl Actor {
                 domain.reprioritise_task(task, *priority).map(|()| None)
             }
         };
-        result.map_err(|refused| match refused {
-            Refused::NoTask(task) => Refusal::NoTask(task),
-            Refused::NoRun(run) => Refusal::NoRun(run),
-            Refused::Conflict(why) => Refusal::Conflict(why),
-        })
+        result.map_err(refusal)
     }
 
     /// The rows that a call leaves, and what it is answered.
@@ -360,14 +381,20 @@ impl Actor {
                 let why = Clean::from(format!("{error}; it is tried again"));
                 match after {
                     After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
+                    After::Signal(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
                     After::Doubt(_) | After::Over(_) => {}
                 }
             }
             return Err((decided, error));
         }
-        let Decided { writes, batch, at, after } = decided;
+        let Decided { writes, batch, at, after, outputs } = decided;
         self.metrics.count(&batch, &writes, at);
+        // Before anybody hears that a run has ended, all of its output is there.
+        if !outputs.is_empty() {
+            let logs = self.context.logs.clone();
+            let _ = shell::blocking(move || keep_outputs(&logs, outputs)).await;
+        }
         for effect in &batch.effects {
             self.carry_out(effect.clone());
         }
@@ -380,6 +407,7 @@ impl Actor {
         for after in after {
             match after {
                 After::Call(reply, result) => drop(reply.send(result)),
+                After::Signal(reply, result) => drop(reply.send(result)),
                 After::Reload(reply, result) => drop(reply.send(result)),
                 After::Doubt(reply) => drop(reply.send(())),
                 After::Over(reply) => drop(reply),
@@ -441,10 +469,32 @@ impl Actor {
     }
 }
 
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::NoTask(task) => Refusal::NoTask(task),
+        Refused::NoRun(run) => Refusal::NoRun(run),
+        Refused::Conflict(why) => Refusal::Conflict(why),
+    }
+}
+
 /// Whether a call with its key is among those that are being answered.
 fn is_twin(actor: &super::Actor, calls: &[Called]) -> bool {
     let key = actor.idempotency_key.as_deref();
     key.is_some() && calls.iter().any(|called| called.actor.idempotency_key.as_deref() == key)
+}
+
+/// Writes output that came from elsewhere into the logs of its runs. That a run
+/// ended counts for more than its words: what can't be written is only told of.
+fn keep_outputs(logs: &Logs, outputs: Vec<(TaskId, RunId, Output)>) {
+    for (task, run, output) in outputs {
+        let kept = match output {
+            Output::More(bytes) => logs.add(&task, &run, &bytes),
+            Output::All(bytes) => logs.replace(&task, &run, &bytes),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%task, %run, %error, "output can't be kept");
+        }
+    }
 }
 
 fn bad(message: &str) -> Outcome {
@@ -492,6 +542,7 @@ fn refuse_all(inbox: Vec<Message>) {
     for message in inbox {
         match message {
             Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Signal { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
             Message::Reload { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
             }

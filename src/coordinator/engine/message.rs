@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::coordinator::domain::Answer;
+use crate::coordinator::domain::{Answer, Heard, Noted, Whose};
 use crate::model::{Clean, Priority, Run, RunId, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
@@ -55,6 +55,34 @@ impl Call {
     }
 }
 
+/// What somebody elsewhere tells of a run.
+#[derive(Debug)]
+pub(super) struct Signal {
+    /// Of which task.
+    pub whose: Whose,
+    /// What is told.
+    pub heard: Heard,
+    /// Output of the run.
+    pub output: Output,
+}
+
+/// Output that comes with a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Follows what came before.
+    More(Vec<u8>),
+    /// All there is, in the place of what came before.
+    All(Vec<u8>),
+}
+
+impl Output {
+    pub(super) const fn is_empty(&self) -> bool {
+        match self {
+            Self::More(bytes) | Self::All(bytes) => bytes.is_empty(),
+        }
+    }
+}
+
 pub(super) type Reply = oneshot::Sender<Result<Option<Run>, Refusal>>;
 
 /// What comes into the engine's mailbox.
@@ -62,6 +90,8 @@ pub(super) type Reply = oneshot::Sender<Result<Option<Run>, Refusal>>;
 pub(super) enum Message {
     /// A call that changes something.
     Call { call: Call, actor: Actor, reply: Reply },
+    /// A ping or a report.
+    Signal { signal: Box<Signal>, reply: oneshot::Sender<Result<Noted, Refusal>> },
     /// The task file is to be read. Nobody in particular: it has changed on disk.
     Reload { actor: Option<Actor>, reply: Option<oneshot::Sender<Result<(), ReloadError>>> },
     /// Answered when the run ends; dropped if it is over already.

@@ -20,13 +20,16 @@ use crate::model::{
 };
 
 use super::db::Reader;
+use super::domain::{Heard, Sign, Via, Whose};
 use super::exec::Logs;
 use super::metrics::Metrics;
 use super::{Options, SharedClock, shell};
+use crate::wire::{Report, Reported};
 
-use message::{Call, Message};
+use message::{Call, Message, Output, Signal};
 use shared::Shared;
 
+pub use super::domain::Noted;
 pub use message::Doubt;
 
 /// The folder of logs in the data directory.
@@ -154,6 +157,33 @@ pub struct RunFilter {
     pub before: Option<RunId>,
 }
 
+/// A ping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ping {
+    /// The task's key.
+    pub key: String,
+    /// What it tells.
+    pub sign: Sign,
+    /// How its sender calls the run.
+    pub rid: Option<String>,
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// What its body had.
+    pub output: Vec<u8>,
+}
+
+/// Output of a report that is kept, in bytes: the newest.
+const REPORTED_OUTPUT: usize = 64 * 1024;
+/// The longest last line that is told of a run, in characters.
+const LAST_LINE: usize = 400;
+
+/// The last words of some output: its last line that is not empty.
+fn last_line(output: &[u8]) -> Option<Clean> {
+    let line = output.rsplit(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    let text: String = String::from_utf8_lossy(line.trim_ascii()).chars().take(LAST_LINE).collect();
+    Some(Clean::line(&text)).filter(|clean| !clean.is_empty())
+}
+
 /// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPiece {
@@ -222,6 +252,48 @@ impl Engine {
         actor: Actor,
     ) -> Result<Run, Refusal> {
         self.call_for_run(Call::Trigger { task: task.clone(), priority }, actor).await
+    }
+
+    /// Takes a ping: what it tells counts now.
+    ///
+    /// # Errors
+    /// No task has the key, or it could not be written.
+    pub async fn ping(&self, ping: Ping) -> Result<Noted, Refusal> {
+        let Ping { key, sign, rid, at, output } = ping;
+        let known = match &rid {
+            Some(rid) => self.reader.run_of_rid(None, rid).await.map_err(unreadable)?,
+            None => None,
+        };
+        let words = last_line(&output);
+        let heard = Heard { sign, via: Via::Ping, rid, at, words, machine: None, known: known.map(Box::new) };
+        self.signal(Signal { whose: Whose::Key(key), heard, output: Output::More(output) }).await
+    }
+
+    /// Takes a report, which has its own time.
+    ///
+    /// # Errors
+    /// No such task, its runs are only carried out here, or it could not be written.
+    pub async fn report(&self, task: &TaskId, report: Report) -> Result<Noted, Refusal> {
+        let Report { rid, what, at, output, machine } = report;
+        let known = self.reader.run_of_rid(Some(task), &rid).await.map_err(unreadable)?;
+        let sign = match what {
+            Reported::Started => Sign::Started,
+            Reported::Beat => Sign::Beat,
+            Reported::Ended { exit_code } => Sign::Ended { good: exit_code == 0, exit_code: Some(exit_code) },
+        };
+        let mut output = output.unwrap_or_default().into_bytes();
+        output.drain(..output.len().saturating_sub(REPORTED_OUTPUT));
+        let words = last_line(&output);
+        let known = known.map(Box::new);
+        let heard = Heard { sign, via: Via::Report, rid: Some(rid), at, words, machine, known };
+        self.signal(Signal { whose: Whose::Task(task.clone()), heard, output: Output::All(output) }).await
+    }
+
+    async fn signal(&self, signal: Signal) -> Result<Noted, Refusal> {
+        let (reply, done) = oneshot::channel();
+        let signal = Box::new(signal);
+        self.mailbox.send(Message::Signal { signal, reply }).await.map_err(|_| closed())?;
+        done.await.map_err(|_| closed())?
     }
 
     /// Waits until a run has ended, and returns it.

@@ -40,7 +40,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let (file, text, problems) = task_file(&options.tasks, known_file.as_deref()).await;
     let now = clock.now();
     let epoch = u64::from_le_bytes(random());
-    let mut domain = Domain::new(u64::from_le_bytes(random()), options.scheduling);
+    let mut domain = Domain::new(random(), options.scheduling);
     let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
     domain.load(loaded, definitions, file.limits, now);
     domain.set_remarks(actor::remarks(&problems));
@@ -103,6 +103,6 @@ fn failed(what: &str, path: &Path, error: &dyn std::fmt::Display) -> StartError 
     StartError(Clean::from(format!("{what} {}: {error}", path.display())))
 }
 
-fn random() -> [u8; 8] {
+fn random<const N: usize>() -> [u8; N] {
     rand::random()
 }

@@ -38,11 +38,16 @@ pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
         let root = document.root();
         let limits = root.table("limits").map(limits).unwrap_or_default();
         let mut ids = BTreeSet::new();
+        let mut keys = Vec::new();
         let mut tasks = Vec::new();
         let mut follow_ups = Vec::new();
         for table in root.tables("task") {
             let id = id(&table, &mut ids);
-            let (task, follow_up) = task(&table, id.as_deref().unwrap_or("?"));
+            let (mut task, follow_up) = task(&table, id.as_deref().unwrap_or("?"));
+            if let Some((value, key)) = ping_key(&table, &keys) {
+                keys.push((value, key.clone()));
+                task.ping_key = Some(key);
+            }
             if id.is_some() {
                 follow_ups.extend(follow_up.map(|follow_up| (task.id.clone(), follow_up)));
                 tasks.push(task);
@@ -50,6 +55,11 @@ pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
             table.finish();
         }
         check_follow_ups(&ids, &follow_ups);
+        for (value, key) in &keys {
+            if ids.contains(key) {
+                value.problem("is the id of a task, which anybody may know: take another key");
+            }
+        }
         root.finish();
         TaskFile { tasks, limits }
     };
@@ -130,6 +140,27 @@ fn id(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Option<String> {
     Some(id)
 }
 
+/// The shortest and the longest key for pings, in bytes.
+const PING_KEY: std::ops::RangeInclusive<usize> = 16..=128;
+
+/// The key for pings, if it is a good one that no task above has.
+fn ping_key<'a>(table: &Table<'a>, taken: &[(Value<'a>, String)]) -> Option<(Value<'a>, String)> {
+    let value = table.get("ping_key")?;
+    let key = value.clone().string()?;
+    if !PING_KEY.contains(&key.len()) || !key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
+        let (least, most) = (PING_KEY.start(), PING_KEY.end());
+        value.problem(&format!(
+            "must be {least} to {most} letters, digits, `_` and `-` that nobody guesses: say what uuidgen prints"
+        ));
+        return None;
+    }
+    if taken.iter().any(|(_, other)| *other == key) {
+        value.problem("is the key of a task above: each task has its own");
+        return None;
+    }
+    Some((value, key))
+}
+
 /// A `failure_action` that starts another task, to be checked once all are known.
 struct FollowUp<'a> {
     value: Value<'a>,
@@ -187,7 +218,6 @@ fn refuse_unbuilt(table: &Table<'_>) {
             "vigie's own store of secrets is not built yet: take it out, or read them in the command",
         ),
         ("windows", "windows are not built yet: say the hours in the schedule"),
-        ("ping_key", "pings are not built yet: take it out"),
     ] {
         if let Some(value) = table.get(key) {
             value.problem(why);
