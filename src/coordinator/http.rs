@@ -1,6 +1,7 @@
 //! Connections: accepts them, bounds them, and brings them to an end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,17 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to rest when the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Where a call came in. Every request carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entrance {
+    /// Who is at the other end.
+    pub(super) peer: SocketAddr,
+    /// Where they were answered.
+    pub(super) local: SocketAddr,
+    /// Whether other machines can come in there too.
+    pub(super) beyond: bool,
+}
+
 /// The open connections. Dropping it cuts them.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -45,8 +57,17 @@ impl Connections {
         // The semaphore is never closed.
         while let Ok(permit) = Arc::clone(&self.room).acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    self.open.spawn(connection(stream, router.clone(), self.closing.clone(), permit));
+                Ok((stream, peer)) => {
+                    // A connection without an address of its own has gone already.
+                    let Ok(local) = stream.local_addr() else { continue };
+                    let entrance = Entrance { peer, local, beyond: false };
+                    self.open.spawn(connection(
+                        stream,
+                        entrance,
+                        router.clone(),
+                        self.closing.clone(),
+                        permit,
+                    ));
                 }
                 // Theirs, not ours: it went away before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -76,6 +97,7 @@ impl Connections {
 /// One connection, until its client goes or the coordinator closes.
 async fn connection(
     stream: TcpStream,
+    entrance: Entrance,
     router: Router,
     closing: CancellationToken,
     _room: OwnedSemaphorePermit,
@@ -85,8 +107,9 @@ async fn connection(
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let (asked, router) = (Arc::clone(&asked), TowerToHyperService::new(router));
-        service_fn(move |request| {
+        service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(entrance);
             router.call(request)
         })
     };

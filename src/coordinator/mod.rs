@@ -28,6 +28,7 @@ mod private;
 mod serve;
 mod shell;
 mod tasks_file;
+pub mod tokens;
 
 pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
@@ -48,6 +49,19 @@ pub struct Options {
     pub linger: Option<Duration>,
     /// The duplistatus surface needs no token on loopback.
     pub open_on_loopback: bool,
+    /// Names by which it may be called beyond loopback, besides its addresses.
+    pub hosts: Vec<String>,
+    /// What it shows to whoever calls from elsewhere; without it, it listens on loopback only.
+    pub tls: Option<TlsFiles>,
+}
+
+/// The files of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, with those between it and its authority: PEM.
+    pub certificate: PathBuf,
+    /// Its private key: PEM.
+    pub key: PathBuf,
 }
 
 /// Shared by engine, executor and API.

@@ -17,6 +17,7 @@ use super::engine::{Engine, StartError};
 use super::http::Connections;
 use super::lease::Leases;
 use super::lock::{self, DataLock, LockError};
+use super::tokens::{TokenRefusal, Tokens};
 use super::{Options, SharedClock};
 
 /// Where a coordinator listens when nobody says: the port of duplistatus' cron service in development.
@@ -26,6 +27,9 @@ pub const DEFAULT_PORT: u16 = 8667;
 const DRAIN: Duration = Duration::from_secs(3);
 /// How long the answers may take that the engine's own end brings about.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// How often it is noted on disk when tokens were used.
+const NOTE_USES: Duration = Duration::from_secs(300);
 
 /// Why a coordinator came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,9 @@ pub enum ServeError {
     /// The engine can't start.
     #[error(transparent)]
     Engine(#[from] StartError),
+    /// It can't be known who may call.
+    #[error("the tokens can't be read: {0}")]
+    Tokens(TokenRefusal),
     /// Nobody can be told.
     #[error(transparent)]
     Announce(#[from] AnnounceError),
@@ -146,6 +153,7 @@ pub struct Server {
     listener: TcpListener,
     router: axum::Router,
     engine: Engine,
+    tokens: Tokens,
     leases: Leases,
     linger: Option<Duration>,
     shutdown: CancellationToken,
@@ -172,6 +180,13 @@ impl Server {
         }
         let lock = lock::acquire(&options.data)?;
         let engine = Engine::start(options.clone(), SharedClock::clone(&clock)).await?;
+        let tokens = match Tokens::load(&engine).await {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                engine.shutdown().await;
+                return Err(ServeError::Tokens(error));
+            }
+        };
         let announced = match Announced::write(&options.data, format!("http://{address}")) {
             Ok(announced) => announced,
             Err(error) => {
@@ -187,12 +202,23 @@ impl Server {
             leases.clone(),
             closing.clone(),
             &options,
-            address,
+            tokens.clone(),
             &announced.file().token,
         ));
         tracing::info!(%address, data = %options.data.display(), scheduling = options.scheduling, "coordinator started");
         let linger = options.linger;
-        Ok(Self { listener, router, engine, leases, linger, shutdown, closing, announced, _lock: lock })
+        Ok(Self {
+            listener,
+            router,
+            engine,
+            tokens,
+            leases,
+            linger,
+            shutdown,
+            closing,
+            announced,
+            _lock: lock,
+        })
     }
 
     /// Where it listens, with its token.
@@ -215,16 +241,32 @@ impl Server {
             () = self.shutdown.cancelled() => Ended::Asked,
             () = self.leases.deserted(self.linger) => Ended::LastConsoleGone,
             () = connections.accept(&self.listener, &self.router) => Ended::Asked,
+            () = note_uses(&self.tokens) => Ended::Asked,
         };
         drop(self.listener);
         self.closing.cancel();
         connections.drained(DRAIN).await;
+        note_uses_now(&self.tokens).await;
         // Whoever still waits for a run hears how it ended.
         self.engine.shutdown().await;
         connections.drained(LAST_ANSWERS).await;
         connections.cut().await;
         tracing::info!(?ended, "coordinator ended");
         ended
+    }
+}
+
+/// Notes now and then when tokens were used, for ever.
+async fn note_uses(tokens: &Tokens) {
+    loop {
+        tokio::time::sleep(NOTE_USES).await;
+        note_uses_now(tokens).await;
+    }
+}
+
+async fn note_uses_now(tokens: &Tokens) {
+    if let Err(error) = tokens.note_uses().await {
+        tracing::warn!(%error, "when tokens were used could not be noted");
     }
 }
 

@@ -46,6 +46,16 @@ impl Scope {
             Self::Teams(teams) => team.is_some_and(|team| teams.contains(team)),
         }
     }
+
+    /// Whether all that is in `other` is in it too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Teams(_), Self::All) => false,
+            (Self::Teams(own), Self::Teams(others)) => others.is_subset(own),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +69,8 @@ mod tests {
         let data = Scope::Teams(BTreeSet::from(["data".to_owned()]));
         assert!(data.holds(Some("data")) && !data.holds(Some("ops")) && !data.holds(None));
         assert!(Scope::All.holds(None) && Scope::All.holds(Some("ops")));
+        let both = Scope::Teams(BTreeSet::from(["data".to_owned(), "ops".to_owned()]));
+        assert!(both.covers(&data) && !data.covers(&both) && data.covers(&data));
+        assert!(Scope::All.covers(&both) && !both.covers(&Scope::All));
     }
 }

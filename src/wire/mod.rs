@@ -26,16 +26,22 @@
 //! | `GET /changes?since=&wait_s=` | – | [`Changes`]; 410 when the cursor is too old |
 //! | `GET /coordinator` | – | [`Coordinator`] |
 //! | `POST /reload` | – | 200 [`Done`]; 422 when the tasks file has errors: nothing was changed |
+//! | `GET /tokens` | – | [`Tokens`] |
+//! | `POST /tokens` | [`NewToken`] | 201 [`TokenIssued`] |
+//! | `DELETE /tokens/{name}` | – | 200 [`Done`] |
+//! | `POST /tokens/{name}/rotate` | [`RotateToken`], may be empty | 201 [`TokenIssued`] |
 //! | `GET /lease` | – | a stream that never ends: a console is there while it is open |
 //!
 //! Mutating calls take `Idempotency-Key`; the same key answers the same again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Run, RunId, Task, TaskId};
+use crate::model::{
+    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, Task, TaskId,
+};
 
 /// The file in the data directory that lets local consoles and commands find a running coordinator.
 pub const COORDINATOR_FILE: &str = "coordinator.json";
@@ -274,6 +280,88 @@ pub struct Coordinator {
     pub ends_with_consoles: bool,
     /// How many consoles hold a lease.
     pub consoles: usize,
+    /// Who asks, as this coordinator knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub you: Option<Caller>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The token's name, `local` or `loopback`.
+    pub name: Clean,
+    /// What they may do.
+    pub role: Role,
+    /// Whose tasks they see and act on; `None`: everybody's.
+    pub teams: Option<BTreeSet<String>>,
+}
+
+/// All tokens that the caller may see; none of them can be read back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Tokens by name, revoked and expired ones too.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// What is known of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// What people call it.
+    pub name: Clean,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Whose tasks its bearer sees and acts on; `None`: everybody's.
+    pub teams: Option<BTreeSet<String>>,
+    /// Since when it is.
+    pub created: DateTime<Utc>,
+    /// From when on it is no longer good; `None`: never.
+    pub expires: Option<DateTime<Utc>>,
+    /// When it was used last, to about a minute.
+    pub last_used: Option<DateTime<Utc>>,
+    /// Since when another of the same name took its place.
+    pub replaced: Option<DateTime<Utc>>,
+    /// Since when it is revoked.
+    pub revoked: Option<DateTime<Utc>>,
+}
+
+/// Makes a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What people call it: letters, digits, `.`, `_` and `-`, 1 to 64 of them.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Whose tasks its bearer sees and acts on; empty: everybody's.
+    #[serde(default)]
+    pub teams: BTreeSet<String>,
+    /// How long it is good, in seconds; for ever, if absent.
+    #[serde(default)]
+    pub expires_in_s: Option<u64>,
+}
+
+/// Puts a new token in the place of one. The new one is good as long as the old one was made for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RotateToken {
+    /// How much longer the old one is good, in seconds; not at all, if absent.
+    pub grace_s: Option<u64>,
+}
+
+/// A token that was made. It is told this once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// The token itself.
+    pub token: String,
+    /// What is kept of it.
+    pub info: TokenInfo,
+}
+
+/// Without the token.
+impl std::fmt::Debug for TokenIssued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenIssued").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 /// Problem details (RFC 9457), media type `application/problem+json`.

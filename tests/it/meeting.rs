@@ -64,6 +64,8 @@ impl Home {
             scheduling: true,
             linger: None,
             open_on_loopback: true,
+            hosts: Vec::new(),
+            tls: None,
         };
         let shutdown = CancellationToken::new();
         let listener = bind(Some("127.0.0.1:0"), None).await.unwrap();

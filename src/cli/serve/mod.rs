@@ -59,6 +59,8 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         scheduling: !options.answer_only,
         linger: options.linger,
         open_on_loopback: configured.open_on_loopback,
+        hosts: Vec::new(),
+        tls: None,
     };
     let signals = Signals::new().map_err(refused)?;
     let shutdown = CancellationToken::new();

@@ -12,7 +12,8 @@ use axum::{Extension, Json};
 use futures_util::stream;
 use serde::Deserialize;
 
-use crate::wire::{Alerts, Coordinator, Done, Flips, Queues};
+use crate::model::Scope;
+use crate::wire::{Alerts, Caller, Coordinator, Done, Flips, Queues};
 
 use super::super::engine::Actor;
 use super::Api;
@@ -52,7 +53,11 @@ pub(super) async fn flips(
     Ok(Json(Flips { flips: api.engine.flips(limit).await? }))
 }
 
-pub(super) async fn about(State(api): State<Api>) -> Json<Coordinator> {
+pub(super) async fn about(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Coordinator> {
+    let teams = match actor.scope {
+        Scope::All => None,
+        Scope::Teams(teams) => Some(teams),
+    };
     Json(Coordinator {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -60,6 +65,7 @@ pub(super) async fn about(State(api): State<Api>) -> Json<Coordinator> {
         scheduling: api.scheduling,
         ends_with_consoles: api.ends_with_consoles,
         consoles: api.leases.count(),
+        you: Some(Caller { name: actor.name, role: actor.role, teams }),
     })
 }
 

@@ -11,30 +11,34 @@ mod changes;
 mod coordinator;
 mod duplistatus;
 mod extract;
+mod failed;
 mod pings;
 mod problem;
+mod routes;
 mod runs;
 mod tasks;
+#[cfg(test)]
+mod tests;
+mod tokens;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use super::lease::Leases;
+use super::tokens::Tokens;
 use super::{Options, SharedClock};
 
 use access::Access;
 use problem::Failure;
+use routes::{Need, Routes};
 
 /// The size of a request's body, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -69,15 +73,15 @@ impl std::ops::Deref for Api {
 }
 
 impl Api {
-    /// For a coordinator at `address` whose callers show `token`.
+    /// For a coordinator whose callers at this machine show `local_token`, others one of `tokens`.
     pub(super) fn new(
         engine: Engine,
         clock: SharedClock,
         leases: Leases,
         closing: CancellationToken,
         options: &Options,
-        address: SocketAddr,
-        token: &str,
+        tokens: Tokens,
+        local_token: &str,
     ) -> Self {
         let started = clock.now();
         Self(Arc::new(Parts {
@@ -85,7 +89,7 @@ impl Api {
             clock,
             leases,
             closing,
-            access: Access::new(token, address, options.open_on_loopback),
+            access: Access::new(local_token, tokens, options),
             waiting: Semaphore::new(MAX_WAITING),
             started,
             scheduling: options.scheduling,
@@ -118,43 +122,50 @@ impl Surface {
     }
 }
 
-/// All routes, behind the access check.
+/// All routes, each behind the access check with what it needs.
 pub(super) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/health", get(duplistatus::health))
-        .route("/trigger/{task}", post(duplistatus::trigger))
-        .route("/start/{task}", post(duplistatus::start))
-        .route("/stop/{task}", post(duplistatus::stop))
-        .route("/reload-config", post(duplistatus::reload_config))
-        .route("/metrics", get(coordinator::metrics))
-        .route("/ping/{key}", get(pings::whole).post(pings::whole))
-        .route("/ping/{key}/", get(pings::whole).post(pings::whole))
-        .route("/ping/{key}/{action}", get(pings::action).post(pings::action))
-        .route("/api/v1/tasks", get(tasks::list))
-        .route("/api/v1/tasks/{id}", get(tasks::one))
-        .route("/api/v1/tasks/{id}/runs", post(tasks::trigger))
-        .route("/api/v1/tasks/{id}/reports", post(tasks::report))
-        .route("/api/v1/tasks/{id}/pause", post(tasks::pause))
-        .route("/api/v1/tasks/{id}/resume", post(tasks::resume))
-        .route("/api/v1/tasks/{id}/priority", post(tasks::priority))
-        .route("/api/v1/runs", get(runs::list))
-        .route("/api/v1/runs/{id}", get(runs::one))
-        .route("/api/v1/runs/{id}/log", get(runs::log))
-        .route("/api/v1/runs/{id}/retry", post(runs::retry))
-        .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
-        .route("/api/v1/runs/{id}/priority", post(runs::priority))
-        .route("/api/v1/queues", get(coordinator::queues))
-        .route("/api/v1/alerts", get(coordinator::alerts))
-        .route("/api/v1/flips", get(coordinator::flips))
-        .route("/api/v1/changes", get(changes::since))
-        .route("/api/v1/coordinator", get(coordinator::about))
-        .route("/api/v1/lease", get(coordinator::lease))
-        .route("/api/v1/reload", post(coordinator::reload))
-        .method_not_allowed_fallback(wrong_method)
-        .fallback(nothing_here)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(api.clone(), access::guard))
-        .with_state(api)
+    routes(api).into_router()
+}
+
+fn routes(api: Api) -> Routes {
+    use Need::{Admin, AdminOfAll, Key, Nothing, Operator, Viewer, ViewerOfAll};
+    Routes::new(api)
+        .get("/health", Nothing, duplistatus::health)
+        .post("/trigger/{task}", Operator, duplistatus::trigger)
+        .post("/start/{task}", Operator, duplistatus::start)
+        .post("/stop/{task}", Operator, duplistatus::stop)
+        .post("/reload-config", AdminOfAll, duplistatus::reload_config)
+        .get("/metrics", ViewerOfAll, coordinator::metrics)
+        .get("/ping/{key}", Key, pings::whole)
+        .post("/ping/{key}", Key, pings::whole)
+        .get("/ping/{key}/", Key, pings::whole)
+        .post("/ping/{key}/", Key, pings::whole)
+        .get("/ping/{key}/{action}", Key, pings::action)
+        .post("/ping/{key}/{action}", Key, pings::action)
+        .get("/api/v1/tasks", Viewer, tasks::list)
+        .get("/api/v1/tasks/{id}", Viewer, tasks::one)
+        .post("/api/v1/tasks/{id}/runs", Operator, tasks::trigger)
+        .post("/api/v1/tasks/{id}/reports", Operator, tasks::report)
+        .post("/api/v1/tasks/{id}/pause", Operator, tasks::pause)
+        .post("/api/v1/tasks/{id}/resume", Operator, tasks::resume)
+        .post("/api/v1/tasks/{id}/priority", Operator, tasks::priority)
+        .get("/api/v1/runs", Viewer, runs::list)
+        .get("/api/v1/runs/{id}", Viewer, runs::one)
+        .get("/api/v1/runs/{id}/log", Viewer, runs::log)
+        .post("/api/v1/runs/{id}/retry", Operator, runs::retry)
+        .post("/api/v1/runs/{id}/cancel", Operator, runs::cancel)
+        .post("/api/v1/runs/{id}/priority", Operator, runs::priority)
+        .get("/api/v1/queues", Viewer, coordinator::queues)
+        .get("/api/v1/alerts", Viewer, coordinator::alerts)
+        .get("/api/v1/flips", Viewer, coordinator::flips)
+        .get("/api/v1/changes", Viewer, changes::since)
+        .get("/api/v1/coordinator", Viewer, coordinator::about)
+        .get("/api/v1/lease", Viewer, coordinator::lease)
+        .post("/api/v1/reload", AdminOfAll, coordinator::reload)
+        .get("/api/v1/tokens", Admin, tokens::list)
+        .post("/api/v1/tokens", Admin, tokens::create)
+        .delete("/api/v1/tokens/{name}", Admin, tokens::revoke)
+        .post("/api/v1/tokens/{name}/rotate", Admin, tokens::rotate)
 }
 
 async fn wrong_method(request: Request) -> Response {

@@ -8,7 +8,7 @@
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
@@ -16,6 +16,7 @@ use crate::coordinator::domain::Sign;
 
 use super::super::engine::{Ping, Refusal};
 use super::Api;
+use super::access::BODY_TIME;
 
 /// So much of a body is kept, in bytes.
 const KEPT: usize = 100_000;
@@ -25,11 +26,6 @@ const MAX_READ: usize = 64 << 20;
 const LIMIT: HeaderValue = HeaderValue::from_static("100000");
 /// An answer is for once.
 const NEVER: HeaderValue = HeaderValue::from_static("no-cache, no-store, must-revalidate");
-
-/// Whether a call is a ping: it needs no token.
-pub(super) fn is_ping(method: &Method, uri: &Uri) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::POST) && uri.path().starts_with("/ping/")
-}
 
 /// `/ping/KEY`: it is over, and good.
 pub(super) async fn whole(
@@ -74,8 +70,10 @@ async fn take(api: &Api, key: String, sign: Sign, request: Request) -> Response 
         Ok(rid) => rid,
         Err(words) => return text(StatusCode::BAD_REQUEST, words),
     };
-    let Ok(output) = head(request.into_body()).await else {
-        return text(StatusCode::BAD_REQUEST, "the body could not be read");
+    let output = match tokio::time::timeout(BODY_TIME, head(request.into_body())).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "the body could not be read"),
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
     };
     let ping = Ping { key, sign, rid, at: api.clock.now(), output };
     match api.engine.ping(ping).await {

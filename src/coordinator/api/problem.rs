@@ -3,10 +3,11 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::model::Clean;
+use crate::model::{Clean, Role};
 use crate::wire::Problem;
 
 use super::super::engine::{Refusal, ReloadError};
+use super::super::tokens::TokenRefusal;
 
 /// A call that was not done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,49 @@ impl Failure {
         failure
     }
 
+    /// 403: the caller's role does not do.
+    pub(super) fn role_needed(needed: Role, name: &Clean, has: Role) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "role-needed",
+            "another role is needed",
+            format!("this needs the role {needed}; {name} has the role {has}"),
+        )
+    }
+
+    /// 403: the caller sees only some teams, and this is about all.
+    pub(super) fn all_teams_needed(name: &Clean) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "all-teams-needed",
+            "a token for all teams is needed",
+            format!("this concerns the tasks of all teams; {name} is only for some"),
+        )
+    }
+
+    /// 429: too many wrong tokens from there.
+    pub(super) fn too_many_failures(retry_after_s: u32) -> Self {
+        let mut failure = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-failures",
+            "too many wrong tokens",
+            "too many calls with wrong tokens came from your address; a right one is let in at once"
+                .to_owned(),
+        );
+        failure.retry_after_s = Some(retry_after_s);
+        failure
+    }
+
+    /// 408: the body took too long.
+    pub(super) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "the body took too long",
+            "a body has to come within 30 seconds".to_owned(),
+        )
+    }
+
     /// The HTTP status.
     pub(super) const fn status(&self) -> StatusCode {
         self.status
@@ -95,6 +139,23 @@ impl From<Refusal> for Failure {
             Refusal::Conflict(_) => (StatusCode::CONFLICT, "conflict", "the state forbids it"),
             Refusal::NotScheduling => (StatusCode::CONFLICT, "not-scheduling", "nothing is scheduled here"),
             Refusal::Storage(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage", "it could not be written"),
+        };
+        Self::new(status, kind, title, refusal.to_string())
+    }
+}
+
+impl From<TokenRefusal> for Failure {
+    fn from(refusal: TokenRefusal) -> Self {
+        let (status, kind, title) = match &refusal {
+            TokenRefusal::Unusable(_) => (StatusCode::BAD_REQUEST, "bad-body", "the body can't be read"),
+            TokenRefusal::Taken(_) => (StatusCode::CONFLICT, "token-taken", "the name is taken"),
+            TokenRefusal::NoToken(_) => (StatusCode::NOT_FOUND, "token-not-found", "no such token"),
+            TokenRefusal::Beyond(_) => {
+                (StatusCode::FORBIDDEN, "all-teams-needed", "a token of more teams is needed")
+            }
+            TokenRefusal::Storage(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "storage", "it could not be written")
+            }
         };
         Self::new(status, kind, title, refusal.to_string())
     }

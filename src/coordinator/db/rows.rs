@@ -11,7 +11,7 @@ use crate::model::{
     Alert, AlertKey, AlertKind, Clean, Flip, Priority, QueueName, Run, RunId, RunMark, TaskId,
 };
 
-use super::{DbError, chain};
+use super::{DbError, chain, tokens};
 
 /// How long an answer is kept for its idempotency key.
 const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
@@ -21,15 +21,15 @@ pub(super) const fn millis(at: DateTime<Utc>) -> i64 {
     at.timestamp_millis()
 }
 
-fn opt_millis(at: Option<DateTime<Utc>>) -> Option<i64> {
+pub(super) fn opt_millis(at: Option<DateTime<Utc>>) -> Option<i64> {
     at.map(millis)
 }
 
-fn instant(ms: Option<i64>) -> Option<DateTime<Utc>> {
+pub(super) fn instant(ms: Option<i64>) -> Option<DateTime<Utc>> {
     ms.and_then(DateTime::from_timestamp_millis)
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, DbError> {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, DbError> {
     serde_json::to_string(value).map_err(|error| DbError::Row(error.to_string()))
 }
 
@@ -37,7 +37,7 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, DbError> {
     serde_json::from_str(text).map_err(|error| DbError::Row(error.to_string()))
 }
 
-fn word<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbError> {
+pub(super) fn word<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbError> {
     text.parse().map_err(|error: T::Err| DbError::Row(error.to_string()))
 }
 
@@ -95,6 +95,8 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
                        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
             connection.execute(sql, [text])?;
         }
+        Write::Token(token) => tokens::write(connection, token)?,
+        Write::TokenUsed(digest, at) => tokens::used(connection, digest, *at)?,
     }
     Ok(())
 }

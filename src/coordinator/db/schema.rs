@@ -112,6 +112,20 @@ CREATE INDEX runs_of_rid ON runs (rid, task) WHERE rid IS NOT NULL AND rid <> ''
 -- The failure that a flip tells of, and of which run.
 ALTER TABLE flips ADD COLUMN problem TEXT;
 ALTER TABLE flips ADD COLUMN run TEXT;
+
+-- Who may call. Only the SHA-256 of a token is kept. `teams`: as JSON; NULL: everybody's.
+-- After a rotation the replaced token stands beside its successor, with the same name.
+CREATE TABLE tokens (
+    digest    BLOB PRIMARY KEY,
+    name      TEXT NOT NULL,
+    role      TEXT NOT NULL,
+    teams     TEXT,
+    created   INTEGER NOT NULL,
+    expires   INTEGER,
+    last_used INTEGER,
+    replaced  INTEGER,
+    revoked   INTEGER
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the schema up to date, in one transaction.

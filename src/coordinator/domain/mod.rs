@@ -49,7 +49,7 @@ pub use load::{Loaded, Remembered};
 pub use queue::{Claim, Place, Queue};
 pub use record::{
     Active, Answer, Audit, Bad, Batch, Carrier, Effect, Outcome, Paused, Process, Record, Refused, RunRow,
-    Stop, Write, legal,
+    Stop, TokenRow, Write, legal,
 };
 pub use watch::{Heard, Noted, Sign, Via, Whose};
 

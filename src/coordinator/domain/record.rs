@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Run, RunId, RunMark, RunState, Schedule,
-    Task, TaskId, TaskState,
+    Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Role, Run, RunId, RunMark, RunState,
+    Schedule, Scope, Task, TaskId, TaskState,
 };
 
 use super::Definition;
@@ -270,6 +270,33 @@ pub enum Write {
     Answer(Answer),
     /// The text of the task file that was last taken.
     TaskFile(String),
+    /// A token as it is now.
+    Token(Box<TokenRow>),
+    /// When a token was last used, coarsely.
+    TokenUsed([u8; 32], DateTime<Utc>),
+}
+
+/// What is kept of a token: never the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// The SHA-256 of the token; unique.
+    pub digest: [u8; 32],
+    /// What people call it.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Whose tasks its bearer sees and acts on.
+    pub scope: Scope,
+    /// Since when it is.
+    pub created: DateTime<Utc>,
+    /// From when on it is no longer good.
+    pub expires: Option<DateTime<Utc>>,
+    /// When it was used last, to about a minute, as far as it was noted.
+    pub last_used: Option<DateTime<Utc>>,
+    /// Since when another took its place: this one goes on until it expires.
+    pub replaced: Option<DateTime<Utc>>,
+    /// Since when it is no longer good because somebody said so.
+    pub revoked: Option<DateTime<Utc>>,
 }
 
 /// A row of the audit log, without its place in the chain.

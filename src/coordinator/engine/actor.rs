@@ -76,6 +76,7 @@ enum After {
     Signal(oneshot::Sender<Result<Noted, Refusal>>, Result<Noted, Refusal>),
     Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
     Doubt(oneshot::Sender<()>),
+    Recorded(oneshot::Sender<Result<(), Refusal>>),
     /// Waits for a run that is over: its reply is dropped once the disk knows.
     Over(oneshot::Sender<Run>),
 }
@@ -185,7 +186,7 @@ impl Actor {
     async fn decide(&mut self, inbox: Vec<Message>, now: DateTime<Utc>) -> Decided {
         let mut after = Vec::new();
         let mut calls: Vec<Called> = Vec::new();
-        let mut audits = Vec::new();
+        let mut beside = Vec::new();
         let mut twins = Vec::new();
         let mut outputs = Vec::new();
         for message in inbox {
@@ -208,7 +209,7 @@ impl Actor {
                 }
                 Message::Reload { actor, reply } => {
                     let result = self.reload(now).await;
-                    audits.push(self.audit_reload(actor, &result, now));
+                    beside.push(self.audit_reload(actor, &result, now));
                     after.extend(reply.map(|reply| After::Reload(reply, result)));
                 }
                 Message::WaitEnded { run, reply } => {
@@ -219,6 +220,10 @@ impl Actor {
                     } else {
                         after.push(After::Over(reply));
                     }
+                }
+                Message::Record { writes, reply } => {
+                    beside.extend(writes);
+                    after.push(After::Recorded(reply));
                 }
                 Message::Doubt { reply } => {
                     self.domain.restate();
@@ -232,7 +237,7 @@ impl Actor {
         }
         let mut batch = self.domain.settle(now);
         let mut writes = std::mem::take(&mut batch.writes);
-        writes.extend(audits);
+        writes.extend(beside);
         writes.extend(self.new_text.take().map(Write::TaskFile));
         for called in calls {
             let (more, answer) = self.answer(called, &batch, now);
@@ -383,6 +388,7 @@ impl Actor {
                     After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Signal(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
+                    After::Recorded(reply) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Doubt(_) | After::Over(_) => {}
                 }
             }
@@ -409,6 +415,7 @@ impl Actor {
                 After::Call(reply, result) => drop(reply.send(result)),
                 After::Signal(reply, result) => drop(reply.send(result)),
                 After::Reload(reply, result) => drop(reply.send(result)),
+                After::Recorded(reply) => drop(reply.send(Ok(()))),
                 After::Doubt(reply) => drop(reply.send(())),
                 After::Over(reply) => drop(reply),
             }
@@ -543,6 +550,7 @@ fn refuse_all(inbox: Vec<Message>) {
         match message {
             Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
             Message::Signal { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Record { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
             Message::Reload { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
             }

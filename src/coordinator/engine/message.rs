@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::coordinator::domain::{Answer, Heard, Noted, Whose};
+use crate::coordinator::domain::{Answer, Heard, Noted, Whose, Write};
 use crate::model::{Clean, Priority, Run, RunId, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
@@ -96,6 +96,8 @@ pub(super) enum Message {
     Reload { actor: Option<Actor>, reply: Option<oneshot::Sender<Result<(), ReloadError>>> },
     /// Answered when the run ends; dropped if it is over already.
     WaitEnded { run: RunId, reply: oneshot::Sender<Run> },
+    /// Rows that are no business of the domain's, such as tokens: written with everything else.
+    Record { writes: Vec<Write>, reply: oneshot::Sender<Result<(), Refusal>> },
     /// Judges every task anew, and has every open alert on disk.
     Doubt { reply: oneshot::Sender<()> },
     /// Answered as soon as it is its turn.

@@ -20,7 +20,7 @@ use crate::model::{
 };
 
 use super::db::Reader;
-use super::domain::{Heard, Sign, Via, Whose};
+use super::domain::{Heard, Sign, TokenRow, Via, Whose, Write};
 use super::exec::Logs;
 use super::metrics::Metrics;
 use super::{Options, SharedClock, shell};
@@ -445,6 +445,24 @@ impl Engine {
     /// They can't be read.
     pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, Refusal> {
         self.reader.flips(limit).await.map_err(unreadable)
+    }
+
+    /// Writes rows that are no business of the domain's, with everything else that waits.
+    ///
+    /// # Errors
+    /// They are not on disk yet; whether they will be is not known.
+    pub(in crate::coordinator) async fn record(&self, writes: Vec<Write>) -> Result<(), Refusal> {
+        let (reply, done) = oneshot::channel();
+        self.mailbox.send(Message::Record { writes, reply }).await.map_err(|_| closed())?;
+        done.await.map_err(|_| closed())?
+    }
+
+    /// Every token that is kept.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub(in crate::coordinator) async fn token_rows(&self) -> Result<Vec<TokenRow>, Refusal> {
+        self.reader.tokens().await.map_err(unreadable)
     }
 
     /// Stops scheduling, cancels what runs (in this cut), waits for it, closes the database.

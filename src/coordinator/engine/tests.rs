@@ -52,6 +52,8 @@ impl Bench {
             scheduling: true,
             linger: None,
             open_on_loopback: false,
+            hosts: Vec::new(),
+            tls: None,
         }
     }
 

@@ -73,6 +73,7 @@ async fn serve(stage: Arc<Stage>) -> String {
                     scheduling: stage.scheduling.load(Ordering::SeqCst),
                     ends_with_consoles: true,
                     consoles: stage.consoles.load(Ordering::SeqCst),
+                    you: None,
                 })
                 .unwrap();
                 let length = about.len();

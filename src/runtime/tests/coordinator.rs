@@ -24,6 +24,8 @@ impl Running {
             scheduling: true,
             linger: Some(Duration::from_secs(60)),
             open_on_loopback: false,
+            hosts: Vec::new(),
+            tls: None,
         };
         let stop = CancellationToken::new();
         let server = Server::open(listener, options, Arc::new(SystemClock), stop.clone()).await.unwrap();

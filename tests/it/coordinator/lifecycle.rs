@@ -50,6 +50,8 @@ async fn beyond_loopback_it_does_not_start() {
         scheduling: false,
         linger: None,
         open_on_loopback: true,
+        hosts: Vec::new(),
+        tls: None,
     };
     let refused = serve(listener, options, std::sync::Arc::new(SystemClock), CancellationToken::new()).await;
     assert!(refused.unwrap_err().to_string().contains("needs TLS"));

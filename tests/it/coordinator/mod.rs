@@ -64,6 +64,8 @@ impl Home {
             scheduling: true,
             linger: self.linger,
             open_on_loopback: self.open_on_loopback,
+            hosts: Vec::new(),
+            tls: None,
         };
         let listener = bind(Some("127.0.0.1:0"), None).await.unwrap();
         let clock = Arc::new(StandingClock(NOW.parse().unwrap()));

@@ -1,0 +1,141 @@
+use std::collections::BTreeSet;
+
+use axum::body::{Body, to_bytes};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::coordinator::SystemClock;
+use crate::coordinator::engine::Actor;
+use crate::coordinator::http::Entrance;
+use crate::model::Role;
+use crate::wire::NewToken;
+
+use super::routes::Route;
+use super::*;
+
+/// A coordinator without connections: calls go straight to its routes.
+struct Bare {
+    api: Api,
+    _data: TempDir,
+}
+
+impl Bare {
+    async fn new(tasks: &str) -> Self {
+        let data = TempDir::new().unwrap();
+        let file = data.path().join("tasks.toml");
+        std::fs::write(&file, tasks).unwrap();
+        let options = Options {
+            data: data.path().to_owned(),
+            tasks: file,
+            scheduling: true,
+            linger: None,
+            open_on_loopback: false,
+            hosts: Vec::new(),
+            tls: None,
+        };
+        let clock: SharedClock = Arc::new(SystemClock);
+        let engine = Engine::start(options.clone(), clock.clone()).await.unwrap();
+        let tokens = Tokens::load(&engine).await.unwrap();
+        let (leases, closing) = (Leases::new(), CancellationToken::new());
+        // Nothing waits: what would is answered at once.
+        closing.cancel();
+        let api = Api::new(engine, clock, leases, closing, &options, tokens, "the local one");
+        Self { api, _data: data }
+    }
+
+    async fn token(&self, name: &str, role: Role, teams: &[&str]) -> String {
+        let teams: BTreeSet<String> = teams.iter().map(|team| (*team).to_owned()).collect();
+        let wish = NewToken { name: name.to_owned(), role, teams, expires_in_s: None };
+        let now = self.api.clock.now();
+        self.api.access.tokens().create(wish, &Actor::here("test"), now).await.unwrap().token
+    }
+
+    /// The status, and the problem's kind where the answer is one.
+    async fn ask(&self, route: &Route, token: Option<&str>) -> (u16, String) {
+        let path = route
+            .path
+            .replace("{id}", "nothing")
+            .replace("{task}", "nothing")
+            .replace("{name}", "nothing")
+            .replace("{key}", "nothing")
+            .replace("{action}", "start");
+        let path = if path.ends_with("/changes") { format!("{path}?since=0-0") } else { path };
+        let mut request = Request::builder().method(&route.method).uri(path).header("host", "localhost");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let address = ([127, 0, 0, 1], 8667).into();
+        let request = request
+            .extension(Entrance { peer: address, local: address, beyond: false })
+            .body(Body::empty())
+            .unwrap();
+        let service = TowerToHyperService::new(router(self.api.clone()));
+        let response = service.call(request).await.unwrap();
+        let status = response.status().as_u16();
+        if status < 400 {
+            return (status, String::new());
+        }
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        (status, body["type"].as_str().or(body["error"].as_str()).unwrap_or_default().to_owned())
+    }
+}
+
+/// Walks the list that the router is made of: a route that is added later is in it.
+#[tokio::test]
+async fn every_route_asks_for_its_role() {
+    let bare = Bare::new("").await;
+    let routes = routes(bare.api.clone()).list().to_vec();
+    assert!(routes.len() > 25);
+    for role in [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin)] {
+        let token = match role {
+            Some(role) => Some(bare.token(&format!("a-{role}"), role, &[]).await),
+            None => None,
+        };
+        for route in &routes {
+            let (status, kind) = bare.ask(route, token.as_deref()).await;
+            let what = format!("{} {} as {role:?}: {status} {kind}", route.method, route.path);
+            match (route.need.role(), role) {
+                (Some(_), None) => assert_eq!(status, 401, "{what}"),
+                (Some(needed), Some(role)) if !role.covers(needed) => {
+                    assert_eq!(status, 403, "{what}");
+                    let told = format!("this needs the role {needed}; a-{role} has the role {role}");
+                    assert!(kind == "role-needed" || kind == told, "{what}");
+                }
+                _ => assert!(status != 401 && status != 403, "{what}"),
+            }
+        }
+    }
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn what_concerns_all_teams_is_for_nobody_of_some() {
+    let bare = Bare::new("").await;
+    let token = bare.token("some", Role::Admin, &["data"]).await;
+    let mut found = 0;
+    for route in routes(bare.api.clone()).list() {
+        if matches!(route.need, Need::AdminOfAll | Need::ViewerOfAll) {
+            found += 1;
+            assert_eq!(bare.ask(route, Some(&token)).await.0, 403, "{}", route.path);
+        }
+    }
+    assert!(found > 0);
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn where_there_is_nothing_only_known_callers_hear_so() {
+    let bare = Bare::new("").await;
+    let token = bare.token("viewer", Role::Viewer, &[]).await;
+    for (method, path, told) in
+        [("GET", "/api/v1/nowhere", 404), ("GET", "/nowhere", 404), ("PUT", "/api/v1/tasks", 405)]
+    {
+        let route = Route { method: method.parse().unwrap(), path, need: Need::Viewer };
+        assert_eq!(bare.ask(&route, None).await.0, 401, "{path}");
+        assert_eq!(bare.ask(&route, Some(&token)).await.0, told, "{path}");
+    }
+    bare.api.engine.clone().shutdown().await;
+}
