@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::words::words;
 use super::{
     AlertKind, Capabilities, Clean, Deed, Facts, Policy, Priority, QueueName, RunId, RunMark, RunState,
     Schedule, Severity, TaskId, TaskState, Verb,
@@ -13,6 +14,20 @@ use super::{
 
 /// Labels by name. Shared, since most tasks of an endpoint carry the same.
 pub type Labels = Arc<BTreeMap<Clean, Clean>>;
+
+words! {
+    /// Where a coordinator's task comes from.
+    TaskSource {
+        /// It is always there.
+        BuiltIn = "built-in",
+        /// The task file.
+        File = "file",
+        /// Somebody defined it over the API.
+        Api = "api",
+        /// Work that was submitted once.
+        OneOff = "one-off",
+    }
+}
 
 /// Something that should happen once or repeatedly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +45,9 @@ pub struct Task {
     /// What sort of thing it is, where its system watches several: `http monitor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Clean>,
+    /// Where it comes from, where its system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<TaskSource>,
     /// What it is for.
     #[serde(default)]
     pub description: Option<Clean>,
@@ -104,6 +122,7 @@ impl Task {
             ping_key: None,
             alias: None,
             class: None,
+            source: None,
             description: None,
             state: None,
             remote_state: None,

@@ -9,6 +9,11 @@
 //! |---|---|---|
 //! | `GET /tasks` | – | [`Tasks`] |
 //! | `GET /tasks/{id}` | – | a task |
+//! | `POST /tasks` | a task as JSON, with the fields of `tasks.toml` | 201 a task; 422 with [`Problem::problems`] |
+//! | `GET /tasks/{id}/definition` | – | what it was defined as |
+//! | `PUT /tasks/{id}` | the same, `id` may be left out | 200 a task; 201 when it is new |
+//! | `DELETE /tasks/{id}` | – | 200 [`Done`] |
+//! | `POST /tasks/{id}/archive` | – | 200 [`Done`] |
 //! | `POST /tasks/{id}/runs` | [`TriggerRequest`], may be empty | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/pause`, `/resume` | – | 200 [`Done`] |
 //! | `POST /tasks/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
@@ -376,4 +381,26 @@ pub struct Problem {
     pub status: u16,
     /// This case, for people: what, where, what to do.
     pub detail: String,
+    /// Where several things are wrong with what was sent: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FieldProblem>,
+}
+
+/// One thing that is wrong with what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldProblem {
+    /// The field, such as `retry.count`; empty where it is the whole.
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub detail: Clean,
+}
+
+/// `retry.count: must be …`
+impl std::fmt::Display for FieldProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        write!(f, "{}", self.detail)
+    }
 }

@@ -61,7 +61,9 @@ const fn acts(deed: Deed) -> Offer {
         Deed::Verb(Verb::Acknowledge | Verb::Snooze | Verb::Silence) => {
             Offer::No("a coordinator does not keep who takes its alerts yet")
         }
-        Deed::Verb(Verb::Archive) => Offer::No("take the task out of tasks.toml instead"),
+        Deed::Verb(Verb::Archive) => {
+            Offer::With("tasks of the API and one-off tasks; resume takes them back")
+        }
         Deed::Command(_) => Offer::No("a coordinator has no such command"),
     }
 }
@@ -412,9 +414,8 @@ impl Backend for Vigie {
             Verb::Cancel => self.cancel(call).await,
             Verb::Reprioritise => self.reprioritise(call).await,
             Verb::ReloadConfig => self.done(&["reload"], NOTHING, &key(call, None)).await,
-            Verb::Acknowledge | Verb::Snooze | Verb::Silence | Verb::Archive => {
-                Err(offers::refused(acts(call.deed)))
-            }
+            Verb::Archive => self.done(&["tasks", task()?, "archive"], NOTHING, &key(call, None)).await,
+            Verb::Acknowledge | Verb::Snooze | Verb::Silence => Err(offers::refused(acts(call.deed))),
         }
     }
 
@@ -435,6 +436,7 @@ impl Backend for Vigie {
             (Verb::Trigger, _) => vec!["tasks", task, "runs"],
             (Verb::Pause, _) => vec!["tasks", task, "pause"],
             (Verb::Resume, _) => vec!["tasks", task, "resume"],
+            (Verb::Archive, _) => vec!["tasks", task, "archive"],
             (Verb::Retry, Some(run)) => vec!["runs", run, "retry"],
             (Verb::Cancel, Some(run)) => vec!["runs", run, "cancel"],
             (Verb::Retry, None) => return Clean::from(format!("POST /api/v1/runs/(last of {task})/retry")),

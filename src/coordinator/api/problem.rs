@@ -20,8 +20,13 @@ pub(super) struct Failure {
 impl Failure {
     /// `kind` is the stable word, `title` the same for people, `detail` this case.
     pub(super) fn new(status: StatusCode, kind: &str, title: &str, detail: String) -> Self {
-        let problem =
-            Problem { kind: kind.to_owned(), title: title.to_owned(), status: status.as_u16(), detail };
+        let problem = Problem {
+            kind: kind.to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail,
+            problems: Vec::new(),
+        };
         Self { status, problem, retry_after_s: None }
     }
 
@@ -137,10 +142,16 @@ impl From<Refusal> for Failure {
             Refusal::NoTask(_) => (StatusCode::NOT_FOUND, "task-not-found", "no such task"),
             Refusal::NoRun(_) => (StatusCode::NOT_FOUND, "run-not-found", "no such run"),
             Refusal::Conflict(_) => (StatusCode::CONFLICT, "conflict", "the state forbids it"),
+            Refusal::OtherTeam(_) => (StatusCode::FORBIDDEN, "other-team", "another team's"),
+            Refusal::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-task", "this is no task"),
             Refusal::NotScheduling => (StatusCode::CONFLICT, "not-scheduling", "nothing is scheduled here"),
             Refusal::Storage(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage", "it could not be written"),
         };
-        Self::new(status, kind, title, refusal.to_string())
+        let mut failure = Self::new(status, kind, title, refusal.to_string());
+        if let Refusal::Invalid(problems) = refusal {
+            failure.problem.problems = problems;
+        }
+        failure
     }
 }
 

@@ -7,7 +7,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use crate::model::Role;
 
@@ -95,6 +95,16 @@ impl Routes {
         handler: impl Handler<T, Api>,
     ) -> Self {
         self.add(&Method::POST, path, need, post(handler))
+    }
+
+    /// Adds a `PUT` route.
+    pub(super) fn put<T: 'static>(
+        self,
+        path: &'static str,
+        need: Need,
+        handler: impl Handler<T, Api>,
+    ) -> Self {
+        self.add(&Method::PUT, path, need, put(handler))
     }
 
     /// Adds a `DELETE` route.

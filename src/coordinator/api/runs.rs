@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use crate::model::{Run, RunId, TaskId};
-use crate::wire::{Done, Log, PriorityRequest, RunAccepted, Runs};
+use crate::wire::{Done, Log, PriorityRequest, RunAccepted, Runs, Submission};
 
 use super::super::engine::{Actor, LogPiece, RunFilter};
 use super::Api;
@@ -41,6 +41,15 @@ pub(super) async fn list(
     runs.truncate(limit);
     let next = runs.last().filter(|_| more).and_then(|run| run.id.as_ref()).map(|id| id.as_raw().to_owned());
     Ok(Json(Runs { runs, next }))
+}
+
+/// Work that is wanted once.
+pub(super) async fn submit(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Body(submission): Body<Submission>,
+) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+    accepted(api.engine.submit(&submission, actor).await?)
 }
 
 /// At least 1; more than `most` is `most`.

@@ -1,11 +1,12 @@
 //! `/api/v1/tasks`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 
-use crate::model::{Run, RunState, Task, TaskId};
-use crate::wire::{Done, PriorityRequest, Report, RunAccepted, Tasks, TriggerRequest};
+use crate::model::{Clean, Run, RunState, Task, TaskId};
+use crate::wire::{Done, FieldProblem, PriorityRequest, Report, RunAccepted, Tasks, TriggerRequest};
 
 use super::super::engine::{Actor, Refusal, RunFilter};
 use super::Api;
@@ -37,6 +38,75 @@ pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Task>
     let view = api.engine.view();
     let found = view.tasks.iter().find(|task| task.id.as_raw() == id);
     Ok(Json(found.map(|task| Task::clone(task)).ok_or_else(|| Refusal::NoTask(TaskId::new(&id)))?))
+}
+
+/// A JSON object with the fields of the task file.
+type Object = serde_json::Map<String, serde_json::Value>;
+
+/// 201 for a task that is on disk.
+pub(super) async fn define(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Body(task): Body<Object>,
+) -> Result<Response, Failure> {
+    let id = api.engine.define(&task, false, actor).await?;
+    defined(&api, &id, StatusCode::CREATED)
+}
+
+/// Another definition for a task of the API, or a new task.
+pub(super) async fn replace(
+    State(api): State<Api>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+    Body(mut task): Body<Object>,
+) -> Result<Response, Failure> {
+    let named = task.entry("id").or_insert_with(|| id.as_str().into());
+    if *named != id.as_str() {
+        let field = "id".to_owned();
+        let detail = Clean::from(format!("the path says {id:?}: a task keeps its id"));
+        return Err(Refusal::Invalid(vec![FieldProblem { field, detail }]).into());
+    }
+    let is_new = api.engine.view().tasks.iter().all(|task| task.id.as_raw() != id);
+    let id = api.engine.define(&task, true, actor).await?;
+    defined(&api, &id, if is_new { StatusCode::CREATED } else { StatusCode::OK })
+}
+
+fn defined(api: &Api, id: &TaskId, status: StatusCode) -> Result<Response, Failure> {
+    let view = api.engine.view();
+    let task = view.tasks.iter().find(|task| task.id == *id).ok_or_else(|| Refusal::NoTask(id.clone()))?;
+    let location = [(header::LOCATION, format!("/api/v1/tasks/{}", id.as_raw()))];
+    Ok((status, location, Json(task.as_ref())).into_response())
+}
+
+/// What a task of the API was defined as.
+pub(super) async fn definition(State(api): State<Api>, Id(id): Id) -> Result<Response, Failure> {
+    let id = TaskId::new(&id);
+    if let Some(text) = api.engine.definition(&id).await? {
+        return Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response());
+    }
+    let view = api.engine.view();
+    let known = view.tasks.iter().any(|task| task.id == id);
+    let elsewhere =
+        || Refusal::Conflict("it was not defined over the API: its definition is in tasks.toml".into());
+    Err(if known { elsewhere() } else { Refusal::NoTask(id) }.into())
+}
+
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<Done>, Failure> {
+    api.engine.remove(&TaskId::new(&id), actor).await?;
+    Ok(done(format!("{id} is no longer a task")))
+}
+
+pub(super) async fn archive(
+    State(api): State<Api>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<Done>, Failure> {
+    api.engine.archive(&TaskId::new(&id), actor).await?;
+    Ok(done(format!("{id} is put away")))
 }
 
 pub(super) async fn trigger(

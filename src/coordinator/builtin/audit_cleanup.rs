@@ -24,6 +24,9 @@ pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Fa
     let rows = context.writer.clean_audit(before_ms).await.map_err(failed)?;
     log.line(&format!("audit log: {rows} deleted"))?;
     let mut all = rows;
+    let retired = context.engine.retire_one_offs(before).await;
+    let retired = retired.map_err(|()| Failure("the engine is ending".to_owned()))?;
+    log.line(&format!("one-off tasks: {retired} taken out"))?;
     for table in History::ALL {
         let mut deleted = 0;
         for owner in context.reader.owners(table).await? {
@@ -33,6 +36,7 @@ pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Fa
         log.line(&format!("{}: {deleted} deleted{with}", table.words()))?;
         all += deleted;
     }
+    context.writer.forget().await.map_err(failed)?;
     let rows = if all == 1 { "row" } else { "rows" };
     log.line(&format!("{all} {rows} deleted"))?;
     Ok(())

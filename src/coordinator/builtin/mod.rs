@@ -29,8 +29,8 @@ pub struct Context {
     pub logs: Logs,
     /// The data directory.
     pub data: PathBuf,
-    /// Has the engine judge every task anew.
-    pub doubt: super::engine::Doubt,
+    /// Asks the engine, which owns the state.
+    pub engine: super::engine::Inside,
 }
 
 /// Why a built-in failed.
@@ -65,7 +65,7 @@ fn definition(which: BuiltIn) -> Definition {
         BuiltIn::AuditLogCleanup => (
             "0 2 * * *",
             "Deletes what is older than 90 days of the audit log, and of runs (with their logs), flips and \
-                 closed alerts all but each task's newest 1,000",
+                 closed alerts all but each task's newest 1,000; takes out one-off tasks that ended before",
         ),
         BuiltIn::DiskSpace => {
             ("*/10 * * * *", "Fails when a file system that vigie writes to has less than 5 % and 1 GiB left")

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Fa
     }
     // What the engine holds in memory is judged anew, and what it holds open
     // is on disk after that: if anything was missed, it opens now.
-    context.doubt.ask().await.map_err(|()| Failure("the engine is ending".to_owned()))?;
+    context.engine.doubt().await.map_err(|()| Failure("the engine is ending".to_owned()))?;
     let still_overdue = judge(&context.reader.overview().await?, now).0;
     let after = context.reader.open_alerts().await?;
     let opened: Vec<&Alert> =

@@ -7,10 +7,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow};
 use crate::coordinator::engine::RunFilter;
-use crate::model::{Alert, Facts, Flip, Policy, Run, RunId, RunningFact, Schedule, TaskId};
+use crate::model::{Alert, Facts, Flip, Policy, Run, RunId, RunningFact, Schedule, TaskId, TaskSource};
 
 use super::DbError;
-use super::rows::{FLIP_COLUMNS, RUN_COLUMNS, from_json, read_alert, read_flip, read_run};
+use super::rows::{FLIP_COLUMNS, RUN_COLUMNS, from_json, read_alert, read_flip, read_run, word};
 
 /// Idle connections that are kept.
 const KEPT: usize = 4;
@@ -91,6 +91,38 @@ impl Reader {
     /// What can't be read.
     pub async fn load(&self) -> Result<(Loaded, Vec<(RunId, Process)>, Option<String>), DbError> {
         self.read(|connection| Ok((load(connection)?, processes(connection)?, task_file(connection)?))).await
+    }
+
+    /// The tasks that came over the API, in the order of coming.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn definitions(&self) -> Result<Vec<(TaskId, TaskSource, String)>, DbError> {
+        self.read(|connection| {
+            let sql = "SELECT id, source, text FROM definitions WHERE source <> 'gone' ORDER BY seq";
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            let mut definitions = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (id, source): (String, String) = (row.get(0)?, row.get(1)?);
+                definitions.push((TaskId::new(&id), word(&source)?, row.get(2)?));
+            }
+            Ok(definitions)
+        })
+        .await
+    }
+
+    /// What a task of the API was defined as; `None` for any other.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn definition(&self, id: &TaskId) -> Result<Option<String>, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let sql = "SELECT text FROM definitions WHERE id = ?1 AND source <> 'gone'";
+            Ok(connection.prepare_cached(sql)?.query_row([id.as_raw()], |row| row.get(0)).optional()?)
+        })
+        .await
     }
 
     /// Runs, newest first.

@@ -174,6 +174,16 @@ pub(super) fn delete(connection: &Connection, old: &Old) -> Result<u64, DbError>
     Ok(count)
 }
 
+/// Forgets what was submitted once, was taken out, and has neither run nor flip left.
+pub(super) fn forget(connection: &Connection) -> Result<u64, DbError> {
+    let spent = "source = 'gone' AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task = definitions.id) \
+                 AND NOT EXISTS (SELECT 1 FROM flips WHERE flips.task = definitions.id)";
+    let tasks =
+        format!("DELETE FROM tasks WHERE defined = 0 AND id IN (SELECT id FROM definitions WHERE {spent})");
+    connection.execute(&tasks, [])?;
+    Ok(connection.execute(&format!("DELETE FROM definitions WHERE {spent}"), [])? as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

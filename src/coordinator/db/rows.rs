@@ -97,6 +97,19 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
         }
         Write::Token(token) => tokens::write(connection, token)?,
         Write::TokenUsed(digest, at) => tokens::used(connection, digest, *at)?,
+        Write::Defined { id, source, text, at } => {
+            let sql = "INSERT INTO definitions (id, source, text, at) VALUES (?1, ?2, ?3, ?4) \
+                       ON CONFLICT (id) DO UPDATE SET source = excluded.source, text = excluded.text, at = excluded.at";
+            let source = source.word();
+            connection.prepare_cached(sql)?.execute(params![id.as_raw(), source, text, millis(*at)])?;
+        }
+        Write::Undefined(id) => {
+            let once =
+                "UPDATE definitions SET source = 'gone', text = '' WHERE id = ?1 AND source = 'one-off'";
+            connection.prepare_cached(once)?.execute([id.as_raw()])?;
+            let stays = "DELETE FROM definitions WHERE id = ?1 AND source = 'api'";
+            connection.prepare_cached(stays)?.execute([id.as_raw()])?;
+        }
     }
     Ok(())
 }

@@ -126,6 +126,16 @@ CREATE TABLE tokens (
     replaced  INTEGER,
     revoked   INTEGER
 ) STRICT, WITHOUT ROWID;
+-- Tasks that came over the API, in the order of coming. `text`: what they are, as JSON.
+-- `source` is a task's source, or 'gone' for what was submitted once and was taken out:
+-- the row in `tasks` goes with the last of its runs.
+CREATE TABLE definitions (
+    seq    INTEGER PRIMARY KEY,
+    id     TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    text   TEXT NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT;
 ";
 
 /// Brings the schema up to date, in one transaction.

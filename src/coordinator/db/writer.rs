@@ -27,6 +27,8 @@ enum Work {
     CleanAudit(i64),
     /// Deletes rows of the history; the answer is how many.
     Delete(Old),
+    /// Forgets what was submitted once, was taken out, and has no run left; the answer is how many tasks.
+    Forget,
 }
 
 struct Job {
@@ -78,6 +80,14 @@ impl Writer {
     /// Nothing is deleted.
     pub async fn delete(&self, old: Old) -> Written {
         self.hand_over(Work::Delete(old)).await
+    }
+
+    /// Forgets the tasks that were submitted once, taken out, and have no run left; gives how many.
+    ///
+    /// # Errors
+    /// Nothing is deleted.
+    pub async fn forget(&self) -> Written {
+        self.hand_over(Work::Forget).await
     }
 
     async fn hand_over(&self, work: Work) -> Written {
@@ -136,6 +146,7 @@ fn attempt(connection: &mut Connection, group: &[Job]) -> Result<Vec<u64>, DbErr
             }
             Work::CleanAudit(before) => chain::clean(&transaction, *before)?,
             Work::Delete(old) => retention::delete(&transaction, old)?,
+            Work::Forget => retention::forget(&transaction)?,
         });
     }
     transaction.commit()?;

@@ -6,12 +6,15 @@ use crate::model::{Clean, Priority, Run, RunId, RunState, TaskId};
 
 use super::{Bad, Domain, Effect, Entry, Paused, Refused, Stop, Work};
 
-fn conflict(why: impl Into<String>) -> Refused {
+pub(super) fn conflict(why: impl Into<String>) -> Refused {
     Refused::Conflict(Clean::from(why.into()))
 }
 
 /// Why no run of it can be asked for.
 pub(super) fn no_trigger(entry: &Entry) -> Option<&'static str> {
+    if entry.record.archived.is_some() {
+        return Some("it is put away: resume takes it back");
+    }
     if entry.definition.work == Work::Watched {
         return Some("it has no command here: it is only watched");
     }
@@ -23,8 +26,10 @@ pub(super) fn no_trigger(entry: &Entry) -> Option<&'static str> {
 
 /// Why it can't be paused.
 pub(super) fn no_pause(entry: &Entry) -> Option<&'static str> {
-    if !entry.definition.enabled {
-        Some("it is switched off in tasks.toml (enabled = false)")
+    if entry.record.archived.is_some() {
+        Some("it is put away")
+    } else if !entry.definition.enabled {
+        Some(switched_off(entry))
     } else if entry.record.paused.is_some() {
         Some("it is paused already")
     } else if entry.definition.schedule.is_none() {
@@ -36,12 +41,23 @@ pub(super) fn no_pause(entry: &Entry) -> Option<&'static str> {
 
 /// Why it can't be resumed.
 pub(super) fn no_resume(entry: &Entry) -> Option<&'static str> {
-    if entry.record.paused.is_some() {
+    if entry.record.paused.is_some() || entry.record.archived.is_some() {
         None
     } else if entry.definition.enabled {
         Some("it is not paused")
+    } else if entry.definition.is_added() {
+        Some("it is switched off in its definition: set enabled to true there")
     } else {
         Some("it is switched off in tasks.toml: set enabled = true there")
+    }
+}
+
+/// What is said of a task that is not enabled.
+pub(super) fn switched_off(entry: &Entry) -> &'static str {
+    if entry.definition.is_added() {
+        "it is switched off in its definition (\"enabled\": false)"
+    } else {
+        "it is switched off in tasks.toml (enabled = false)"
     }
 }
 
@@ -51,7 +67,7 @@ pub(super) const OUTSIDE_QUEUE: &str = "a built-in task runs at once, outside th
 pub(super) const ENDS_BY_ITSELF: &str = "a built-in task ends by itself within moments";
 
 impl Domain {
-    fn entry(&self, task: &TaskId) -> Result<&Entry, Refused> {
+    pub(super) fn entry(&self, task: &TaskId) -> Result<&Entry, Refused> {
         self.tasks.get(task).ok_or_else(|| Refused::NoTask(task.clone()))
     }
 
@@ -110,7 +126,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Schedules a task again; slots of the pause don't count.
+    /// Schedules a task again, also one that was put away; slots of the pause don't count.
     ///
     /// # Errors
     /// Why not.
@@ -120,6 +136,7 @@ impl Domain {
         }
         if let Some(entry) = self.tasks.get_mut(task) {
             entry.record.paused = None;
+            entry.record.archived = None;
             entry.reason = Some(Clean::from(format!("resumed by {by}")));
             entry.forget_slots(now);
             self.mark(task);

@@ -1,10 +1,10 @@
-//! What a task is, as `tasks.toml` or a built-in defines it.
+//! What a task is, as `tasks.toml`, the API or a built-in defines it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Clean, Labels, Policy, Priority, QueueName, Schedule, TaskId};
+use crate::model::{Clean, Labels, Policy, Priority, QueueName, Schedule, TaskId, TaskSource};
 
 /// A task that the coordinator itself carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +131,8 @@ pub enum CatchUp {
 pub struct Definition {
     /// Its id.
     pub id: TaskId,
+    /// Where it comes from.
+    pub source: TaskSource,
     /// Its name; the id by default.
     pub name: Clean,
     /// What it is for.
@@ -173,8 +175,10 @@ impl Definition {
     /// A task of which only the id and the work are known.
     #[must_use]
     pub fn new(id: &str, work: Work) -> Self {
+        let source = if matches!(work, Work::BuiltIn(_)) { TaskSource::BuiltIn } else { TaskSource::File };
         Self {
             id: TaskId::new(id),
+            source,
             name: Clean::line(id),
             description: None,
             team: None,
@@ -210,6 +214,21 @@ impl Definition {
             (None, Overlap::Allow) => u32::MAX,
             (None, _) => 1,
         }
+    }
+
+    /// Whether it came over the API, so that the database keeps its definition.
+    #[must_use]
+    pub const fn is_added(&self) -> bool {
+        matches!(self.source, TaskSource::Api | TaskSource::OneOff)
+    }
+
+    /// The tasks that it names, each with the field that names it.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, &TaskId)> {
+        match &self.failure_action {
+            FailureAction::Run(task) => Some(("failure_action", task)),
+            _ => None,
+        }
+        .into_iter()
     }
 
     /// Whether the coordinator itself carries it out, outside limits and queue.

@@ -23,7 +23,7 @@ impl Entry {
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.record.paused.is_some() || !self.definition.enabled
+        self.record.paused.is_some() || self.record.archived.is_some() || !self.definition.enabled
     }
 }
 
@@ -68,6 +68,7 @@ impl Domain {
         let facts = self.facts(entry);
         let assessment =
             assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now);
+        let assessment = if entry.record.archived.is_some() { put_away(assessment) } else { assessment };
         let (stall, stall_at) = self.stall(entry, now);
         match stall {
             Some(problem) => {
@@ -329,6 +330,12 @@ impl Domain {
         }
         queues.into_values().collect()
     }
+}
+
+/// What is put away has no problems, and does not change by itself.
+fn put_away(assessment: Assessment) -> Assessment {
+    let state = TaskState::Archived;
+    Assessment { state, since: None, problems: Vec::new(), next_change: None, ..assessment }
 }
 
 fn alert(

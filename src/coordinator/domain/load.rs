@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Alert, Clean, RunId, RunState, Schedule, TaskId};
+use crate::model::{Alert, Clean, RunId, RunState, Schedule, TaskId, TaskSource};
 
 use super::{Active, Definition, Domain, Entry, Limits, Record, RunRow, Work, Write};
 
@@ -120,19 +120,25 @@ impl Domain {
         }
     }
 
-    fn add(&mut self, id: TaskId, entry: Entry) {
+    pub(super) fn add(&mut self, id: TaskId, entry: Entry) {
         self.dirty.insert(id.clone());
+        if entry.definition.source == TaskSource::OneOff {
+            self.one_offs.insert(id.clone());
+        }
         self.order.push(id.clone());
         self.tasks.insert(id.clone(), entry);
         self.key_task(&id, None);
     }
 
-    /// Puts these tasks and limits in the place of those before. Pauses,
-    /// histories and active runs stay; pending runs of tasks that are gone are aborted.
+    /// Puts these tasks and limits in the place of those before, but for the
+    /// tasks of the API. Pauses, histories and active runs stay; pending runs
+    /// of tasks that are gone are aborted.
     pub fn replace(&mut self, definitions: Vec<Definition>, limits: Limits, now: DateTime<Utc>) {
         self.limits = limits;
-        self.order.clear();
-        let mut gone: BTreeSet<TaskId> = self.tasks.keys().cloned().collect();
+        let order = std::mem::take(&mut self.order);
+        let is_added = |id: &TaskId| self.tasks.get(id).is_some_and(|entry| entry.definition.is_added());
+        let (added, before): (Vec<TaskId>, Vec<TaskId>) = order.into_iter().partition(is_added);
+        let mut gone: BTreeSet<TaskId> = before.into_iter().collect();
         for definition in definitions {
             let id = definition.id.clone();
             if gone.remove(&id) {
@@ -145,13 +151,14 @@ impl Domain {
                 self.add(id, entry);
             }
         }
+        self.order.extend(added);
         for id in gone {
-            self.drop_task(&id, now);
+            self.drop_task(&id, &GONE.into(), now);
         }
         self.name_queues();
     }
 
-    fn redefine(&mut self, id: &TaskId, definition: Definition, now: DateTime<Utc>) {
+    pub(super) fn redefine(&mut self, id: &TaskId, definition: Definition, now: DateTime<Utc>) {
         let Some(entry) = self.tasks.get_mut(id) else { return };
         if *entry.definition == definition {
             return;
@@ -183,13 +190,13 @@ impl Domain {
         }
     }
 
-    fn drop_task(&mut self, id: &TaskId, now: DateTime<Utc>) {
-        let why: Clean = GONE.into();
+    /// Takes a task out; whoever calls takes it out of the order.
+    pub(super) fn drop_task(&mut self, id: &TaskId, why: &Clean, now: DateTime<Utc>) {
         for run in self.pending_of(id) {
-            self.withdraw(&run, &why, now);
+            self.withdraw(&run, why, now);
         }
         for run in self.elsewhere_of(id) {
-            self.let_go(&run, &why, now);
+            self.let_go(&run, why, now);
         }
         let Some(mut entry) = self.tasks.remove(id) else { return };
         self.unkey_task(id, &entry);
@@ -197,6 +204,7 @@ impl Domain {
             self.wakes.remove(&(wake, id.clone()));
         }
         self.dirty.remove(id);
+        self.one_offs.remove(id);
         self.stalled.remove(id);
         for key in self.alerts_on(Some(id)) {
             self.close_alert(&key, now);
@@ -205,7 +213,9 @@ impl Domain {
         self.out.writes.push(Write::TaskGone(id.clone()));
         self.out.tasks.retain(|task| task.id != *id);
         self.out.tasks_gone.push(id.clone());
-        self.forgotten.insert(id.clone(), entry.record);
+        if entry.definition.source != TaskSource::OneOff {
+            self.forgotten.insert(id.clone(), entry.record);
+        }
     }
 
     /// Open runs of a task that are carried out elsewhere.

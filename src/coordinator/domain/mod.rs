@@ -14,14 +14,18 @@
 //! - `watch`: what pings and reports tell of runs that are carried out elsewhere;
 //! - `marks`: what is noticed of runs: started late, too often, over their time, without heartbeat;
 //! - `keys`: by what a task is pinged;
+//! - [`links`](Links): which task's end starts which;
+//! - `added`: tasks that come over the API, and putting tasks away;
 //! - `judge`: states, flips, alerts, and how a task reads from outside.
 
+mod added;
 mod calls;
 mod clock;
 mod definition;
 mod ids;
 mod judge;
 mod keys;
+mod links;
 mod load;
 mod marks;
 mod queue;
@@ -45,6 +49,7 @@ use crate::schedule::Plan;
 pub use definition::{
     BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
 };
+pub use links::Links;
 pub use load::{Loaded, Remembered};
 pub use queue::{Claim, Place, Queue};
 pub use record::{
@@ -95,10 +100,7 @@ impl Entry {
 
     /// Whether its slots become runs.
     fn is_scheduled(&self) -> bool {
-        self.plan.is_some()
-            && self.definition.enabled
-            && self.record.paused.is_none()
-            && self.definition.work != Work::Watched
+        self.plan.is_some() && !self.is_paused() && self.definition.work != Work::Watched
     }
 
     /// Slots before `now` no longer count.
@@ -124,6 +126,8 @@ pub struct Domain {
     limits: Limits,
     /// Ids in the order of the file, built-ins first.
     order: Vec<TaskId>,
+    /// Those that were submitted once.
+    one_offs: BTreeSet<TaskId>,
     tasks: BTreeMap<TaskId, Entry>,
     /// Of tasks that were defined once: a pause outlives an edit.
     forgotten: BTreeMap<TaskId, Record>,
@@ -159,6 +163,7 @@ impl Domain {
             next_seq: 1,
             limits: Limits::default(),
             order: Vec::new(),
+            one_offs: BTreeSet::new(),
             tasks: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             runs: BTreeMap::new(),

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Role, Run, RunId, RunMark, RunState,
-    Schedule, Scope, Task, TaskId, TaskState,
+    Schedule, Scope, Task, TaskId, TaskSource, TaskState,
 };
+use crate::wire::FieldProblem;
 
 use super::Definition;
 
@@ -28,6 +29,9 @@ pub struct Record {
     /// Since when, and by whom, it is paused.
     #[serde(default)]
     pub paused: Option<Paused>,
+    /// Since when, and by whom, it is put away.
+    #[serde(default)]
+    pub archived: Option<Paused>,
     /// The priority that an operator set.
     #[serde(default)]
     pub priority: Option<crate::model::Priority>,
@@ -57,6 +61,7 @@ impl Record {
             considered: now - INSTANT,
             state: TaskState::Healthy,
             paused: None,
+            archived: None,
             priority: None,
             last_run: None,
             last_success: None,
@@ -78,7 +83,7 @@ impl Record {
     }
 }
 
-/// A pause.
+/// A pause, or a putting away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
     /// Since when.
@@ -270,6 +275,19 @@ pub enum Write {
     Answer(Answer),
     /// The text of the task file that was last taken.
     TaskFile(String),
+    /// A task was defined over the API, or is defined otherwise.
+    Defined {
+        /// Which.
+        id: TaskId,
+        /// Defined to stay, or submitted once.
+        source: TaskSource,
+        /// What it is, as a JSON object with the fields of the task file.
+        text: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A task of the API is no longer defined.
+    Undefined(TaskId),
     /// A token as it is now.
     Token(Box<TokenRow>),
     /// When a token was last used, coarsely.
@@ -393,4 +411,6 @@ pub enum Refused {
     NoRun(RunId),
     /// The state forbids it.
     Conflict(Clean),
+    /// What was sent is no task.
+    Invalid(Vec<FieldProblem>),
 }

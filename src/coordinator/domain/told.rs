@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::model::{Capabilities, Clean, Retry, Run, RunState, Task, TaskId, Verb};
+use crate::model::{Capabilities, Clean, Retry, Run, RunState, Task, TaskId, TaskSource, Verb};
 use crate::schedule::Assessment;
 
-use super::calls::{ENDS_BY_ITSELF, OUTSIDE_QUEUE, no_pause, no_resume, no_trigger};
+use super::added::no_archive;
+use super::calls::{ENDS_BY_ITSELF, OUTSIDE_QUEUE, no_pause, no_resume, no_trigger, switched_off};
 use super::{Domain, Entry, Work};
 
 /// Active runs of one task that are told; more only count in its queue.
@@ -42,8 +43,11 @@ impl Domain {
         Task {
             ping_key: entry.ping_key().map(Clean::line),
             description: definition.description.clone(),
+            class: (definition.source == TaskSource::OneOff).then(|| "one-off".into()),
+            source: Some(definition.source),
             state: Some(assessment.state),
-            paused: entry.is_paused(),
+            paused: entry.record.paused.is_some() || !definition.enabled,
+            archived: entry.record.archived.is_some(),
             priority: definition.built_in().is_none().then(|| record.priority.unwrap_or(definition.priority)),
             team: definition.team.clone(),
             labels: definition.labels.clone(),
@@ -69,7 +73,12 @@ impl Domain {
             remarks.push(Clean::from(format!("paused by {} since {at}", paused.by)));
         }
         if !entry.definition.enabled {
-            remarks.push("switched off in tasks.toml (enabled = false)".into());
+            remarks.push(switched_off(entry).into());
+        }
+        if let Some(archived) = &entry.record.archived {
+            let at = archived.at.format("%Y-%m-%d %H:%M UTC");
+            remarks
+                .push(Clean::from(format!("put away by {} since {at}; resume takes it back", archived.by)));
         }
         if entry.definition.work == Work::Watched {
             remarks.push("only watched: it has no command here, and tells by pings how it runs".into());
@@ -94,6 +103,11 @@ impl Domain {
             .iter()
             .filter_map(|(_, run)| self.runs.get(run))
             .any(|active| active.row.run.state == RunState::Queued || active.stopping.is_none());
+        let running = entry
+            .active
+            .iter()
+            .filter_map(|(_, run)| self.runs.get(run))
+            .any(|active| active.row.run.state == RunState::Running);
         let refusal = |verb: Verb| -> Option<&'static str> {
             match verb {
                 Verb::Trigger => no_trigger(entry),
@@ -113,7 +127,7 @@ impl Domain {
                 Verb::Acknowledge => Some("the coordinator does not keep acknowledgements yet"),
                 Verb::Snooze => Some("the coordinator does not keep snoozes yet"),
                 Verb::Silence => Some("the coordinator does not keep silences yet"),
-                Verb::Archive => Some("a task is put away by taking it out of tasks.toml"),
+                Verb::Archive => no_archive(entry, running),
             }
         };
         Capabilities::by(|verb| refusal(verb).map(Clean::line))

@@ -77,6 +77,7 @@ enum After {
     Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
     Doubt(oneshot::Sender<()>),
     Recorded(oneshot::Sender<Result<(), Refusal>>),
+    Retired(oneshot::Sender<usize>, usize),
     /// Waits for a run that is over: its reply is dropped once the disk knows.
     Over(oneshot::Sender<Run>),
 }
@@ -230,6 +231,10 @@ impl Actor {
                     after.push(After::Doubt(reply));
                 }
                 Message::Alive { reply } => drop(reply.send(())),
+                Message::Retire { before, reply } => {
+                    let count = self.domain.retire_one_offs(before, now);
+                    after.push(After::Retired(reply, count));
+                }
                 Message::Shutdown { .. } => {}
                 #[cfg(test)]
                 Message::Crash => {}
@@ -300,6 +305,14 @@ impl Actor {
             Call::ReprioritiseTask { task, priority } => {
                 domain.reprioritise_task(task, *priority).map(|()| None)
             }
+            Call::Define { definition, text, replace } => {
+                domain.define(Definition::clone(definition), text, *replace, now).map(|()| None)
+            }
+            Call::Remove(task) => domain.remove(task, now).map(|()| None),
+            Call::Archive(task) => domain.archive(task, &actor.name, now).map(|()| None),
+            Call::Submit { definition, text, stem } => {
+                domain.submit(Definition::clone(definition), stem, text, now).map(Some)
+            }
         };
         result.map_err(refusal)
     }
@@ -308,16 +321,21 @@ impl Actor {
     fn answer(&mut self, called: Called, batch: &Batch, now: DateTime<Utc>) -> (Vec<Write>, After) {
         let Called { call, actor, reply, result } = called;
         let result = result.map(|run| run.and_then(|id| self.as_it_is(&id, batch)));
+        let submitted = matches!(call, Call::Submit { .. });
+        let target = match &result {
+            Ok(Some(run)) if submitted => run.task.as_raw(),
+            _ => call.target(),
+        };
         let mut writes = vec![Write::Audit(Audit {
             at: now,
             actor: actor.name,
-            action: call.verb().word(),
-            target: Clean::line(call.target()),
+            action: call.action(),
+            target: Clean::line(target),
             detail: call.detail(),
             outcome: result.as_ref().map_or_else(|refusal| Clean::from(refusal.to_string()), |_| "ok".into()),
         })];
         if let (Some(key), Ok(run)) = (actor.idempotency_key, &result) {
-            let (action, target) = (call.verb().word().to_owned(), call.target().to_owned());
+            let (action, target) = (call.action().to_owned(), call.identity());
             let answer = Answer { key, action, target, run: run.clone(), at: now };
             self.answered.push_back(answer.clone());
             if self.answered.len() > REMEMBERED {
@@ -336,7 +354,7 @@ impl Actor {
     async fn reload(&mut self, now: DateTime<Utc>) -> Result<(), ReloadError> {
         let problems = match read_file(&self.tasks).await {
             Err(problem) => vec![problem],
-            Ok(text) => match tasks_file::parse(&text) {
+            Ok(text) => match tasks_file::parse_beside(&text, &self.domain.added().cloned().collect()) {
                 Err(problems) => tasks_file::shown(&self.tasks, &problems),
                 Ok(file) => {
                     let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
@@ -389,7 +407,7 @@ impl Actor {
                     After::Signal(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
                     After::Recorded(reply) => drop(reply.send(Err(Refusal::Storage(why)))),
-                    After::Doubt(_) | After::Over(_) => {}
+                    After::Doubt(_) | After::Retired(..) | After::Over(_) => {}
                 }
             }
             return Err((decided, error));
@@ -417,6 +435,7 @@ impl Actor {
                 After::Reload(reply, result) => drop(reply.send(result)),
                 After::Recorded(reply) => drop(reply.send(Ok(()))),
                 After::Doubt(reply) => drop(reply.send(())),
+                After::Retired(reply, count) => drop(reply.send(count)),
                 After::Over(reply) => drop(reply),
             }
         }
@@ -481,6 +500,7 @@ fn refusal(refused: Refused) -> Refusal {
         Refused::NoTask(task) => Refusal::NoTask(task),
         Refused::NoRun(run) => Refusal::NoRun(run),
         Refused::Conflict(why) => Refusal::Conflict(why),
+        Refused::Invalid(problems) => Refusal::Invalid(problems),
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the engine is told.
 
+use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::coordinator::domain::{Answer, Heard, Noted, Whose, Write};
+use crate::coordinator::announce::hex;
+use crate::coordinator::domain::{Answer, Definition, Heard, Noted, Whose, Write};
 use crate::model::{Clean, Priority, Run, RunId, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
@@ -17,17 +20,40 @@ pub(super) enum Call {
     Cancel(RunId),
     ReprioritiseRun { run: RunId, priority: Priority },
     ReprioritiseTask { task: TaskId, priority: Priority },
+    Define { definition: Box<Definition>, text: String, replace: bool },
+    Remove(TaskId),
+    Archive(TaskId),
+    Submit { definition: Box<Definition>, text: String, stem: String },
 }
 
 impl Call {
-    pub(super) const fn verb(&self) -> Verb {
+    /// What it does, in one word: a verb's, where there is one for it.
+    pub(super) const fn action(&self) -> &'static str {
         match self {
-            Self::Trigger { .. } => Verb::Trigger,
-            Self::Pause(_) => Verb::Pause,
-            Self::Resume(_) => Verb::Resume,
-            Self::Retry(_) => Verb::Retry,
-            Self::Cancel(_) => Verb::Cancel,
-            Self::ReprioritiseRun { .. } | Self::ReprioritiseTask { .. } => Verb::Reprioritise,
+            Self::Trigger { .. } => Verb::Trigger.word(),
+            Self::Pause(_) => Verb::Pause.word(),
+            Self::Resume(_) => Verb::Resume.word(),
+            Self::Retry(_) => Verb::Retry.word(),
+            Self::Cancel(_) => Verb::Cancel.word(),
+            Self::ReprioritiseRun { .. } | Self::ReprioritiseTask { .. } => Verb::Reprioritise.word(),
+            Self::Archive(_) => Verb::Archive.word(),
+            Self::Define { .. } => "define",
+            Self::Remove(_) => "remove",
+            Self::Submit { .. } => "submit",
+        }
+    }
+
+    /// What makes it another call than one with the same action: its target,
+    /// and of what was sent with a body, the body.
+    pub(super) fn identity(&self) -> String {
+        let with = |target: &str, text: &str| {
+            let digest = Sha256::digest(text);
+            format!("{target}#{}", hex(digest.get(..8).unwrap_or_default()))
+        };
+        match self {
+            Self::Define { definition, text, .. } => with(definition.id.as_raw(), text),
+            Self::Submit { text, stem, .. } => with(stem, text),
+            other => other.target().to_owned(),
         }
     }
 
@@ -37,7 +63,11 @@ impl Call {
             Self::Trigger { task, .. }
             | Self::Pause(task)
             | Self::Resume(task)
+            | Self::Remove(task)
+            | Self::Archive(task)
             | Self::ReprioritiseTask { task, .. } => task.as_raw(),
+            Self::Define { definition, .. } => definition.id.as_raw(),
+            Self::Submit { stem, .. } => stem,
             Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => run.as_raw(),
             Self::Retry(run) => run.id.as_ref().map_or("", RunId::as_raw),
         }
@@ -102,6 +132,8 @@ pub(super) enum Message {
     Doubt { reply: oneshot::Sender<()> },
     /// Answered as soon as it is its turn.
     Alive { reply: oneshot::Sender<()> },
+    /// Takes out what was submitted once and ended before.
+    Retire { before: DateTime<Utc>, reply: oneshot::Sender<usize> },
     /// Ends.
     Shutdown { reply: oneshot::Sender<()> },
     /// Ends without a word, like a crash.
@@ -109,26 +141,38 @@ pub(super) enum Message {
     Crash,
 }
 
-/// Has the engine judge every task anew.
+/// What the built-in tasks ask of the engine that carries them out.
 #[derive(Debug, Clone)]
-pub struct Doubt(pub(super) mpsc::WeakSender<Message>);
+pub struct Inside(pub(super) mpsc::WeakSender<Message>);
 
-impl Doubt {
-    /// Returns once what came of it is on disk.
+impl Inside {
+    /// Has every task judged anew; returns once what came of it is on disk.
     ///
     /// # Errors
     /// The engine is ending.
-    pub async fn ask(&self) -> Result<(), ()> {
+    pub async fn doubt(&self) -> Result<(), ()> {
         let mailbox = self.0.upgrade().ok_or(())?;
         let (reply, done) = oneshot::channel();
         mailbox.send(Message::Doubt { reply }).await.map_err(drop)?;
+        done.await.map_err(drop)
+    }
+
+    /// Takes out the tasks that were submitted once and ended before an
+    /// instant. Gives how many, once that is on disk.
+    ///
+    /// # Errors
+    /// The engine is ending.
+    pub async fn retire_one_offs(&self, before: DateTime<Utc>) -> Result<usize, ()> {
+        let mailbox = self.0.upgrade().ok_or(())?;
+        let (reply, done) = oneshot::channel();
+        mailbox.send(Message::Retire { before, reply }).await.map_err(drop)?;
         done.await.map_err(drop)
     }
 }
 
 /// What was answered to the same call before; another call with its key is refused.
 pub(super) fn same_again(answer: &Answer, call: &Call) -> Result<Option<Run>, Refusal> {
-    if answer.action == call.verb().word() && answer.target == call.target() {
+    if answer.action == call.action() && answer.target == call.identity() {
         Ok(answer.run.clone())
     } else {
         let (action, target) = (&answer.action, &answer.target);

@@ -23,14 +23,14 @@ use super::db::Reader;
 use super::domain::{Heard, Sign, TokenRow, Via, Whose, Write};
 use super::exec::Logs;
 use super::metrics::Metrics;
-use super::{Options, SharedClock, shell};
-use crate::wire::{Report, Reported};
+use super::{Options, SharedClock, shell, tasks_file};
+use crate::wire::{FieldProblem, Report, Reported, Submission};
 
 use message::{Call, Message, Output, Signal};
 use shared::Shared;
 
 pub use super::domain::Noted;
-pub use message::Doubt;
+pub use message::Inside;
 
 /// The folder of logs in the data directory.
 pub(super) const LOGS: &str = "logs";
@@ -119,6 +119,12 @@ pub enum Refusal {
     /// The state forbids it.
     #[error("{0}")]
     Conflict(Clean),
+    /// It is another team's.
+    #[error("{0}")]
+    OtherTeam(Clean),
+    /// What was sent is no task.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<FieldProblem>),
     /// This coordinator only answers.
     #[error("this coordinator does not schedule; start one with: vigie serve")]
     NotScheduling,
@@ -370,6 +376,63 @@ impl Engine {
         self.call(Call::ReprioritiseTask { task: task.clone(), priority }, actor).await.map(drop)
     }
 
+    /// Defines a task over the API: a JSON object with the fields of the task
+    /// file. `replace` takes the place of one that the API has already.
+    ///
+    /// # Errors
+    /// Why not; everything that is wrong with the task.
+    pub async fn define(
+        &self,
+        task: &serde_json::Map<String, serde_json::Value>,
+        replace: bool,
+        actor: Actor,
+    ) -> Result<TaskId, Refusal> {
+        let definition = tasks_file::from_json(task).map_err(Refusal::Invalid)?;
+        within_scope(&definition, &actor)?;
+        let id = definition.id.clone();
+        let text = serde_json::to_string(task).unwrap_or_default();
+        self.call(Call::Define { definition: Box::new(definition), text, replace }, actor).await?;
+        Ok(id)
+    }
+
+    /// What a task of the API was defined as, as a JSON object; `None` for one that came from elsewhere.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn definition(&self, task: &TaskId) -> Result<Option<String>, Refusal> {
+        self.reader.definition(task).await.map_err(unreadable)
+    }
+
+    /// Takes a task of the API out, with what waits of it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn remove(&self, task: &TaskId, actor: Actor) -> Result<(), Refusal> {
+        self.call(Call::Remove(task.clone()), actor).await.map(drop)
+    }
+
+    /// Puts a task of the API away: nothing of it runs until it is resumed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn archive(&self, task: &TaskId, actor: Actor) -> Result<(), Refusal> {
+        self.call(Call::Archive(task.clone()), actor).await.map(drop)
+    }
+
+    /// Work that is wanted once: becomes a task of its own, whose run this is.
+    ///
+    /// # Errors
+    /// Why not; everything that is wrong with it.
+    pub async fn submit(&self, submission: &Submission, actor: Actor) -> Result<Run, Refusal> {
+        let (mut task, stem) = tasks_file::from_submission(submission);
+        let text = serde_json::to_string(&task).unwrap_or_default();
+        // It gets one of its own once it is taken.
+        task.insert("id".to_owned(), "one-off".into());
+        let definition = Box::new(tasks_file::from_json(&task).map_err(Refusal::Invalid)?);
+        within_scope(&definition, &actor)?;
+        self.call_for_run(Call::Submit { definition, text, stem }, actor).await
+    }
+
     /// Reads `tasks.toml` again; a bad file changes nothing.
     ///
     /// # Errors
@@ -498,6 +561,19 @@ impl Engine {
             answer => answer,
         }
     }
+}
+
+/// Whether the caller may give a team a task.
+fn within_scope(definition: &super::domain::Definition, actor: &Actor) -> Result<(), Refusal> {
+    let team = definition.team.as_deref();
+    if actor.scope.holds(team) {
+        return Ok(());
+    }
+    let whose = team.map_or_else(|| "a task without a team".to_owned(), |team| format!("a task of {team}"));
+    Err(Refusal::OtherTeam(Clean::from(format!(
+        "{} may not make {whose}: name one of its own teams",
+        actor.name
+    ))))
 }
 
 const fn past(state: RunState) -> &'static str {

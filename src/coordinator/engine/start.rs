@@ -1,20 +1,21 @@
 //! From a data directory to a running engine.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::coordinator::db::{self, DbError, Reader, Writer};
-use crate::coordinator::domain::Domain;
+use crate::coordinator::domain::{Definition, Domain};
 use crate::coordinator::exec::{Executor, Logs, end_leftovers};
 use crate::coordinator::metrics::Metrics;
 use crate::coordinator::tasks_file::{self, TaskFile};
 use crate::coordinator::{Options, SharedClock, builtin, private, shell};
-use crate::model::Clean;
+use crate::model::{Clean, TaskId, TaskSource};
 
 use super::actor::{self, Actor};
-use super::message::Doubt;
+use super::message::Inside;
 use super::shared::Shared;
 use super::{BACKUPS, Engine, LOGS, StartError, watch_file};
 
@@ -37,11 +38,14 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     end_leftovers(processes.into_iter().map(|(_, process)| process)).await;
 
     let seen = watch_file::print(&options.tasks);
-    let (file, text, problems) = task_file(&options.tasks, known_file.as_deref()).await;
+    let kept = reader.definitions().await.map_err(|error| failed("can't read", &path, &error))?;
+    let added = added(kept);
+    let ids = added.iter().map(|definition| definition.id.clone()).collect();
+    let (file, text, problems) = task_file(&options.tasks, known_file.as_deref(), &ids).await;
     let now = clock.now();
     let epoch = u64::from_le_bytes(random());
     let mut domain = Domain::new(random(), options.scheduling);
-    let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
+    let definitions = builtin::definitions().into_iter().chain(file.tasks).chain(added).collect();
     domain.load(loaded, definitions, file.limits, now);
     domain.set_remarks(actor::remarks(&problems));
 
@@ -56,7 +60,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         writer: writer.clone(),
         logs: logs.clone(),
         data: options.data.clone(),
-        doubt: Doubt(mailbox.downgrade()),
+        engine: Inside(mailbox.downgrade()),
     };
     let mut actor = Actor {
         domain,
@@ -84,9 +88,13 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
 /// The file as it is now; if that is bad, as it was when it was last taken,
 /// so that a restart loses no task to a slip of the pen. A file that is not
 /// there has no tasks.
-async fn task_file(path: &Path, known: Option<&str>) -> (TaskFile, Option<String>, Vec<Clean>) {
+async fn task_file(
+    path: &Path,
+    known: Option<&str>,
+    added: &BTreeSet<TaskId>,
+) -> (TaskFile, Option<String>, Vec<Clean>) {
     let problems = match actor::read_file(path).await {
-        Ok(text) => match tasks_file::parse(&text) {
+        Ok(text) => match tasks_file::parse_beside(&text, added) {
             Ok(file) => return (file, Some(text), Vec::new()),
             Err(problems) => tasks_file::shown(path, &problems),
         },
@@ -95,8 +103,22 @@ async fn task_file(path: &Path, known: Option<&str>) -> (TaskFile, Option<String
     for problem in &problems {
         tracing::warn!(%problem, "the task file is not taken");
     }
-    let before = known.and_then(|text| tasks_file::parse(text).ok()).unwrap_or_default();
+    let before = known.and_then(|text| tasks_file::parse_beside(text, added).ok()).unwrap_or_default();
     (before, None, problems)
+}
+
+/// The tasks of the API. One that this version can't read stays where it is, and is said.
+fn added(kept: Vec<(TaskId, TaskSource, String)>) -> Vec<Definition> {
+    let mut added = Vec::with_capacity(kept.len());
+    for (id, source, text) in kept {
+        match tasks_file::from_kept(&id, source, &text) {
+            Ok(definition) => added.push(definition),
+            Err(problem) => {
+                tracing::error!(task = %id, %problem, "a task that was defined over the API is not taken");
+            }
+        }
+    }
+    added
 }
 
 fn failed(what: &str, path: &Path, error: &dyn std::fmt::Display) -> StartError {

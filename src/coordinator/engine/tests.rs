@@ -110,7 +110,7 @@ async fn crash(engine: Engine) {
 }
 
 async fn judge(engine: &Engine) {
-    Doubt(engine.mailbox.downgrade()).ask().await.unwrap();
+    Inside(engine.mailbox.downgrade()).doubt().await.unwrap();
 }
 
 async fn text(engine: &Engine, run: &Run) -> String {

@@ -1,4 +1,7 @@
-//! `tasks.toml`: text in; tasks and limits, or every problem at once, out.
+//! `tasks.toml`: text in; tasks and limits, or every problem at once, out. The
+//! tasks of the API are read by the same reader ([`from_json`]).
+
+mod object;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +13,8 @@ use crate::model::{Clean, Dialect, Labels, Policy, Priority, Schedule, TaskId, T
 use crate::schedule::Plan;
 
 use super::domain::{
-    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
+    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Links, Overlap, RetryOn, RetryRule,
+    Work,
 };
 use super::engine::ReloadError;
 
@@ -18,6 +22,8 @@ use super::engine::ReloadError;
 const MAX_ID: usize = 128;
 /// The longest time that may be set anywhere.
 const MAX_TIME: Duration = Duration::from_secs(366 * 86_400);
+
+pub use object::{from_json, from_kept, from_submission};
 
 /// What a task file says.
 #[derive(Debug, Default, PartialEq)]
@@ -33,6 +39,14 @@ pub struct TaskFile {
 /// # Errors
 /// Everything that is wrong with it, by line.
 pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
+    parse_beside(text, &BTreeSet::new())
+}
+
+/// Reads a task file, beside tasks of the API whose ids it can't have.
+///
+/// # Errors
+/// Everything that is wrong with it, by line.
+pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Vec<Problem>> {
     let document = Document::parse(text)?;
     let file = {
         let root = document.root();
@@ -40,21 +54,21 @@ pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
         let mut ids = BTreeSet::new();
         let mut keys = Vec::new();
         let mut tasks = Vec::new();
-        let mut follow_ups = Vec::new();
+        let mut named = Vec::new();
         for table in root.tables("task") {
-            let id = id(&table, &mut ids);
-            let (mut task, follow_up) = task(&table, id.as_deref().unwrap_or("?"));
+            let id = id(&table, &mut ids, added);
+            let (mut task, names) = task(&table, id.as_deref().unwrap_or("?"));
             if let Some((value, key)) = ping_key(&table, &keys) {
                 keys.push((value, key.clone()));
                 task.ping_key = Some(key);
             }
             if id.is_some() {
-                follow_ups.extend(follow_up.map(|follow_up| (task.id.clone(), follow_up)));
+                named.extend(names.into_iter().map(|name| (task.id.clone(), name)));
                 tasks.push(task);
             }
             table.finish();
         }
-        check_follow_ups(&ids, &follow_ups);
+        check_names(&tasks, &named);
         for (value, key) in &keys {
             if ids.contains(key) {
                 value.problem("is the id of a task, which anybody may know: take another key");
@@ -116,8 +130,17 @@ fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// The one task of a table that stands alone. What it names need not be there.
+fn read_one(table: Table<'_>) -> Option<Definition> {
+    let id = id(&table, &mut BTreeSet::new(), &BTreeSet::new());
+    let (mut task, _) = task(&table, id.as_deref().unwrap_or("?"));
+    task.ping_key = ping_key(&table, &[]).map(|(_, key)| key);
+    table.finish();
+    id.map(|_| task)
+}
+
 /// The id, if it is a good one that nobody has yet.
-fn id(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Option<String> {
+fn id(table: &Table<'_>, taken: &mut BTreeSet<String>, added: &BTreeSet<TaskId>) -> Option<String> {
     let value = table.need("id")?;
     let id = value.clone().string()?;
     let good = id.len() <= MAX_ID
@@ -131,6 +154,12 @@ fn id(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Option<String> {
     }
     if BuiltIn::ALL.iter().any(|built_in| built_in.id() == id) {
         value.problem(&format!("{id:?} is a built-in task of the coordinator: choose another id"));
+        return None;
+    }
+    if added.contains(id.as_str()) {
+        value.problem(&format!(
+            "there is a task {id:?} that was defined over the API: choose another id, or DELETE /api/v1/tasks/{id} first"
+        ));
         return None;
     }
     if !taken.insert(id.clone()) {
@@ -161,14 +190,15 @@ fn ping_key<'a>(table: &Table<'a>, taken: &[(Value<'a>, String)]) -> Option<(Val
     Some((value, key))
 }
 
-/// A `failure_action` that starts another task, to be checked once all are known.
-struct FollowUp<'a> {
+/// Another task that a field names, to be checked once all are known.
+struct Name<'a> {
+    field: &'static str,
     value: Value<'a>,
-    task: String,
+    task: TaskId,
 }
 
 /// The task, as far as it can be read; whether that is far enough shows in the document's problems.
-fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Option<FollowUp<'a>>) {
+fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
     refuse_unbuilt(table);
     let mut task = Definition::new(id, work(table));
     if let Some(name) = text(table, "name") {
@@ -202,8 +232,8 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Option<FollowUp<'a>>) {
     }
     task.concurrency = table.integer("concurrency", 1..=i64::from(u32::MAX)).map(count);
     task.enabled = table.bool("enabled").unwrap_or(true);
-    let follow_up = failure_action(table, &mut task.failure_action);
-    (task, follow_up)
+    let names = failure_action(table, &mut task.failure_action).into_iter().collect();
+    (task, names)
 }
 
 /// What the format has, and this version can't do: said, never ignored.
@@ -379,15 +409,16 @@ fn one_of<T: Clone>(value: &Value<'_>, words: &[(&'static str, T)]) -> Option<T>
     found
 }
 
-fn failure_action<'a>(table: &Table<'a>, action: &mut FailureAction) -> Option<FollowUp<'a>> {
+fn failure_action<'a>(table: &Table<'a>, action: &mut FailureAction) -> Option<Name<'a>> {
     let value = table.get("failure_action")?;
     let text = value.clone().string()?;
     match (text.as_str(), text.strip_prefix("run:")) {
         ("alert", _) => *action = FailureAction::Alert,
         ("none", _) => *action = FailureAction::Nothing,
         (_, Some(task)) => {
-            *action = FailureAction::Run(TaskId::new(task));
-            return Some(FollowUp { value, task: task.to_owned() });
+            let task = TaskId::new(task);
+            *action = FailureAction::Run(task.clone());
+            return Some(Name { field: "failure_action", value, task });
         }
         _ => {
             let near = did_you_mean(&text, ["alert", "none"]);
@@ -397,27 +428,17 @@ fn failure_action<'a>(table: &Table<'a>, action: &mut FailureAction) -> Option<F
     None
 }
 
-/// The tasks that failures start must be there, and must not start each other in a circle.
-fn check_follow_ups(ids: &BTreeSet<String>, follow_ups: &[(TaskId, FollowUp<'_>)]) {
-    let next: BTreeMap<&str, &str> =
-        follow_ups.iter().map(|(task, follow_up)| (task.as_raw(), follow_up.task.as_str())).collect();
-    for (task, follow_up) in follow_ups {
-        let target = follow_up.task.as_str();
+/// The tasks that are named must be there, and must not start each other in a circle.
+fn check_names(tasks: &[Definition], named: &[(TaskId, Name<'_>)]) {
+    let ids: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_raw()).collect();
+    let links = Links::of(tasks.iter());
+    for (task, name) in named {
+        let target = name.task.as_raw();
         if !ids.contains(target) && BuiltIn::ALL.iter().all(|built_in| built_in.id() != target) {
-            let near = did_you_mean(target, ids.iter().map(String::as_str));
-            follow_up.value.problem(&format!("there is no task {target:?}{near}"));
-            continue;
-        }
-        let mut at = target;
-        for _ in 0..follow_ups.len() {
-            if at == task.as_raw() {
-                follow_up.value.problem("comes back to this task: a failure would start runs for ever");
-                break;
-            }
-            match next.get(at) {
-                Some(further) => at = further,
-                None => break,
-            }
+            let near = did_you_mean(target, ids.iter().copied());
+            name.value.problem(&format!("there is no task {target:?}{near}"));
+        } else if let Some(circle) = links.circle(task, name.field, &name.task) {
+            name.value.problem(&circle);
         }
     }
 }

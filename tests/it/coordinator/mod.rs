@@ -6,6 +6,7 @@ mod duplistatus;
 mod lifecycle;
 mod native;
 mod operation;
+mod tasks_api;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -212,7 +212,12 @@ async fn what_is_refused_says_why() {
         (served.post("/api/v1/tasks/nope/runs"), 404, "task-not-found", "nope"),
         (served.post("/api/v1/tasks/nope/pause"), 404, "task-not-found", "nope"),
         (served.post("/api/v1/runs/nope/cancel"), 404, "run-not-found", "nope"),
-        (served.post("/api/v1/tasks"), 405, "method-not-allowed", "POST"),
+        (
+            served.bare(Method::DELETE, "/api/v1/tasks").bearer_auth(&served.file.token),
+            405,
+            "method-not-allowed",
+            "DELETE",
+        ),
         (served.get("/api/v1/runs?limit=x"), 400, "bad-parameter", "limit"),
         (served.get("/api/v1/runs?limit=0"), 400, "bad-parameter", "limit"),
         (served.get("/api/v1/runs?tsk=x"), 400, "bad-parameter", "tsk"),
@@ -243,7 +248,7 @@ async fn what_is_refused_says_why() {
         assert!(found_detail.contains(detail), "{described}: {found_detail}");
         assert!(!found_detail.contains(&served.file.token));
     }
-    let allowed = served.post("/api/v1/tasks").send().await.unwrap();
+    let allowed = served.post("/api/v1/queues").send().await.unwrap();
     assert_eq!(allowed.headers()["allow"], "GET,HEAD");
     assert_eq!(served.read("/runs").await["runs"], json!([]), "nothing was started");
     served.stop().await;
