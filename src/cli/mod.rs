@@ -22,10 +22,12 @@ mod tty;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::coordinator::{SUPERVISE, supervise};
 use crate::model::Verb;
 
 use args::{AuditCommand, EndpointsArgs, EndpointsCommand};
@@ -70,11 +72,25 @@ impl Failure {
     fn refused(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit: Exit::FAILED }
     }
+
+    /// Says it.
+    fn report(&self) -> ExitCode {
+        complain(&self.message);
+        self.exit.into()
+    }
 }
 
 /// Reads the arguments and runs what they ask for.
 #[must_use]
 pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == SUPERVISE) {
+        // Before everything else: it has to be quick and small.
+        return match arguments.next() {
+            Some(folder) => supervise(Path::new(&folder)),
+            None => Failure::usage("`vigie supervise` is for vigie itself: it carries out one run").report(),
+        };
+    }
     // Installed first, so that the console's own panic hook can give the terminal back before the report.
     let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
     let raw: Vec<OsString> = std::env::args_os().collect();
@@ -92,9 +108,9 @@ pub fn main() -> ExitCode {
     match begin(args) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            complain(&failure.message);
+            let exit = failure.report();
             // For a check, what can't be asked is unknown, not a warning (Nagios plugin convention).
-            if is_status { Exit::UNKNOWN.into() } else { failure.exit.into() }
+            if is_status { Exit::UNKNOWN.into() } else { exit }
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod tokens;
 
 pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
+pub use exec::{SUPERVISE, supervise};
 pub use lock::{DataLock, Holder, LockError, acquire as acquire_lock};
 pub use serve::{BindError, DEFAULT_PORT, Ended, ServeError, Server, address, bind, serve};
 pub use tasks_file::check as check_tasks;
@@ -41,6 +42,8 @@ pub use tasks_file::check as check_tasks;
 pub struct Options {
     /// The data directory: database, logs, backups, lock, `coordinator.json`.
     pub data: PathBuf,
+    /// This program: runs are carried out by processes of it.
+    pub program: PathBuf,
     /// `tasks.toml`; may not exist yet.
     pub tasks: PathBuf,
     /// Schedule and run, or only answer.

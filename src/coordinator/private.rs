@@ -47,6 +47,14 @@ pub(super) fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(FILE).open(path)
 }
 
+/// Opens an empty file in the place of whatever was there.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn replace(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).write(true).truncate(true).mode(FILE).open(path)
+}
+
 fn restrict(path: &Path, mode: u32) -> io::Result<()> {
     if std::fs::metadata(path)?.permissions().mode() & 0o777 == mode {
         return Ok(());

@@ -60,6 +60,7 @@ impl Home {
     async fn start(&mut self) {
         let options = Options {
             data: self.data(),
+            program: env!("CARGO_BIN_EXE_vigie").into(),
             tasks: self.tasks(),
             scheduling: true,
             linger: None,

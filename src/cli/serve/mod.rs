@@ -9,7 +9,7 @@ mod log;
 mod service;
 mod unit;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -55,6 +55,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         coordinator::bind(options.listen.as_deref(), cron_port.as_deref()).await.map_err(unbound)?;
     let settings = Options {
         data: options.data.unwrap_or_else(|| paths.data.clone()),
+        program: program(),
         tasks,
         scheduling: !options.answer_only,
         linger: options.linger,
@@ -121,6 +122,12 @@ fn print_unit(global: &Global, options: &ServeOptions) -> Result<Exit, Failure> 
         if rustix::process::geteuid().is_root() { unit::Manager::System } else { unit::Manager::User };
     print(&unit::text(manager, &program, &arguments))?;
     Ok(Exit::OK)
+}
+
+/// This program. An upgrade puts another one in its place; the one that runs is meant.
+fn program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or_else(|_| "vigie".into()) }
 }
 
 /// Whether it was started for its own sake: not by a console, to end with it,

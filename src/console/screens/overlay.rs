@@ -217,12 +217,8 @@ fn quit(buffer: &mut Buffer, screen: Rect, view: &View<'_>, endpoint: &EndpointN
     }
     if !runs.is_empty() {
         say(buffer, "", Role::Text);
-        let verb = if runs.len() == 1 { "is" } else { "are" };
-        say(
-            buffer,
-            &format!("{} in progress {verb} cancelled:", count(runs.len(), "run")),
-            Role::SeverityWarning,
-        );
+        let verb = if runs.len() == 1 { "goes" } else { "go" };
+        say(buffer, &format!("{} in progress {verb} on without it:", count(runs.len(), "run")), Role::Text);
         for run in runs.iter().take(listed) {
             say(buffer, &format!("  {run}"), Role::Text);
         }

@@ -175,6 +175,9 @@ pub(super) async fn trigger(
             let message = run.message.as_deref().unwrap_or("Task executed successfully");
             return json(StatusCode::OK, &Succeeded { task_name: &name, success: true, message });
         }
+        Ok(run) if !run.state.is_ended() => {
+            as_error("the coordinator has ended; the run goes on, and its end will be known")
+        }
         Ok(run) => {
             as_error(&run.message.unwrap_or_else(|| Clean::from(format!("the run was {}", run.state))))
         }

@@ -28,6 +28,7 @@ impl Bare {
         std::fs::write(&file, tasks).unwrap();
         let options = Options {
             data: data.path().to_owned(),
+            program: std::env::current_exe().unwrap(),
             tasks: file,
             scheduling: true,
             linger: None,

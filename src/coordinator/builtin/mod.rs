@@ -93,11 +93,11 @@ pub async fn carry_out(which: BuiltIn, context: &Context, log: &mut LogWriter) -
         BuiltIn::SelfBackup => self_backup::run(context, log).await,
     };
     match result {
-        Ok(()) => Outcome { good: true, exit_code: None, message: log.last_line().map(Clean::from) },
+        Ok(()) => Outcome { good: true, message: log.last_line().map(Clean::from), ..Outcome::default() },
         Err(Failure(message)) => {
             // If the log is what failed, the run's message says so all the same.
             let _ = log.line(&message);
-            Outcome { good: false, exit_code: None, message: Some(Clean::from(message)) }
+            Outcome { message: Some(Clean::from(message)), ..Outcome::default() }
         }
     }
 }

@@ -25,7 +25,7 @@ use rusqlite::Connection;
 use super::private;
 
 pub use backup::back_up;
-pub use read::{Overview, Reader};
+pub use read::{Kept, Overview, Reader};
 pub use retention::{History, KEPT, MOST, Old, Owner};
 pub use writer::Writer;
 

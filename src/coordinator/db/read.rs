@@ -1,11 +1,12 @@
 //! Reading, beside the writer: connections of their own, off the async threads.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow};
+use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow, Stop};
 use crate::coordinator::engine::RunFilter;
 use crate::model::{Alert, Facts, Flip, Policy, Run, RunId, RunningFact, Schedule, TaskId, TaskSource};
 
@@ -20,6 +21,19 @@ const KEPT: usize = 4;
 pub struct Reader {
     path: Arc<PathBuf>,
     idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// Everything that a coordinator takes over at its start.
+#[derive(Debug)]
+pub struct Kept {
+    /// Tasks, runs that have not ended, open alerts.
+    pub loaded: Loaded,
+    /// Processes of runs in progress that a coordinator of an earlier version started, which kept no records.
+    pub processes: Vec<(RunId, Process)>,
+    /// The task file that was last taken.
+    pub task_file: Option<String>,
+    /// The boot of the machine that the newest rows are of; an earlier version kept none.
+    pub boot: Option<String>,
 }
 
 /// A task as the database alone knows it.
@@ -84,13 +98,20 @@ impl Reader {
         result
     }
 
-    /// Everything that a coordinator takes over at its start, with the
-    /// processes of runs in progress and the task file that was last taken.
+    /// Everything that a coordinator takes over at its start.
     ///
     /// # Errors
     /// What can't be read.
-    pub async fn load(&self) -> Result<(Loaded, Vec<(RunId, Process)>, Option<String>), DbError> {
-        self.read(|connection| Ok((load(connection)?, processes(connection)?, task_file(connection)?))).await
+    pub async fn load(&self) -> Result<Kept, DbError> {
+        self.read(|connection| {
+            Ok(Kept {
+                loaded: load(connection)?,
+                processes: processes(connection)?,
+                task_file: kept(connection, "task_file")?,
+                boot: kept(connection, "boot")?,
+            })
+        })
+        .await
     }
 
     /// The tasks that came over the API, in the order of coming.
@@ -246,7 +267,21 @@ fn load(connection: &Connection) -> Result<Loaded, DbError> {
     }
     let last: Option<i64> = connection.query_row("SELECT max(seq) FROM runs", [], |row| row.get(0))?;
     let last_seq = last.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
-    Ok(Loaded { tasks, runs, alerts: open_alerts(connection)?, last_seq })
+    let alerts = open_alerts(connection)?;
+    let stopping = stopping(connection)?;
+    Ok(Loaded { tasks, runs, stopping, alerts, last_seq, ..Loaded::default() })
+}
+
+fn stopping(connection: &Connection) -> Result<BTreeMap<RunId, Stop>, DbError> {
+    let sql = "SELECT id, stopping FROM runs WHERE ended IS NULL AND stopping IS NOT NULL";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut stopping = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (id, why): (String, String) = (row.get(0)?, row.get(1)?);
+        stopping.insert(RunId::new(&id), from_json(&why)?);
+    }
+    Ok(stopping)
 }
 
 fn processes(connection: &Connection) -> Result<Vec<(RunId, Process)>, DbError> {
@@ -262,9 +297,10 @@ fn processes(connection: &Connection) -> Result<Vec<(RunId, Process)>, DbError> 
     Ok(processes)
 }
 
-fn task_file(connection: &Connection) -> Result<Option<String>, DbError> {
-    let sql = "SELECT value FROM meta WHERE name = 'task_file'";
-    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?)
+/// Something that there is one of.
+fn kept(connection: &Connection, name: &str) -> Result<Option<String>, DbError> {
+    let sql = "SELECT value FROM meta WHERE name = ?1";
+    Ok(connection.query_row(sql, [name], |row| row.get(0)).optional()?)
 }
 
 fn open_alerts(connection: &Connection) -> Result<Vec<Alert>, DbError> {

@@ -61,16 +61,16 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
             connection.execute("UPDATE tasks SET defined = 0 WHERE id = ?1", [id.as_raw()])?;
         }
         Write::Run(row) => write_run(connection, row)?,
-        Write::Process(run, process) => {
-            let sql = "UPDATE runs SET pid = ?2, start_ticks = ?3 WHERE id = ?1";
-            let ticks = i64::try_from(process.start_ticks).unwrap_or(i64::MAX);
-            connection.prepare_cached(sql)?.execute(params![run.as_raw(), process.pid, ticks])?;
+        Write::Stopping(run, why) => {
+            let sql = "UPDATE runs SET stopping = ?2 WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute(params![run.as_raw(), json(why)?])?;
         }
         Write::Noted { run, last_beat, marks } => {
             let sql = "UPDATE runs SET last_beat = ?2, marks = ?3 WHERE id = ?1";
             let values = params![run.as_raw(), opt_millis(*last_beat), marks_text(marks)];
             connection.prepare_cached(sql)?.execute(values)?;
         }
+        Write::Boot(boot) => keep(connection, "boot", boot)?,
         Write::Flip(flip) => write_flip(connection, flip)?,
         Write::AlertOpened(alert) => open_alert(connection, OPEN_ALERT, alert)?,
         Write::AlertRestated(alert) => {
@@ -90,11 +90,7 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
         }
         Write::Audit(audit) => chain::append(connection, audit)?,
         Write::Answer(answer) => write_answer(connection, answer)?,
-        Write::TaskFile(text) => {
-            let sql = "INSERT INTO meta (name, value) VALUES ('task_file', ?1) \
-                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-            connection.execute(sql, [text])?;
-        }
+        Write::TaskFile(text) => keep(connection, "task_file", text)?,
         Write::Token(token) => tokens::write(connection, token)?,
         Write::TokenUsed(digest, at) => tokens::used(connection, digest, *at)?,
         Write::Defined { id, source, text, at } => {
@@ -135,6 +131,14 @@ fn marks_text(marks: &[RunMark]) -> String {
     marks.iter().map(|mark| mark.word()).collect::<Vec<_>>().join(" ")
 }
 
+/// Keeps something that there is one of.
+fn keep(connection: &Connection, name: &str, value: &str) -> Result<(), DbError> {
+    let sql = "INSERT INTO meta (name, value) VALUES (?1, ?2) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    connection.prepare_cached(sql)?.execute([name, value])?;
+    Ok(())
+}
+
 const OPEN_ALERT: &str =
     "INSERT INTO alerts (task, queue, kind, severity, since, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -158,7 +162,7 @@ fn write_run(connection: &Connection, row: &RunRow) -> Result<(), DbError> {
                ended = excluded.ended, duration_ms = excluded.duration_ms, exit_code = excluded.exit_code, \
                message = excluded.message, attempt = excluded.attempt, priority = excluded.priority, \
                next_at = excluded.next_at, machine = excluded.machine, last_beat = excluded.last_beat, \
-               marks = excluded.marks, pid = NULL, start_ticks = NULL";
+               marks = excluded.marks, pid = NULL, start_ticks = NULL, stopping = NULL";
     connection.prepare_cached(sql)?.execute(params![
         i64::try_from(row.seq).unwrap_or(i64::MAX),
         id.as_raw(),

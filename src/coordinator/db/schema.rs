@@ -103,6 +103,8 @@ CREATE INDEX flips_of_task ON flips (task, seq);
 /// Where runs are carried out, and what callers may do.
 const STEP_3: &str = "
 ALTER TABLE runs ADD COLUMN machine TEXT;
+-- Why a run in progress is being stopped, as JSON.
+ALTER TABLE runs ADD COLUMN stopping TEXT;
 -- `rid`: how whoever carries a run out elsewhere calls it, '' if not at all; NULL: it is carried out here.
 -- `marks`: words, a space between them.
 ALTER TABLE runs ADD COLUMN rid TEXT;

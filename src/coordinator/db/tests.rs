@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::coordinator::domain::{Answer, Audit, Process, Record, RunRow, Write};
+use crate::coordinator::domain::{Answer, Audit, Record, RunRow, Stop, Write};
 use crate::coordinator::engine::RunFilter;
 use crate::model::{
     Alert, AlertKind, Clean, Dialect, Evidence, Flip, Policy, Priority, Run, RunId, RunState, Schedule,
@@ -75,7 +76,6 @@ async fn rows_come_back_as_they_were() {
         policy: Policy::default(),
         paused: true,
     };
-    let process = Process { pid: 4_000_000_000, start_ticks: u64::MAX / 4 };
     let answer = Answer {
         key: "k".to_owned(),
         action: "trigger".to_owned(),
@@ -89,7 +89,8 @@ async fn rows_come_back_as_they_were() {
         Write::TaskGone(TaskId::new("b")),
         Write::Run(Box::new(ended.clone())),
         Write::Run(Box::new(queued.clone())),
-        Write::Process(RunId::new("run-2"), process),
+        Write::Stopping(RunId::new("run-2"), Stop::Overrun),
+        Write::Boot("this one".to_owned()),
         Write::Flip(flip.clone()),
         Write::AlertOpened(Alert { summary: "old".into(), ..alert.clone() }),
         Write::AlertChanged(alert.clone()),
@@ -98,11 +99,12 @@ async fn rows_come_back_as_they_were() {
     ];
     writer.write(Arc::new(writes)).await.unwrap();
 
-    let (loaded, processes, file) = reader.load().await.unwrap();
+    let Kept { loaded, task_file: file, boot, processes } = reader.load().await.unwrap();
+    assert_eq!((boot.as_deref(), processes), (Some("this one"), Vec::new()));
+    assert_eq!(loaded.stopping, BTreeMap::from([(RunId::new("run-2"), Stop::Overrun)]));
     assert_eq!(loaded.runs, std::slice::from_ref(&queued));
     assert_eq!(loaded.last_seq, 2);
     assert_eq!(loaded.alerts, std::slice::from_ref(&alert));
-    assert_eq!(processes, [(RunId::new("run-2"), process)]);
     assert_eq!(file.as_deref(), Some("text"));
     let known = &loaded.tasks[&TaskId::new("a")];
     assert!(known.defined && known.record == *record && known.schedule == schedule);
@@ -148,7 +150,7 @@ async fn a_group_is_one_commit_and_one_bad_job_spoils_no_other() {
     ]));
     let (good, bad) = tokio::join!(futures_util::future::join_all(good), bad);
     assert!(good.iter().all(Result::is_ok) && bad.is_err());
-    let (loaded, _, _) = reader.load().await.unwrap();
+    let loaded = reader.load().await.unwrap().loaded;
     assert_eq!((loaded.runs.len(), loaded.last_seq), (200, 200));
     // Once nobody can write any more, the thread ends.
     drop(writer);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{Clean, Priority, Run, RunId, RunState, TaskId};
 
-use super::{Bad, Domain, Effect, Entry, Paused, Refused, Stop, Work};
+use super::{Bad, Domain, Effect, Entry, Paused, Refused, Stop, Work, Write};
 
 pub(super) fn conflict(why: impl Into<String>) -> Refused {
     Refused::Conflict(Clean::from(why.into()))
@@ -166,6 +166,7 @@ impl Domain {
         }
         // An operator's word goes before the limit's: no retry follows.
         let told = active.stopping.replace(Stop::Asked(why.clone())).is_some();
+        self.out.writes.push(Write::Stopping(run.clone(), Stop::Asked(why.clone())));
         if !told {
             self.out.effects.push(Effect::Stop(run.clone()));
         }
@@ -228,22 +229,5 @@ impl Domain {
             self.reprioritise_run(&run, priority)?;
         }
         Ok(())
-    }
-
-    /// Has everything stopped that is in progress, for the coordinator's own end. Built-ins end by themselves.
-    pub fn stop_all(&mut self, why: &Clean) {
-        let running: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|(_, active)| active.row.run.state == RunState::Running && active.stopping.is_none())
-            .filter(|(_, active)| active.definition.built_in().is_none() && !active.row.is_elsewhere())
-            .map(|(id, _)| id.clone())
-            .collect();
-        for run in running {
-            if let Some(active) = self.runs.get_mut(&run) {
-                active.stopping = Some(Stop::Asked(why.clone()));
-                self.out.effects.push(Effect::Stop(run));
-            }
-        }
     }
 }

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{Alert, Clean, RunId, RunState, Schedule, TaskId, TaskSource};
 
-use super::{Active, Definition, Domain, Entry, Limits, Record, RunRow, Work, Write};
+use super::{
+    Active, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Record, RunRow, Stop, Work, Write,
+};
 
 /// What becomes of the runs of a task that was taken out.
 const GONE: &str = "its task is no longer in tasks.toml";
@@ -30,6 +32,10 @@ pub struct Loaded {
     pub tasks: BTreeMap<TaskId, Remembered>,
     /// Runs that had not ended, in the order of coming.
     pub runs: Vec<RunRow>,
+    /// Those among them that were being stopped, and why.
+    pub stopping: BTreeMap<RunId, Stop>,
+    /// What became of those that were in progress; whatever is not among them ended with its coordinator.
+    pub fates: BTreeMap<RunId, Fate>,
     /// Open alerts.
     pub alerts: Vec<Alert>,
     /// The newest place in the history.
@@ -37,9 +43,14 @@ pub struct Loaded {
 }
 
 impl Domain {
-    /// Takes over what was on disk, for these tasks. Runs that were in
-    /// progress are lost: whoever calls has ended what was left of them.
-    pub fn load(&mut self, loaded: Loaded, definitions: Vec<Definition>, limits: Limits, now: DateTime<Utc>) {
+    /// Takes over what was on disk, for these tasks.
+    pub fn load(
+        &mut self,
+        mut loaded: Loaded,
+        definitions: Vec<Definition>,
+        limits: Limits,
+        now: DateTime<Utc>,
+    ) {
         self.next_seq = loaded.last_seq + 1;
         self.limits = limits;
         self.alerts = loaded.alerts.into_iter().map(|alert| (alert.key(), alert)).collect();
@@ -67,7 +78,11 @@ impl Domain {
             self.forgotten.insert(id, known.record);
         }
         for row in loaded.runs {
-            self.take_over(row, now);
+            let id = row.run.id.as_ref();
+            let stopping = id.and_then(|id| loaded.stopping.remove(id));
+            let fate = id.and_then(|id| loaded.fates.remove(id));
+            let fate = fate.unwrap_or_else(|| Fate::Lost(Lost::with_its_coordinator()));
+            self.take_over(row, stopping, fate, now);
         }
         self.name_queues();
         self.doubt_everything();
@@ -81,7 +96,8 @@ impl Domain {
         }
     }
 
-    fn take_over(&mut self, mut row: RunRow, now: DateTime<Utc>) {
+    /// Takes over a run. `fate`: what became of it, if it was in progress.
+    fn take_over(&mut self, mut row: RunRow, stopping: Option<Stop>, fate: Fate, now: DateTime<Utc>) {
         super::clock::take_back(&mut row.run, now);
         let Some(id) = row.run.id.clone() else { return };
         let task = row.run.task.clone();
@@ -94,7 +110,7 @@ impl Domain {
         let active = Active {
             row,
             definition,
-            stopping: None,
+            stopping: stopping.filter(|_| running),
             waiting_since: None,
             resting_since: None,
             late_start: None,
@@ -110,11 +126,23 @@ impl Domain {
         if running && active.definition.built_in().is_none() {
             self.queue.occupy(&super::runs::claim(&active));
         }
+        let told = active.stopping.is_some();
         self.adopt(active);
         if running {
-            self.lost(&id, now);
-        } else if gone {
+            match fate {
+                // Nobody knows whether it was told.
+                Fate::GoesOn if told => self.out.effects.push(Effect::Stop(id.clone())),
+                Fate::GoesOn => {}
+                Fate::Ended(outcome) => self.finished(&id, outcome, now),
+                Fate::Lost(lost) => self.lost(&id, lost, now),
+                Fate::NeverStarted => self.not_started(&id, now),
+            }
+        }
+        let waits = self.active(&id).is_some_and(|active| active.row.run.state == RunState::Queued);
+        if gone && waits {
             self.withdraw(&id, &GONE.into(), now);
+        } else if running {
+            // It goes on, is over, or has its place in the queue again.
         } else if !later {
             self.make_ready(&id, now);
         }

@@ -53,8 +53,8 @@ pub use links::Links;
 pub use load::{Loaded, Remembered};
 pub use queue::{Claim, Place, Queue};
 pub use record::{
-    Active, Answer, Audit, Bad, Batch, Carrier, Effect, Outcome, Paused, Process, Record, Refused, RunRow,
-    Stop, TokenRow, Write, legal,
+    Active, Answer, Audit, Bad, Batch, Carrier, Effect, Fate, Lost, Outcome, Paused, Process, Record,
+    Refused, RunRow, Stop, TokenRow, Write, legal,
 };
 pub use watch::{Heard, Noted, Sign, Via, Whose};
 

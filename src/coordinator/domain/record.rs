@@ -153,7 +153,7 @@ impl RunRow {
     }
 }
 
-/// The process that carries a run out, so that it can be known again after a crash.
+/// The process of a run that a coordinator of an earlier version started, which kept no records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     /// Its process id, which is its group's too.
@@ -163,7 +163,8 @@ pub struct Process {
 }
 
 /// Why a run is being stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stop {
     /// An operator, or the coordinator's own end; the message says which.
     Asked(Clean),
@@ -172,7 +173,7 @@ pub enum Stop {
 }
 
 /// How the work of a run came out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether it is good.
     pub good: bool,
@@ -180,6 +181,41 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// The error, or the last words.
     pub message: Option<Clean>,
+    /// When it ended, where somebody was there; else now.
+    pub at: Option<DateTime<Utc>>,
+    /// It was told to end, by whomever.
+    pub stopped: bool,
+}
+
+/// An attempt that has ended, or never began, and nobody knows how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// What is known.
+    pub why: Clean,
+    /// It certainly began, and certainly does not run any more. What only may
+    /// have run is never tried again by itself.
+    pub certain: bool,
+}
+
+impl Lost {
+    /// What ran inside a coordinator, and ended with it.
+    #[must_use]
+    pub fn with_its_coordinator() -> Self {
+        Self { why: "the coordinator ended while it ran".into(), certain: true }
+    }
+}
+
+/// What became of a run that was in progress when a coordinator ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    GoesOn,
+    /// It has ended.
+    Ended(Outcome),
+    /// Nobody knows.
+    Lost(Lost),
+    /// It was not started, for certain.
+    NeverStarted,
 }
 
 /// A run that has not ended.
@@ -248,8 +284,10 @@ pub enum Write {
     TaskGone(TaskId),
     /// A run as it is now.
     Run(Box<RunRow>),
-    /// The process of a run.
-    Process(RunId, Process),
+    /// A run is being stopped: the next coordinator has to know why it ends.
+    Stopping(RunId, Stop),
+    /// The boot of the machine that everything from here on is of.
+    Boot(String),
     /// What was noticed of a run in progress.
     Noted {
         /// The run.

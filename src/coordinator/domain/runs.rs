@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::{Clean, Policy, Priority, Run, RunId, RunMark, RunState, TaskId, duration_text};
 
 use super::{
-    Active, Bad, Claim, Definition, Domain, Effect, FailureAction, Outcome, Place, Process, RetryOn,
-    RetryRule, RunRow, Stop, Write,
+    Active, Bad, Claim, Definition, Domain, Effect, FailureAction, Lost, Outcome, Place, RetryOn, RetryRule,
+    RunRow, Stop,
 };
 
 /// The longest pause between two attempts.
@@ -33,7 +33,7 @@ struct End {
 
 impl End {
     fn of(active: &Active, outcome: Outcome) -> Self {
-        let Outcome { good, exit_code, message } = outcome;
+        let Outcome { good, exit_code, message, stopped, .. } = outcome;
         match &active.stopping {
             Some(Stop::Asked(why)) => Self {
                 state: RunState::Aborted,
@@ -53,6 +53,14 @@ impl End {
                     exit_code,
                 }
             }
+            // Somebody else told its supervisor.
+            None if stopped => Self {
+                state: RunState::Aborted,
+                bad: Some(Bad::Failed),
+                retry_on: None,
+                message: Some("its supervisor was told to end it".into()),
+                exit_code,
+            },
             None if good => {
                 Self { state: RunState::Succeeded, bad: None, retry_on: None, message, exit_code }
             }
@@ -66,12 +74,12 @@ impl End {
         }
     }
 
-    fn lost() -> Self {
+    fn lost(lost: Lost) -> Self {
         Self {
             state: RunState::Dead,
             bad: Some(Bad::Dead),
-            retry_on: Some(RetryOn::Dead),
-            message: Some("the coordinator ended while it ran".into()),
+            retry_on: lost.certain.then_some(RetryOn::Dead),
+            message: Some(lost.why),
             exit_code: None,
         }
     }
@@ -202,27 +210,52 @@ impl Domain {
         self.mark(&task);
     }
 
-    /// The process of a run is known.
-    pub fn started(&mut self, run: &RunId, process: Process) {
-        if self.runs.contains_key(run) {
-            self.out.writes.push(Write::Process(run.clone(), process));
-        }
-    }
-
     /// The work of a run has ended.
     pub fn finished(&mut self, id: &RunId, outcome: Outcome, now: DateTime<Utc>) {
         if let Some(active) = self.runs.get(id).filter(|active| active.row.run.state == RunState::Running) {
+            // Not before it began nor after now, whatever the clocks were.
+            let began = active.row.run.started.unwrap_or(now);
+            let at = outcome.at.map_or(now, |at| at.max(began).min(now));
             let end = End::of(active, outcome);
-            self.end_attempt(id, end, now);
+            self.end_attempt(id, end, at, now);
         }
     }
 
-    /// Nobody knows how a run ended: its coordinator ended first.
-    pub fn lost(&mut self, id: &RunId, now: DateTime<Utc>) {
-        self.end_attempt(id, End::lost(), now);
+    /// Nobody knows how the work of a run ended, or whether it ever began.
+    pub fn lost(&mut self, id: &RunId, lost: Lost, now: DateTime<Utc>) {
+        if self.runs.get(id).is_some_and(|active| active.row.run.state == RunState::Running) {
+            self.end_attempt(id, End::lost(lost), now, now);
+        }
     }
 
-    fn end_attempt(&mut self, id: &RunId, end: End, now: DateTime<Utc>) {
+    /// A run that was to start has certainly not: it waits again, in its old place.
+    pub(super) fn not_started(&mut self, id: &RunId, now: DateTime<Utc>) {
+        let Some(active) = self.runs.get_mut(id) else { return };
+        if let Some(Stop::Asked(_)) = active.stopping {
+            self.finished(id, Outcome::default(), now);
+            return;
+        }
+        active.stopping = None;
+        let run = &mut active.row.run;
+        enter(run, RunState::Queued);
+        run.started = None;
+        run.message = None;
+        let (task, queue) = (run.task.clone(), active.definition.queue());
+        let row = active.row.clone();
+        if active.definition.built_in().is_none() {
+            self.queue.release(&task, queue.as_raw());
+        }
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            let facts = &mut entry.record.facts;
+            facts.last_start = facts.previous_start;
+            entry.touched = true;
+        }
+        self.note_run(&row);
+        self.make_ready(id, now);
+    }
+
+    /// `at`: when it ended.
+    fn end_attempt(&mut self, id: &RunId, end: End, at: DateTime<Utc>, now: DateTime<Utc>) {
         let Some(active) = self.runs.get_mut(id) else { return };
         let definition = active.definition.clone();
         let task = active.row.run.task.clone();
@@ -259,7 +292,7 @@ impl Domain {
             (Some(message), Some(late)) => Some(Clean::from(format!("{message}; {late}"))),
             (message, late) => message.or_else(|| late.clone()),
         };
-        self.end_run(id, end.state, bad, now);
+        self.end_run(id, end.state, bad, at);
         self.act_on(&task, &definition, bad, now);
     }
 

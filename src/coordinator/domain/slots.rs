@@ -28,6 +28,7 @@ impl Domain {
             let Some(active) = self.runs.get_mut(&run) else { continue };
             if active.deadline().is_some_and(|deadline| deadline <= now) {
                 active.stopping = Some(Stop::Overrun);
+                self.out.writes.push(super::Write::Stopping(run.clone(), Stop::Overrun));
                 self.out.effects.push(super::Effect::Stop(run));
             } else if active.waiting_since.is_none() && active.row.run.next_at.is_some_and(|at| at <= now) {
                 self.make_ready(&run, now);

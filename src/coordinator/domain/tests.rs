@@ -69,6 +69,8 @@ impl Bench {
     fn left(&self) -> Loaded {
         let runs = self.rows.iter().filter(|(_, run)| !run.state.is_ended());
         Loaded {
+            stopping: BTreeMap::new(),
+            fates: BTreeMap::new(),
             tasks: self.records.clone(),
             runs: runs
                 .map(|(seq, run)| RunRow {
@@ -136,7 +138,11 @@ impl Bench {
 
     fn finish(&mut self, run: &RunId, good: bool) {
         let message = Some(if good { "fine".into() } else { "exit code 1".into() });
-        self.domain.finished(run, Outcome { good, exit_code: Some(i32::from(!good)), message }, self.now);
+        self.domain.finished(
+            run,
+            Outcome { good, exit_code: Some(i32::from(!good)), message, ..Outcome::default() },
+            self.now,
+        );
         self.settle();
     }
 

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +34,8 @@ use super::{Refusal, ReloadError};
 const BURST: usize = 512;
 /// The clock is looked at so often at least: it may have been set, or the machine asleep.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the built-in tasks may take once the coordinator closes.
+const DRAIN: Duration = Duration::from_secs(3);
 /// The pause before the disk is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Keys that are remembered here; older ones are looked up on disk.
@@ -54,6 +57,8 @@ pub(super) struct Actor {
     pub(super) problems: Vec<Clean>,
     /// The text of a task file that was taken and is not on disk yet.
     pub(super) new_text: Option<String>,
+    /// This boot of the machine, until it is on disk.
+    pub(super) new_boot: Option<String>,
     /// Who waits for the end of a run.
     pub(super) waiting: HashMap<RunId, Vec<oneshot::Sender<Run>>>,
     /// The newest answers to calls with an idempotency key.
@@ -78,6 +83,8 @@ enum After {
     Doubt(oneshot::Sender<()>),
     Recorded(oneshot::Sender<Result<(), Refusal>>),
     Retired(oneshot::Sender<usize>, usize),
+    /// The end of an attempt: its folder may go.
+    Attempt(RunId, u32),
     /// Waits for a run that is over: its reply is dropped once the disk knows.
     Over(oneshot::Sender<Run>),
 }
@@ -102,6 +109,7 @@ impl Actor {
         let mut stuck: Option<Decided> = None;
         let mut ends: Vec<oneshot::Sender<()>> = Vec::new();
         let mut orphaned = false;
+        let mut drained = None;
         loop {
             let mut inbox = Vec::new();
             let mut happened = Vec::new();
@@ -115,11 +123,16 @@ impl Actor {
                 }
                 count = messages.recv_many(&mut inbox, BURST), if !orphaned => orphaned = count == 0,
                 () = tokio::time::sleep(self.pause(stuck.is_some())) => {}
+                () = elapsed(&mut drained) => {
+                    tracing::warn!("the coordinator ends before its own tasks have");
+                    break;
+                }
             }
             let asked = orphaned || inbox.iter().any(|message| matches!(message, Message::Shutdown { .. }));
             if asked && !self.domain.is_closing() {
-                self.close();
+                self.domain.close();
                 watching = None;
+                drained = Some(Box::pin(tokio::time::sleep(DRAIN)));
             }
             #[cfg(test)]
             if inbox.iter().any(|message| matches!(message, Message::Crash)) {
@@ -136,15 +149,12 @@ impl Actor {
                 continue;
             }
             let now = self.clock.now();
-            for event in happened {
-                match event {
-                    Event::Started(run, process) => self.domain.started(&run, process),
-                    Event::Ended(run, outcome) => self.domain.finished(&run, outcome, now),
-                }
-            }
-            let decided = self.decide(inbox, now).await;
+            let recorded: Vec<After> =
+                happened.into_iter().filter_map(|event| self.take(event, now)).collect();
+            let mut decided = self.decide(inbox, now).await;
+            decided.after.extend(recorded);
             stuck = self.finish(decided).await.err().map(|(decided, _)| decided);
-            if self.domain.is_closing() && stuck.is_none() && self.domain.running().next().is_none() {
+            if self.domain.is_closing() && stuck.is_none() && !self.has_built_ins() {
                 break;
             }
         }
@@ -164,13 +174,24 @@ impl Actor {
         until.map_or(LOOK, |until| until.to_std().unwrap_or(Duration::ZERO).min(LOOK))
     }
 
-    /// No new work; what runs is stopped.
-    fn close(&mut self) {
-        self.domain.close();
-        self.domain.stop_all(&"the coordinator ended".into());
+    /// Takes what became of a run. Gives what is to be done once that is on disk.
+    fn take(&mut self, event: Event, now: DateTime<Utc>) -> Option<After> {
+        let (Event::Ended(run, _) | Event::Lost(run, _)) = &event;
+        let active = self.domain.active(run)?;
+        let recorded = After::Attempt(run.clone(), active.row.run.attempt);
+        match event {
+            Event::Ended(run, outcome) => self.domain.finished(&run, outcome, now),
+            Event::Lost(run, lost) => self.domain.lost(&run, lost, now),
+        }
+        Some(recorded)
     }
 
-    /// Closes the database, once nothing runs.
+    /// Whether anything runs that has no supervisor, and ends with this process.
+    fn has_built_ins(&self) -> bool {
+        self.domain.running().any(|active| active.definition.built_in().is_some())
+    }
+
+    /// Closes the database.
     async fn end(self) {
         let Self { writer, thread, context, .. } = self;
         drop((writer, context));
@@ -243,6 +264,7 @@ impl Actor {
         let mut batch = self.domain.settle(now);
         let mut writes = std::mem::take(&mut batch.writes);
         writes.extend(beside);
+        writes.extend(self.new_boot.take().map(Write::Boot));
         writes.extend(self.new_text.take().map(Write::TaskFile));
         for called in calls {
             let (more, answer) = self.answer(called, &batch, now);
@@ -400,7 +422,7 @@ impl Actor {
     async fn finish(&mut self, mut decided: Decided) -> Result<(), (Decided, Arc<DbError>)> {
         if let Err(error) = self.commit(&decided.writes).await {
             tracing::error!(%error, "the database can't be written: nothing is started until it can");
-            for after in decided.after.drain(..) {
+            for after in std::mem::take(&mut decided.after) {
                 let why = Clean::from(format!("{error}; it is tried again"));
                 match after {
                     After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
@@ -408,6 +430,7 @@ impl Actor {
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
                     After::Recorded(reply) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Doubt(_) | After::Retired(..) | After::Over(_) => {}
+                    after @ After::Attempt(..) => decided.after.push(after),
                 }
             }
             return Err((decided, error));
@@ -437,6 +460,7 @@ impl Actor {
                 After::Doubt(reply) => drop(reply.send(())),
                 After::Retired(reply, count) => drop(reply.send(count)),
                 After::Over(reply) => drop(reply),
+                After::Attempt(run, attempt) => self.executor.forget(&run, attempt),
             }
         }
         Ok(())
@@ -465,7 +489,8 @@ impl Actor {
             Work::Command(command) => {
                 let launch = Launch::here(command, &task, &run, attempt);
                 let kill_grace = definition.kill_grace;
-                self.executor.start(Attempt { run, task, launch, number: attempt, kill_grace });
+                let attempt = Attempt { run, task, number: attempt, kill_grace };
+                self.executor.start(attempt, std::future::ready(Ok(launch)));
             }
             Work::BuiltIn(which) => self.start_built_in(run, task, *which),
             Work::Watched => {
@@ -504,6 +529,14 @@ fn refusal(refused: Refused) -> Refusal {
     }
 }
 
+/// Returns when a limit that is set has passed.
+async fn elapsed(limit: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+    match limit {
+        Some(limit) => limit.await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Whether a call with its key is among those that are being answered.
 fn is_twin(actor: &super::Actor, calls: &[Called]) -> bool {
     let key = actor.idempotency_key.as_deref();
@@ -525,7 +558,7 @@ fn keep_outputs(logs: &Logs, outputs: Vec<(TaskId, RunId, Output)>) {
 }
 
 fn bad(message: &str) -> Outcome {
-    Outcome { good: false, exit_code: None, message: Some(Clean::line(message)) }
+    Outcome { message: Some(Clean::line(message)), ..Outcome::default() }
 }
 
 /// What is to be known of every task while the file is bad.

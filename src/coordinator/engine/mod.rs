@@ -34,6 +34,8 @@ pub use message::Inside;
 
 /// The folder of logs in the data directory.
 pub(super) const LOGS: &str = "logs";
+/// The folder of supervisors' records in the data directory.
+pub(super) const RUNS: &str = "runs";
 /// The folder of backups in the data directory.
 pub(super) const BACKUPS: &str = "backups";
 
@@ -528,7 +530,7 @@ impl Engine {
         self.reader.tokens().await.map_err(unreadable)
     }
 
-    /// Stops scheduling, cancels what runs (in this cut), waits for it, closes the database.
+    /// Starts nothing more and closes the database. What runs is left to its supervisors.
     pub async fn shutdown(self) {
         let (reply, done) = oneshot::channel();
         if self.mailbox.send(Message::Shutdown { reply }).await.is_ok() {

@@ -48,6 +48,7 @@ impl Bench {
     fn options(&self) -> Options {
         Options {
             data: self.folder.path().join("data"),
+            program: std::env::current_exe().unwrap(),
             tasks: self.tasks(),
             scheduling: true,
             linger: None,
@@ -62,8 +63,59 @@ impl Bench {
         self.folder.path().join(name)
     }
 
+    fn folder_of(&self, run: &RunId) -> PathBuf {
+        self.options().data.join(RUNS).join(format!("{run}.0"))
+    }
+
+    /// Waits for a record of a run's supervisor.
+    async fn record(&self, run: &RunId, name: &str) -> serde_json::Value {
+        loop {
+            if let Ok(text) = std::fs::read(self.folder_of(run).join(name)) {
+                return serde_json::from_slice(&text).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn claimed(&self, run: &RunId) {
+        self.record(run, "started").await;
+    }
+
+    async fn over(&self, run: &RunId) {
+        self.record(run, "ended").await;
+    }
+
+    /// Has a supervisor end its run, and waits until it has.
+    async fn end_supervisor(&self, run: &RunId) {
+        let pid = self.record(run, "claim").await["supervisor"]["pid"].as_i64().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.over(run).await;
+    }
+
+    /// Folders of runs go once their end is in the database.
+    async fn nobody_is_left(&self) {
+        while std::fs::read_dir(self.options().data.join(RUNS)).unwrap().count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn start(&self, clock: SharedClock) -> Engine {
         Engine::start(self.options(), clock).await.unwrap()
+    }
+}
+
+/// What is left to its supervisors ends with the test.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let folders = std::fs::read_dir(self.options().data.join(RUNS)).into_iter().flatten().flatten();
+        for claim in folders.filter_map(|folder| std::fs::read(folder.path().join("claim")).ok()) {
+            let claim: serde_json::Value = serde_json::from_slice(&claim).unwrap();
+            let pid = claim["supervisor"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
     }
 }
 
@@ -240,7 +292,7 @@ async fn retries_run_until_they_are_exhausted() {
 }
 
 #[tokio::test]
-async fn cancelling_ends_what_runs_and_a_shutdown_does_too() {
+async fn cancelling_ends_what_runs_and_a_shutdown_leaves_it() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n[[task]]\nid = \"b\"\nshell = \"sleep 600\"\n");
     let engine = bench.start(real()).await;
@@ -253,37 +305,107 @@ async fn cancelling_ends_what_runs_and_a_shutdown_does_too() {
     assert_eq!(engine.cancel(&a, me()).await, Err(Refusal::Conflict("it is over: it was aborted".into())));
     assert!(matches!(engine.cancel(&RunId::new("none"), me()).await, Err(Refusal::NoRun(_))));
     let other = engine.clone();
+    bench.claimed(&b).await;
     engine.shutdown().await;
-    let ended = other.run(&b).await.unwrap();
-    assert_eq!((ended.state, ended.message.as_deref()), (RunState::Aborted, Some("the coordinator ended")));
+    assert_eq!(other.run(&b).await.unwrap().state, RunState::Running);
     assert!(matches!(other.trigger(&TaskId::new("a"), None, me()).await, Err(Refusal::Storage(_))));
+
+    let engine = bench.start(real()).await;
+    assert_eq!(engine.run(&b).await.unwrap().state, RunState::Running);
+    engine.cancel(&b, me()).await.unwrap();
+    assert_eq!(engine.ended(&b).await.unwrap().state, RunState::Aborted);
+    bench.nobody_is_left().await;
+    engine.shutdown().await;
 }
 
 #[tokio::test]
-async fn after_a_crash_what_was_left_is_ended_and_said_to_be_dead() {
+async fn after_a_crash_what_runs_goes_on_and_its_end_is_picked_up() {
     let bench = Bench::new();
-    let pid_file = bench.file("pid");
-    let script = format!("echo $$ > {}; exec sleep 600", pid_file.display());
+    let (count, gate) = (bench.file("count"), bench.file("gate"));
+    let (count_, gate_) = (count.display(), gate.display());
     bench.write(&format!(
-        "[limits]\ncoordinator = 1\n[[task]]\nid = \"a\"\nshell = \"{script}\"\n[[task]]\nid = \"b\"\nshell = \"true\"\n"
+        "[limits]\ncoordinator = 1\n[[task]]\nid = \"a\"\n\
+         shell = \"echo once >> {count_}; until [ -e {gate_} ]; do sleep 0.01; done; echo whole\"\n\
+         [[task]]\nid = \"b\"\nshell = \"true\"\n"
     ));
     let engine = bench.start(real()).await;
     let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
     let b = engine.trigger(&TaskId::new("b"), None, me()).await.unwrap().id.unwrap();
     assert_eq!(engine.run(&b).await.unwrap().state, RunState::Queued);
-    while engine.reader.load().await.unwrap().1.is_empty() || !pid_file.exists() {
-        tokio::task::yield_now().await;
-    }
+    bench.claimed(&a).await;
     crash(engine).await;
+    // It goes on, and has its place: the limit holds.
     let engine = bench.start(real()).await;
-    let dead = engine.run(&a).await.unwrap();
-    assert_eq!(dead.state, RunState::Dead);
-    assert_eq!(dead.message.as_deref(), Some("the coordinator ended while it ran"));
+    assert_eq!(engine.run(&a).await.unwrap().state, RunState::Running);
+    assert_eq!(engine.run(&b).await.unwrap().state, RunState::Queued);
+    crash(engine).await;
+    // It ends while nobody is there.
+    std::fs::write(&gate, "").unwrap();
+    bench.over(&a).await;
+    let engine = bench.start(real()).await;
+    let ended = engine.ended(&a).await.unwrap();
+    assert_eq!((ended.state, ended.message.as_deref()), (RunState::Succeeded, Some("whole")));
+    assert_eq!(text(&engine, &ended).await, "whole\n");
+    assert_eq!(std::fs::read_to_string(&count).unwrap(), "once\n");
     assert_eq!(engine.ended(&b).await.unwrap().state, RunState::Succeeded);
-    let pid = std::fs::read_to_string(&pid_file).unwrap();
-    // It may be a zombie until whoever started it looks; it does not sleep any more.
-    let command = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
-    assert!(command.is_empty(), "{command}");
+    bench.nobody_is_left().await;
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_never_started_waits_again_but_not_after_a_power_cut() {
+    for cut in [false, true] {
+        let bench = Bench::new();
+        bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n");
+        let clock = real();
+        let engine = bench.start(clock.clone()).await;
+        let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
+        bench.claimed(&a).await;
+        // As if it had not got that far: its first supervisor is stopped, and its records go.
+        crash(engine).await;
+        bench.end_supervisor(&a).await;
+        // Here, unlike after a real crash, what followed it is still there.
+        while Arc::strong_count(&clock) > 1 {
+            tokio::task::yield_now().await;
+        }
+        std::fs::remove_dir_all(bench.folder_of(&a)).unwrap();
+        if cut {
+            let disk =
+                rusqlite::Connection::open(bench.options().data.join(crate::coordinator::db::FILE)).unwrap();
+            assert_eq!(disk.execute("UPDATE meta SET value = 'another' WHERE name = 'boot'", []).unwrap(), 1);
+        }
+        let engine = bench.start(real()).await;
+        let run = engine.run(&a).await.unwrap();
+        if cut {
+            assert_eq!(run.state, RunState::Dead);
+            assert!(run.message.unwrap().ends_with("it may have run"));
+            assert_eq!(engine.view().alerts[0].kind, AlertKind::Dead);
+            assert_eq!(runs(&engine, "a").await.len(), 1, "nothing was started in its stead");
+        } else {
+            assert_eq!((run.state, run.attempt), (RunState::Running, 0));
+            bench.claimed(&a).await;
+            engine.cancel(&a, me()).await.unwrap();
+            engine.ended(&a).await.unwrap();
+        }
+        engine.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_is_aborted_by_whichever_coordinator_sees_its_end() {
+    let bench = Bench::new();
+    bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n");
+    let engine = bench.start(real()).await;
+    let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
+    bench.claimed(&a).await;
+    crash(engine).await;
+    // The wish was written, and nobody was told any more.
+    let disk = rusqlite::Connection::open(bench.options().data.join(crate::coordinator::db::FILE)).unwrap();
+    let sql = "UPDATE runs SET stopping = '{\"asked\":\"cancelled by me\"}'";
+    assert_eq!(disk.execute(sql, []).unwrap(), 1);
+    let engine = bench.start(real()).await;
+    let ended = engine.ended(&a).await.unwrap();
+    assert_eq!((ended.state, ended.message.as_deref()), (RunState::Aborted, Some("cancelled by me")));
     engine.shutdown().await;
 }
 
@@ -426,10 +548,10 @@ async fn many_calls_at_once_are_all_on_disk_when_they_are_answered() {
     engine.reprioritise_task(&id, Priority::new(5).unwrap(), me()).await.unwrap();
     assert_eq!(engine.view().queues[0].by_priority, Some([0, 0, 0, 0, 49]));
     engine.shutdown().await;
-    // What waited is kept, and goes on.
+    // What waited is kept, and what ran goes on.
     let engine = bench.start(real()).await;
     let queue = engine.view().queues[0].clone();
-    assert_eq!((queue.depth, queue.running), (48, 1));
+    assert_eq!((queue.depth, queue.running), (49, 1));
     engine.shutdown().await;
 }
 

@@ -13,6 +13,7 @@ use crate::model::{RunId, TaskId};
 
 /// How a run's command is started, and how it is stopped where a signal does not reach it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Launch {
     /// Program and arguments; never empty. Holds no secret.
     pub argv: Vec<String>,

@@ -12,6 +12,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use memchr::memrchr;
+
 use crate::coordinator::engine::LogPiece;
 use crate::coordinator::private;
 use crate::model::{RunId, TaskId};
@@ -46,7 +48,8 @@ impl Logs {
         self.folder.join(format!("task-{}", safe(task.as_raw())))
     }
 
-    fn head(&self, task: &TaskId, run: &RunId) -> PathBuf {
+    /// The first file of a run's log.
+    pub(super) fn head(&self, task: &TaskId, run: &RunId) -> PathBuf {
         self.of(task).join(format!("{}.log", safe(run.as_raw())))
     }
 
@@ -88,16 +91,7 @@ impl Logs {
     /// # Errors
     /// What the file system says.
     pub fn append(&self, task: &TaskId, run: &RunId) -> io::Result<LogWriter> {
-        let path = self.head(task, run);
-        private::folder(&self.of(task))?;
-        let head = private::append(&path)?;
-        let head_len = head.metadata()?.len();
-        let mut writer = LogWriter { path, head, head_len, tail: None, last: Vec::new(), line: Vec::new() };
-        if let Some(newest) = segments(&writer.path).pop() {
-            let file = private::append(&newest.path)?;
-            writer.tail = Some(Tail { file, index: newest.index, start: newest.start, len: newest.len });
-        }
-        Ok(writer)
+        LogWriter::open(self.head(task, run))
     }
 
     /// Appends output that comes piece by piece from elsewhere: each piece ends its line.
@@ -176,7 +170,8 @@ fn delete(head: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn safe(id: &str) -> String {
+/// An id as a name of a file.
+pub(super) fn safe(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
@@ -229,6 +224,12 @@ fn segments(head: &Path) -> Vec<Segment> {
     found
 }
 
+/// Adds what there is room for.
+fn extend(line: &mut Vec<u8>, bytes: &[u8]) {
+    let room = LAST_LINE.saturating_sub(line.len()).min(bytes.len());
+    line.extend_from_slice(&bytes[..room]);
+}
+
 #[derive(Debug)]
 struct Tail {
     file: File,
@@ -251,6 +252,24 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
+    /// Opens a log for more, by its first file.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            private::folder(folder)?;
+        }
+        let head = private::append(&path)?;
+        let head_len = head.metadata()?.len();
+        let mut writer = Self { path, head, head_len, tail: None, last: Vec::new(), line: Vec::new() };
+        if let Some(newest) = segments(&writer.path).pop() {
+            let file = private::append(&newest.path)?;
+            writer.tail = Some(Tail { file, index: newest.index, start: newest.start, len: newest.len });
+        }
+        Ok(writer)
+    }
+
     /// Appends output.
     ///
     /// # Errors
@@ -307,18 +326,32 @@ impl LogWriter {
         Ok(())
     }
 
+    /// Remembers the last words. Looks at what comes from its end, so that much of it costs little.
     fn remember(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ended) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
-            let room = LAST_LINE.saturating_sub(self.line.len()).min(text.len());
-            self.line.extend_from_slice(&text[..room]);
-            if ended {
+        let Some(at) = memrchr(b'\n', bytes) else {
+            extend(&mut self.line, bytes);
+            return;
+        };
+        let (mut whole, rest) = (&bytes[..at], &bytes[at + 1..]);
+        loop {
+            let Some(before) = memrchr(b'\n', whole) else {
+                // It ends the line that was begun before.
+                extend(&mut self.line, whole);
                 if !self.line.trim_ascii().is_empty() {
                     std::mem::swap(&mut self.last, &mut self.line);
                 }
-                self.line.clear();
+                break;
+            };
+            let line = &whole[before + 1..];
+            if !line.trim_ascii().is_empty() {
+                self.last.clear();
+                extend(&mut self.last, line);
+                break;
             }
+            whole = &whole[..before];
         }
+        self.line.clear();
+        extend(&mut self.line, rest);
     }
 
     /// The last words: the last line that is not empty.
@@ -385,6 +418,26 @@ mod tests {
             std::fs::read_dir(logs.of(&task())).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
         assert!(on_disk <= HEAD + 2 * (SEGMENT + HEADER), "{on_disk}");
         assert_eq!(writer.last_line().unwrap(), line(total - 1).trim());
+    }
+
+    #[test]
+    fn the_last_words_are_found_however_they_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = b"one\n\ntwo \n \n\nthree\n\n  \nfo".as_slice();
+        let expected = |end: usize| {
+            let text = String::from_utf8_lossy(&text[..end]).into_owned();
+            text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+        };
+        for step in 1..=text.len() {
+            let run = RunId::new(&step.to_string());
+            let mut writer = Logs::new(folder.path().to_owned()).append(&task(), &run).unwrap();
+            let mut end = 0;
+            for piece in text.chunks(step) {
+                writer.write(piece).unwrap();
+                end += piece.len();
+                assert_eq!(writer.last_line(), expected(end), "{step} {end}");
+            }
+        }
     }
 
     #[test]

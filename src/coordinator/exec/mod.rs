@@ -1,97 +1,199 @@
-//! Carrying runs out: a command in a process group of its own, its output
-//! captured, its end reported.
+//! Carrying runs out: each by a supervisor of its own, a process that outlives
+//! the coordinator, so that a run goes on whatever becomes of it.
 //!
-//! A group is ended by SIGTERM, and SIGKILL after its grace: all of it, not
-//! only its first process.
+//! - `launch`: what carries a run out;
+//! - `records`: what a supervisor is told, and what it leaves on disk;
+//! - `supervisor`: the supervisor;
+//! - `adopt`: what became of an attempt whose supervisor was another coordinator's;
+//! - `log`: output, bounded;
+//! - `process`: who a process is, and how its group is ended.
+//!
+//! That no trigger is lost and no run doubled rests on an order of steps. The
+//! database says that a run is in progress before its supervisor is started.
+//! The supervisor takes the attempt (one file, made by one link) before it
+//! starts the command, and starts nothing if it was taken. A coordinator that
+//! finds an attempt which nobody took takes it itself: then it was never
+//! started, never will be, and waits in the queue again. After a power cut what
+//! was not flushed is not known, so there what nobody seems to have taken may
+//! have run, and is not started again.
 
+mod adopt;
 mod launch;
 mod log;
 mod process;
+mod records;
+mod supervisor;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::io;
-use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::unix::pipe;
+use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Clean, RunId, TaskId};
 
-use super::domain::{Outcome, Process};
-use super::shell;
+use super::domain::{Fate, Lost, Outcome};
+use super::{SharedClock, shell};
+use adopt::Found;
+use process::Other;
+use records::{Folder, Order};
 
 pub use launch::Launch;
 pub use log::{LogWriter, Logs};
 pub(crate) use process::end_leftovers;
+pub use supervisor::supervise;
 
-/// How long output may still come once the command has ended: what it left
-/// behind in the background may hold the pipe for ever.
-const LAST_OUTPUT: Duration = Duration::from_millis(500);
-/// The most bytes that a pipe holds (Linux: `pipe-max-size`): what a command has
-/// written by its end is no more.
-const PIPE: usize = 1024 * 1024;
+/// The subcommand that a supervisor is.
+pub const SUPERVISE: &str = "supervise";
+/// In the tests of the library, which have no program, they themselves are
+/// started as supervisors; this variable tells them of what folder.
+#[cfg(test)]
+const AS_TEST: &str = "VIGIE_TEST_SUPERVISE";
+/// What systemd tells the coordinator is not for what it starts (sd_notify(3), sd_listen_fds(3)).
+const NOT_PASSED_ON: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+/// The longest words of a supervisor that could not begin.
+const WORDS: u64 = 4_096;
 
 /// What becomes of a run that is carried out.
 #[derive(Debug)]
 pub enum Event {
-    /// Its process is known.
-    Started(RunId, Process),
     /// It has ended.
     Ended(RunId, Outcome),
+    /// It has ended, or never began, and nobody knows how.
+    Lost(RunId, Lost),
 }
 
 /// One attempt of a run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     /// The run.
     pub run: RunId,
     /// Its task.
     pub task: TaskId,
-    /// How to run it.
-    pub launch: Launch,
     /// Which retry it is.
     pub number: u32,
     /// Between SIGTERM and SIGKILL.
     pub kill_grace: Duration,
 }
 
+/// A run that the database says is in progress.
+#[derive(Debug, Clone)]
+pub struct InProgress {
+    /// The run.
+    pub run: RunId,
+    /// Its task.
+    pub task: TaskId,
+    /// Which retry it is.
+    pub number: u32,
+}
+
 /// Carries runs out. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Executor {
+    program: Arc<Path>,
+    runs: Arc<Path>,
     logs: Logs,
+    clock: SharedClock,
+    boot: Arc<str>,
     events: mpsc::Sender<Event>,
     stops: Arc<Mutex<HashMap<RunId, CancellationToken>>>,
 }
 
+/// This boot of the machine, so that what was on disk before it is known to be of another; empty: no telling.
+#[must_use]
+pub fn boot() -> String {
+    process::boot()
+}
+
 impl Executor {
-    /// Logs go to `logs`, what happens to `events`.
+    /// Supervisors are processes of `program`, their records are below `runs`,
+    /// logs go to `logs`, what happens to `events`.
     #[must_use]
-    pub fn new(logs: Logs, events: mpsc::Sender<Event>) -> Self {
-        Self { logs, events, stops: Arc::default() }
+    pub fn new(
+        program: &Path,
+        runs: &Path,
+        logs: Logs,
+        clock: SharedClock,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        // A supervisor has no reason to share the coordinator's idea of where it is.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            program: program.into(),
+            runs: absolute(runs).into(),
+            logs,
+            clock,
+            boot: boot().into(),
+            events,
+            stops: Arc::default(),
+        }
     }
 
-    /// Starts an attempt; its end comes as [`Event::Ended`], however it went.
-    pub fn start(&self, attempt: Attempt) {
-        let stop = CancellationToken::new();
-        self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.run.clone(), stop.clone());
-        let this = self.clone();
-        shell::spawn(async move {
-            let (run, task) = (attempt.run.clone(), attempt.task.clone());
-            let outcome = this.carry_out(attempt, &stop).await;
-            this.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
-            let _ = this.events.send(Event::Ended(run, outcome)).await;
-            if let Err(error) = this.logs.prune(&task) {
-                tracing::warn!(%task, %error, "old logs can't be deleted");
+    /// What became of runs that were in progress when a coordinator ended.
+    /// `whole`: the machine has not gone down since, so that what is not on disk never was.
+    /// Folders of others go: their runs' ends are in the database.
+    #[must_use]
+    pub fn survey(&self, runs: &[InProgress], whole: bool) -> BTreeMap<RunId, Fate> {
+        let now = self.clock.now();
+        let whole = whole && !self.boot.is_empty();
+        let mut known = Vec::new();
+        let mut fates = BTreeMap::new();
+        for run in runs {
+            let folder = Folder::of(&self.runs, &run.run, run.number);
+            let fate = match adopt::look(&folder, &self.boot, whole, now) {
+                Found::Ended(outcome) => Fate::Ended(outcome),
+                Found::Supervised(_) | Found::Left { .. } => Fate::GoesOn,
+                Found::Lost(lost) => Fate::Lost(lost),
+                Found::NeverStarted => Fate::NeverStarted,
+            };
+            known.push(folder.path().to_owned());
+            fates.insert(run.run.clone(), fate);
+        }
+        self.clean(&known);
+        fates
+    }
+
+    /// Deletes the folders that are not among these, and that nobody works in.
+    fn clean(&self, known: &[PathBuf]) {
+        let entries = std::fs::read_dir(&self.runs).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| !known.contains(path)) {
+            let folder = Folder::at(path);
+            let supervisor = folder.claim().and_then(|claim| claim.supervisor);
+            if supervisor.is_some_and(|supervisor| supervisor.is_alive(&self.boot)) {
+                let path = folder.path().display();
+                tracing::warn!(%path, "a supervisor is at work on a run that the database does not know");
+            } else if let Err(error) = folder.remove() {
+                tracing::warn!(path = %folder.path().display(), %error, "an old run's folder can't be deleted");
             }
+        }
+    }
+
+    /// Starts an attempt once `launch` says how; its end comes as an [`Event`], however it went.
+    pub fn start<F>(&self, attempt: Attempt, launch: F)
+    where
+        F: Future<Output = Result<Launch, Clean>> + Send + 'static,
+    {
+        self.beside(attempt.run.clone(), attempt.task.clone(), |this, stop| async move {
+            this.carry_out(&attempt, launch, &stop).await
+        });
+    }
+
+    /// Follows a run that goes on since before this coordinator.
+    pub fn adopt(&self, run: InProgress) {
+        self.beside(run.run.clone(), run.task.clone(), |this, stop| async move {
+            let folder = Folder::of(&this.runs, &run.run, run.number);
+            this.follow(run.run, &folder, &stop, None).await
         });
     }
 
@@ -102,153 +204,188 @@ impl Executor {
         }
     }
 
-    async fn carry_out(&self, attempt: Attempt, stop: &CancellationToken) -> Outcome {
-        let mut log = match self.logs.append(&attempt.task, &attempt.run) {
-            Ok(log) => log,
-            Err(error) => return bad(format!("its log can't be written: {error}")),
-        };
-        if attempt.number > 0 {
-            let _ = log.line(&format!("--- attempt {} ---", attempt.number + 1));
-        }
-        let (mut child, output) = match spawn(&attempt) {
-            Ok(started) => started,
-            Err(error) => {
-                let message = start_error(&attempt.launch, &error);
-                let _ = log.line(&message);
-                return bad(message);
-            }
-        };
-        let pid = child.id().unwrap_or(0);
-        let _ = self.events.send(Event::Started(attempt.run.clone(), process::identify(pid))).await;
-        let (status, log_error) =
-            supervise(&mut child, pid, output, &mut log, stop, attempt.kill_grace).await;
-        match (status, log_error) {
-            (Err(error), _) => bad(format!("nobody knows how it ended: {error}")),
-            (Ok(_), Some(error)) => bad(format!("its log could not be written: {error}")),
-            (Ok(status), None) => outcome(status, log.last_line()),
-        }
-    }
-}
-
-fn bad(message: String) -> Outcome {
-    Outcome { good: false, exit_code: None, message: Some(Clean::from(message)) }
-}
-
-fn outcome(status: ExitStatus, last_words: Option<String>) -> Outcome {
-    let how = match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
-        (Some(0), _) => None,
-        (Some(code), _) => Some(format!("exit code {code}")),
-        (None, Some(signal)) => Some(format!("ended by signal {signal}")),
-        (None, None) => Some("ended without an exit code".to_owned()),
-    };
-    let message = match (how, last_words) {
-        (Some(how), Some(words)) => Some(format!("{how}: {words}")),
-        (how, words) => how.or(words),
-    };
-    Outcome { good: status.success(), exit_code: status.code(), message: message.map(Clean::from) }
-}
-
-fn start_error(command: &Launch, error: &io::Error) -> String {
-    let program = command.argv.first().map_or("", String::as_str);
-    match &command.cwd {
-        Some(cwd) if error.kind() == io::ErrorKind::NotFound && !cwd.is_dir() => {
-            format!("can't start {program:?}: its cwd {} is not there", cwd.display())
-        }
-        _ => format!("can't start {program:?}: {error}"),
-    }
-}
-
-/// Starts the command in a group of its own. Both of its outputs go into one
-/// pipe, so that they stay in the order in which they were written.
-fn spawn(attempt: &Attempt) -> io::Result<(Child, pipe::Receiver)> {
-    let spec = &attempt.launch;
-    let (program, arguments) =
-        spec.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
-    let (reader, writer) = io::pipe()?;
-    let output = pipe::Receiver::from_owned_fd(reader.into())?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .envs(&spec.env)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0);
-    match (&spec.cwd, std::env::var_os("HOME")) {
-        (Some(cwd), _) => command.current_dir(cwd),
-        (None, Some(home)) if std::path::Path::new(&home).is_dir() => command.current_dir(home),
-        (None, _) => command.current_dir("/"),
-    };
-    // The command holds the write end: it has to go for the output to end.
-    let child = command.spawn()?;
-    drop(command);
-    Ok((child, output))
-}
-
-/// Reads the output until the command has ended, and ends its group when told to.
-async fn supervise(
-    child: &mut Child,
-    pid: u32,
-    mut output: pipe::Receiver,
-    log: &mut LogWriter,
-    stop: &CancellationToken,
-    kill_grace: Duration,
-) -> (io::Result<ExitStatus>, Option<io::Error>) {
-    let ended = CancellationToken::new();
-    let capture = async {
-        let mut buffer = vec![0; 16 * 1024];
-        let mut error = None;
-        let mut over = pin!(async {
-            ended.cancelled().await;
-            tokio::time::sleep(LAST_OUTPUT).await;
+    /// The end of an attempt is in the database: its folder may go.
+    pub fn forget(&self, run: &RunId, number: u32) {
+        let folder = Folder::of(&self.runs, run, number);
+        shell::spawn(async move {
+            // What stays behind goes at the next start.
+            let _ = shell::blocking(move || folder.remove()).await;
         });
-        // Once it is over: how much is still taken of what is there.
-        let mut left = None;
-        loop {
-            let read = tokio::select! {
-                biased;
-                () = &mut over, if left.is_none() => {
-                    left = Some(PIPE);
-                    continue;
-                }
-                read = output.read(&mut buffer) => read,
-                () = std::future::ready(()), if left.is_some() => Ok(0),
-            };
-            let count = match read {
-                Ok(0) | Err(_) => return error,
-                Ok(count) => count,
-            };
-            // A command must not block because its log can't be written: the rest is read and dropped.
-            if error.is_none() {
-                error = log.write(&buffer[..count]).err();
+    }
+
+    fn beside<F, W>(&self, run: RunId, task: TaskId, work: W)
+    where
+        F: Future<Output = Event> + Send + 'static,
+        W: FnOnce(Self, CancellationToken) -> F,
+    {
+        let stop = CancellationToken::new();
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), stop.clone());
+        let this = self.clone();
+        let work = work(self.clone(), stop);
+        shell::spawn(async move {
+            let event = work.await;
+            this.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            let _ = this.events.send(event).await;
+            let logs = this.logs.clone();
+            let pruned = shell::blocking(move || logs.prune(&task).map_err(|error| (task, error))).await;
+            if let Some(Err((task, error))) = pruned {
+                tracing::warn!(%task, %error, "old logs can't be deleted");
             }
-            left = left.map(|left: usize| left.saturating_sub(count));
-            if left == Some(0) {
-                return error;
-            }
-        }
-    };
-    let wait = async {
-        let status = tokio::select! {
-            status = child.wait() => status,
-            () = stop.cancelled() => {
-                process::signal(pid, Signal::TERM);
-                let leader = tokio::time::timeout(kill_grace, async {
-                    let status = child.wait().await;
-                    // What it started may need the rest of the grace.
-                    process::gone(pid).await;
-                    status
-                });
-                if let Ok(status) = leader.await {
-                    status
-                } else {
-                    process::signal(pid, Signal::KILL);
-                    child.wait().await
-                }
+        });
+    }
+
+    async fn carry_out<F>(&self, attempt: &Attempt, launch: F, stop: &CancellationToken) -> Event
+    where
+        F: Future<Output = Result<Launch, Clean>> + Send,
+    {
+        let run = attempt.run.clone();
+        let launch = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Event::Ended(run, Outcome { stopped: true, ..bad("it was not started") }),
+            launch = launch => launch,
+        };
+        let heading = (attempt.number > 0).then(|| format!("--- attempt {} ---", attempt.number + 1));
+        let launch = match launch {
+            Ok(launch) => launch,
+            Err(why) => {
+                self.say(attempt, heading, &why);
+                return Event::Ended(run, bad(&why));
             }
         };
-        ended.cancel();
-        status
-    };
-    tokio::join!(wait, capture)
+        let folder = Folder::of(&self.runs, &attempt.run, attempt.number);
+        let order = Order {
+            version: records::VERSION,
+            launch,
+            log: self.logs.head(&attempt.task, &attempt.run),
+            heading,
+            kill_grace_ms: u64::try_from(attempt.kill_grace.as_millis()).unwrap_or(u64::MAX),
+        };
+        let child = match folder.make().and_then(|()| self.supervisor(folder.path()).spawn()) {
+            Ok(child) => child,
+            Err(error) => {
+                let why = format!("its supervisor {} can't be started: {error}", self.program.display());
+                return Event::Ended(run, bad(&why));
+            }
+        };
+        let words = self.attend(child, &order, stop).await;
+        self.follow(run, &folder, stop, Some(words)).await
+    }
+
+    fn supervisor(&self, folder: &Path) -> Command {
+        let mut command = Command::new(&*self.program);
+        command.arg0("vigie");
+        for (name, value) in entry(folder) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.arg(name),
+            };
+        }
+        for name in NOT_PASSED_ON {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Tells a supervisor what to do, and waits for its end. Gives its last words.
+    async fn attend(&self, mut child: Child, order: &Order, stop: &CancellationToken) -> String {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let order = serde_json::to_vec(order).unwrap_or_default();
+        let told = child.stdin.take();
+        let said = child.stderr.take();
+        let tell = async {
+            if let Some(mut pipe) = told {
+                // Half an order is none: it says so itself.
+                let _ = pipe.write_all(&order).await;
+            }
+        };
+        let listen = async {
+            let mut words = Vec::new();
+            if let Some(pipe) = said {
+                let _ = pipe.take(WORDS).read_to_end(&mut words).await;
+            }
+            String::from_utf8_lossy(&words).trim().to_owned()
+        };
+        let wait = async {
+            tokio::select! {
+                _ = child.wait() => return,
+                () = stop.cancelled() => {}
+            }
+            // Nobody has waited for it yet, so the number is still its own.
+            if let Some(pid) = pid {
+                let _ = rustix::process::kill_process(pid, Signal::TERM);
+            }
+            let _ = child.wait().await;
+        };
+        let ((), words, ()) = tokio::join!(tell, listen, wait);
+        words
+    }
+
+    /// Waits until it is known how an attempt ended. `words`: the last ones of our own supervisor, which has ended.
+    async fn follow(
+        &self,
+        run: RunId,
+        folder: &Folder,
+        stop: &CancellationToken,
+        words: Option<String>,
+    ) -> Event {
+        loop {
+            let (place, boot, now) = (folder.clone(), self.boot.clone(), self.clock.now());
+            let found = shell::blocking(move || adopt::look(&place, &boot, true, now)).await;
+            match found {
+                Some(Found::Ended(outcome)) => return Event::Ended(run, outcome),
+                Some(Found::Supervised(supervisor)) => {
+                    // `None`: it has ended meanwhile.
+                    let Some(other) = Other::find(&supervisor, &self.boot) else { continue };
+                    tokio::select! {
+                        () = other.ended() => continue,
+                        () = stop.cancelled() => other.terminate(),
+                    }
+                    other.ended().await;
+                }
+                Some(Found::Left { group, kill_grace, lost }) => {
+                    process::end(group, kill_grace).await;
+                    return Event::Lost(run, lost);
+                }
+                Some(Found::Lost(lost)) => return Event::Lost(run, lost),
+                Some(Found::NeverStarted) => {
+                    let why = match words.as_deref() {
+                        None | Some("") => "its supervisor ended before it could start it".to_owned(),
+                        Some(words) => format!("its supervisor could not start it: {words}"),
+                    };
+                    return Event::Ended(run, Outcome { stopped: stop.is_cancelled(), ..bad(&why) });
+                }
+                // The coordinator is ending: another one will see.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Writes into the log why there is nothing else in it.
+    fn say(&self, attempt: &Attempt, heading: Option<String>, why: &str) {
+        if let Ok(mut log) = self.logs.append(&attempt.task, &attempt.run) {
+            for line in heading.as_deref().into_iter().chain([why]) {
+                let _ = log.line(line);
+            }
+        }
+    }
+}
+
+/// Arguments, and variables with their values, that make the program a supervisor.
+#[cfg(not(test))]
+fn entry(folder: &Path) -> Vec<(OsString, Option<OsString>)> {
+    vec![(SUPERVISE.into(), None), (folder.into(), None)]
+}
+
+#[cfg(test)]
+fn entry(folder: &Path) -> Vec<(OsString, Option<OsString>)> {
+    vec![
+        ("--exact".into(), None),
+        ("coordinator::exec::supervisor::tests::entry".into(), None),
+        (AS_TEST.into(), Some(folder.into())),
+    ]
+}
+
+fn bad(message: &str) -> Outcome {
+    Outcome { message: Some(Clean::line(message)), ..Outcome::default() }
 }

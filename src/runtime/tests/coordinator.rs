@@ -20,6 +20,7 @@ impl Running {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = Options {
             data: places.data.clone(),
+            program: std::env::current_exe().unwrap(),
             tasks: places.tasks.clone(),
             scheduling: true,
             linger: Some(Duration::from_secs(60)),

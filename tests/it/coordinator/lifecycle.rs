@@ -46,6 +46,7 @@ async fn beyond_loopback_it_does_not_start() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let options = Options {
         data: home.data(),
+        program: env!("CARGO_BIN_EXE_vigie").into(),
         tasks: home.dir.path().join("tasks.toml"),
         scheduling: false,
         linger: None,
@@ -87,7 +88,7 @@ async fn it_ends_when_its_last_console_has_gone() {
 
 #[tokio::test]
 async fn whoever_waits_is_answered_at_the_end() {
-    let home = Home::new("[[task]]\nid = \"long\"\ncommand = [\"sleep\", \"600\"]\nkill_grace = \"1s\"\n");
+    let home = Home::new("[[task]]\nid = \"long\"\ncommand = [\"sleep\", \"600\"]\n");
     let served = home.serve().await;
     let mut lease = served.get("/api/v1/lease").send().await.unwrap();
     lease.chunk().await.unwrap();
@@ -104,6 +105,10 @@ async fn whoever_waits_is_answered_at_the_end() {
     assert_eq!(lease.chunk().await.unwrap(), None);
     let triggered = json(trigger.await.unwrap().unwrap()).await;
     assert_eq!(triggered["success"], false, "{triggered}");
+    assert_eq!(
+        triggered["error"],
+        "Error: the coordinator has ended; the run goes on, and its end will be known"
+    );
     // It was answered at once, or came too late to be accepted.
     if let Ok(changes) = changes.await.unwrap() {
         assert_eq!(changes.status(), StatusCode::OK);

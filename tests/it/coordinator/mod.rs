@@ -61,6 +61,7 @@ impl Home {
     async fn open(&self, shutdown: &CancellationToken) -> Result<Server, ServeError> {
         let options = Options {
             data: self.data(),
+            program: env!("CARGO_BIN_EXE_vigie").into(),
             tasks: self.dir.path().join("tasks.toml"),
             scheduling: true,
             linger: self.linger,
@@ -78,6 +79,20 @@ impl Home {
         let server = self.open(&shutdown).await.unwrap();
         let file = server.announced().clone();
         Served { file, client: client(), shutdown, running: tokio::spawn(server.run()) }
+    }
+}
+
+/// What is left to its supervisors ends with the test.
+impl Drop for Home {
+    fn drop(&mut self) {
+        let folders = std::fs::read_dir(self.data().join("runs")).into_iter().flatten().flatten();
+        for claim in folders.filter_map(|folder| std::fs::read(folder.path().join("claim")).ok()) {
+            let claim: Value = serde_json::from_slice(&claim).unwrap();
+            let pid = claim["supervisor"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
     }
 }
 

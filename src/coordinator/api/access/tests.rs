@@ -12,6 +12,7 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 fn access(open_on_loopback: bool) -> Access {
     let options = Options {
         data: PathBuf::new(),
+        program: std::env::current_exe().unwrap(),
         tasks: PathBuf::new(),
         scheduling: true,
         linger: None,

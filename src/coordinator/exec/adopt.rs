@@ -1,0 +1,128 @@
+//! What became of an attempt, as its folder and the machine's processes tell.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::coordinator::domain::{Lost, Outcome};
+use crate::model::Clean;
+
+use super::process::Identity;
+use super::records::{Claim, Ended, Folder, Started, VERSION};
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// It has ended.
+    Ended(Outcome),
+    /// This supervisor is with it.
+    Supervised(Identity),
+    /// Its supervisor has gone and the command has not.
+    Left {
+        /// The command's group.
+        group: u32,
+        /// Between SIGTERM and SIGKILL.
+        kill_grace: Duration,
+        /// What is to be said once it has ended.
+        lost: Lost,
+    },
+    /// It has ended, or never began, and nobody knows how.
+    Lost(Lost),
+    /// It was not started, and never will be.
+    NeverStarted,
+}
+
+/// Looks at an attempt. `whole`: no power cut can have taken anything from its
+/// folder, so that what is not there never was; then nobody can start it any
+/// more who has not until now.
+pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>) -> Found {
+    // Its supervisor may end, and say how, at any moment between two looks.
+    for _ in 0..2 {
+        if let Some(ended) = folder.ended() {
+            return Found::Ended(outcome(ended));
+        }
+        match folder.claim() {
+            Some(Claim { supervisor: Some(supervisor), .. }) if supervisor.is_alive(boot) => {
+                return Found::Supervised(supervisor);
+            }
+            Some(_) => {}
+            None if whole => {
+                let void =
+                    Claim { version: VERSION, at: now, supervisor: None, kill_grace_ms: 0, machine: None };
+                // Where the folder has gone nobody can take it either.
+                let _ = folder.take(&void);
+            }
+            None => {}
+        }
+    }
+    let (claim, started) = (folder.claim(), folder.started());
+    match claim {
+        Some(Claim { supervisor: None, .. }) => Found::NeverStarted,
+        None if whole => Found::NeverStarted,
+        Some(claim @ Claim { supervisor: Some(_), .. }) => unsupervised(&claim, started, boot),
+        None => Found::Lost(Lost {
+            why: "the machine went down when it was about to start: it may have run".into(),
+            certain: false,
+        }),
+    }
+}
+
+/// Of one whose supervisor is gone without a word.
+fn unsupervised(claim: &Claim, started: Option<Started>, boot: &str) -> Found {
+    let same_boot = claim.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot == boot);
+    let there = claim.machine.as_ref().map(|machine| format!("; it may still run on {machine}"));
+    let there = there.unwrap_or_default();
+    let Some(started) = started else {
+        let cause = if same_boot { "its supervisor was killed" } else { "the machine went down" };
+        let at = instant(claim.at);
+        let why = format!("{cause} when it was about to start, at {at}: it may have run{there}");
+        return Found::Lost(Lost { why: Clean::from(why), certain: false });
+    };
+    let at = instant(started.at);
+    if !same_boot {
+        let why = format!("it started at {at}, and the machine went down while it ran{there}");
+        return Found::Lost(Lost { why: Clean::from(why), certain: true });
+    }
+    let left =
+        claim.supervisor.as_ref().is_some_and(|supervisor| started.command.has_group(supervisor, boot));
+    let ended = if left { ", and what was left of it was ended" } else { "" };
+    let why = format!("it started at {at}; its supervisor was killed while it ran{ended}{there}");
+    let lost = Lost { why: Clean::from(why), certain: true };
+    if left {
+        let kill_grace = Duration::from_millis(claim.kill_grace_ms);
+        Found::Left { group: started.command.pid, kill_grace, lost }
+    } else {
+        Found::Lost(lost)
+    }
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// What a record of an end comes to.
+fn outcome(ended: Ended) -> Outcome {
+    let how = match (ended.error, ended.exit_code, ended.signal) {
+        (Some(error), _, _) => Some(error),
+        (None, Some(0), _) => None,
+        (None, Some(code), _) => Some(format!("exit code {code}")),
+        (None, None, Some(signal)) => Some(format!("ended by signal {signal}")),
+        (None, None, None) => Some("ended without an exit code".to_owned()),
+    };
+    let message = match (how, ended.last_line) {
+        (Some(how), Some(words)) => Some(format!("{how}: {words}")),
+        (how, words) => how.or(words),
+    };
+    let log = ended.log_error.map(|error| format!("its log is not whole: {error}"));
+    let message = match (message, log) {
+        (Some(message), Some(log)) => Some(format!("{message}; {log}")),
+        (message, log) => message.or(log),
+    };
+    Outcome {
+        good: ended.exit_code == Some(0),
+        exit_code: ended.exit_code,
+        message: message.map(Clean::from),
+        at: Some(ended.at),
+        stopped: ended.stopped,
+    }
+}
