@@ -8,6 +8,7 @@
 //! | call | request | answer |
 //! |---|---|---|
 //! | `GET /tasks` | – | [`Tasks`] |
+//! | `GET /tasks?state=&team=&machine=&q=&limit=&after=` | – | [`TaskPage`] |
 //! | `GET /tasks/{id}` | – | a task |
 //! | `POST /tasks` | a task as JSON, with the fields of `tasks.toml` | 201 a task; 422 with [`Problem::problems`] |
 //! | `GET /tasks/{id}/definition` | – | what it was defined as |
@@ -17,7 +18,7 @@
 //! | `POST /tasks/{id}/runs` | [`TriggerRequest`], may be empty | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/pause`, `/resume` | – | 200 [`Done`] |
 //! | `POST /tasks/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
-//! | `GET /runs?task=&limit=&before=` | – | [`Runs`] |
+//! | `GET /runs?task=&state=&limit=&before=` | – | [`Runs`] |
 //! | `POST /runs` | [`Submission`] | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/reports` | [`Report`] | 202 [`RunAccepted`] |
 //! | `GET /runs/{id}` | – | a run |
@@ -90,6 +91,17 @@ pub struct Tasks {
     /// What is wrong with the tasks file, each with line and cause; the tasks are those of before.
     #[serde(default)]
     pub file_problems: Vec<Clean>,
+}
+
+/// A page of tasks by their ids: those that a call with parameters asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskPage {
+    /// The coordinator's clock.
+    pub now: DateTime<Utc>,
+    /// The page.
+    pub tasks: Vec<Task>,
+    /// For `after=` of the next page; `None` on the last.
+    pub next: Option<TaskId>,
 }
 
 /// What changed since a cursor.

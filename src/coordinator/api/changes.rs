@@ -113,7 +113,7 @@ fn answer(api: &Api, epoch: u64, changes: ChangesSince) -> Changes {
         queues_gone: changes.queues_gone,
         alerts: changes.alerts,
         alerts_gone: changes.alerts_gone,
-        file_problems: api.engine.view().file_problems.clone(),
+        file_problems: api.engine.view().file_problems.to_vec(),
     }
 }
 

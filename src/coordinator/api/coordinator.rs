@@ -32,11 +32,11 @@ const BEAT: Duration = Duration::from_secs(15);
 const MAX_CONSOLES: usize = 256;
 
 pub(super) async fn queues(State(api): State<Api>) -> Json<Queues> {
-    Json(Queues { queues: api.engine.view().queues.clone() })
+    Json(Queues { queues: api.engine.view().queues.to_vec() })
 }
 
 pub(super) async fn alerts(State(api): State<Api>) -> Json<Alerts> {
-    Json(Alerts { alerts: api.engine.view().alerts.clone() })
+    Json(Alerts { alerts: api.engine.view().alerts.to_vec() })
 }
 
 #[derive(Debug, Deserialize)]

@@ -35,6 +35,9 @@ struct Health<'a> {
     last_run_times: &'a [(TaskId, DateTime<Utc>)],
     #[serde(serialize_with = "errors")]
     errors: &'a [(TaskId, Clean)],
+    /// Beyond duplistatus: why nothing is started now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a Clean>,
 }
 
 /// ISO 8601 with milliseconds and `Z`, as JavaScript writes it.
@@ -133,19 +136,26 @@ fn unchanged(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Response {
-    let HealthView { active, last_success, errors } = api.engine.health();
-    let health =
-        Health { is_running: true, active_tasks: &active, last_run_times: &last_success, errors: &errors };
+    let known = api.engine.health();
+    let HealthView { active, last_success, errors, trouble } = &*known;
+    let health = Health {
+        is_running: trouble.is_none(),
+        active_tasks: active,
+        last_run_times: last_success,
+        errors,
+        problem: trouble.as_ref(),
+    };
     let body = match serde_json::to_vec(&health) {
         Ok(body) => body,
         Err(cause) => return error(StatusCode::INTERNAL_SERVER_ERROR, &as_error(&cause.to_string())),
     };
     let etag = etag(&body);
     let tag = [(header::ETAG, etag.as_str())];
-    if unchanged(&headers, &etag) {
+    if trouble.is_none() && unchanged(&headers, &etag) {
         return (StatusCode::NOT_MODIFIED, tag).into_response();
     }
-    (StatusCode::OK, tag, [(header::CONTENT_TYPE, JSON)], body).into_response()
+    let status = if trouble.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (status, tag, [(header::CONTENT_TYPE, JSON)], body).into_response()
 }
 
 /// The task's name, or this surface's answer to a path that can't be decoded.
@@ -201,7 +211,7 @@ pub(super) async fn start(
         Err(rejection) => return undecodable(&rejection),
     };
     let view = api.engine.view();
-    let Some(task) = view.tasks.iter().find(|task| task.id.as_raw() == name) else {
+    let Some(task) = view.tasks.get(name.as_str()) else {
         return error(StatusCode::NOT_FOUND, &format!("Task {name} not found in configuration"));
     };
     if !api.engine.health().active.contains(&task.id) {
@@ -263,6 +273,7 @@ mod tests {
                 active_tasks: &health.active,
                 last_run_times: &health.last_success,
                 errors: &health.errors,
+                problem: health.trouble.as_ref(),
             })
             .unwrap()
         };

@@ -12,6 +12,7 @@ mod coordinator;
 mod duplistatus;
 mod extract;
 mod failed;
+mod list;
 mod pings;
 mod problem;
 mod routes;
@@ -142,7 +143,7 @@ fn routes(api: Api) -> Routes {
         .post("/ping/{key}/", Key, pings::whole)
         .get("/ping/{key}/{action}", Key, pings::action)
         .post("/ping/{key}/{action}", Key, pings::action)
-        .get("/api/v1/tasks", Viewer, tasks::list)
+        .get("/api/v1/tasks", Viewer, list::tasks)
         .post("/api/v1/tasks", Admin, tasks::define)
         .get("/api/v1/tasks/{id}", Viewer, tasks::one)
         .put("/api/v1/tasks/{id}", Admin, tasks::replace)

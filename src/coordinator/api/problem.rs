@@ -148,6 +148,8 @@ impl From<Refusal> for Failure {
             Refusal::Storage(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage", "it could not be written"),
         };
         let mut failure = Self::new(status, kind, title, refusal.to_string());
+        // It is tried again each second by itself.
+        failure.retry_after_s = matches!(refusal, Refusal::Storage(_)).then_some(1);
         if let Refusal::Invalid(problems) = refusal {
             failure.problem.problems = problems;
         }

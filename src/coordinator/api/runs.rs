@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use crate::model::{Run, RunId, TaskId};
+use crate::model::{Run, RunId, RunState, TaskId};
 use crate::wire::{Done, Log, PriorityRequest, RunAccepted, Runs, Submission};
 
 use super::super::engine::{Actor, LogPiece, RunFilter};
@@ -25,6 +25,7 @@ const LOG_PIECE: usize = 256 * 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct PageParams {
     task: Option<TaskId>,
+    state: Option<RunState>,
     limit: Option<usize>,
     before: Option<RunId>,
 }
@@ -35,7 +36,8 @@ pub(super) async fn list(
     Params(params): Params<PageParams>,
 ) -> Result<Json<Runs>, Failure> {
     let limit = within("limit", params.limit.unwrap_or(PAGE), MAX_PAGE)?;
-    let filter = RunFilter { task: params.task, limit: limit + 1, before: params.before };
+    let filter =
+        RunFilter { task: params.task, state: params.state, limit: limit + 1, before: params.before };
     let mut runs = api.engine.runs(filter).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);

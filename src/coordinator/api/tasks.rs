@@ -6,37 +6,16 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 
 use crate::model::{Clean, Run, RunState, Task, TaskId};
-use crate::wire::{Done, FieldProblem, PriorityRequest, Report, RunAccepted, Tasks, TriggerRequest};
+use crate::wire::{Done, FieldProblem, PriorityRequest, Report, RunAccepted, TriggerRequest};
 
-use super::super::engine::{Actor, Refusal, RunFilter};
+use super::super::engine::{Actor, Refusal};
 use super::Api;
-use super::changes::Cursor;
 use super::extract::{Body, BodyOrDefault, Id};
 use super::problem::Failure;
 
-/// How many of the newest runs come with all tasks.
-const NEWEST_RUNS: usize = 200;
-
-/// Everything, and the cursor to go on from. The cursor is taken first: what
-/// changes while runs are read comes again with the next changes.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Tasks>, Failure> {
-    let view = api.engine.view();
-    let newest = RunFilter { limit: NEWEST_RUNS, ..RunFilter::default() };
-    let runs = api.engine.runs(newest).await?;
-    Ok(Json(Tasks {
-        cursor: Cursor { epoch: view.epoch, revision: view.revision }.to_string(),
-        now: api.clock.now(),
-        tasks: view.tasks.iter().map(|task| Task::clone(task)).collect(),
-        queues: view.queues.clone(),
-        alerts: view.alerts.clone(),
-        runs,
-        file_problems: view.file_problems.clone(),
-    }))
-}
-
 pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Task>, Failure> {
     let view = api.engine.view();
-    let found = view.tasks.iter().find(|task| task.id.as_raw() == id);
+    let found = view.tasks.get(id.as_str());
     Ok(Json(found.map(|task| Task::clone(task)).ok_or_else(|| Refusal::NoTask(TaskId::new(&id)))?))
 }
 
@@ -66,14 +45,14 @@ pub(super) async fn replace(
         let detail = Clean::from(format!("the path says {id:?}: a task keeps its id"));
         return Err(Refusal::Invalid(vec![FieldProblem { field, detail }]).into());
     }
-    let is_new = api.engine.view().tasks.iter().all(|task| task.id.as_raw() != id);
+    let is_new = api.engine.view().tasks.get(id.as_str()).is_none();
     let id = api.engine.define(&task, true, actor).await?;
     defined(&api, &id, if is_new { StatusCode::CREATED } else { StatusCode::OK })
 }
 
 fn defined(api: &Api, id: &TaskId, status: StatusCode) -> Result<Response, Failure> {
     let view = api.engine.view();
-    let task = view.tasks.iter().find(|task| task.id == *id).ok_or_else(|| Refusal::NoTask(id.clone()))?;
+    let task = view.tasks.get(id).ok_or_else(|| Refusal::NoTask(id.clone()))?;
     let location = [(header::LOCATION, format!("/api/v1/tasks/{}", id.as_raw()))];
     Ok((status, location, Json(task.as_ref())).into_response())
 }
@@ -85,7 +64,7 @@ pub(super) async fn definition(State(api): State<Api>, Id(id): Id) -> Result<Res
         return Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response());
     }
     let view = api.engine.view();
-    let known = view.tasks.iter().any(|task| task.id == id);
+    let known = view.tasks.get(&id).is_some();
     let elsewhere =
         || Refusal::Conflict("it was not defined over the API: its definition is in tasks.toml".into());
     Err(if known { elsewhere() } else { Refusal::NoTask(id) }.into())

@@ -18,7 +18,7 @@ use super::*;
 /// A coordinator without connections: calls go straight to its routes.
 struct Bare {
     api: Api,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Bare {
@@ -43,7 +43,7 @@ impl Bare {
         // Nothing waits: what would is answered at once.
         closing.cancel();
         let api = Api::new(engine, clock, leases, closing, &options, tokens, "the local one");
-        Self { api, _data: data }
+        Self { api, data: data }
     }
 
     async fn token(&self, name: &str, role: Role, teams: &[&str]) -> String {
@@ -138,5 +138,100 @@ async fn where_there_is_nothing_only_known_callers_hear_so() {
         assert_eq!(bare.ask(&route, None).await.0, 401, "{path}");
         assert_eq!(bare.ask(&route, Some(&token)).await.0, told, "{path}");
     }
+    bare.api.engine.clone().shutdown().await;
+}
+
+impl Bare {
+    /// The status and the body of a `GET` by the one who started it.
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let token = self.token(&uuid::Uuid::new_v4().to_string(), Role::Viewer, &[]).await;
+        let address = ([127, 0, 0, 1], 8667).into();
+        let request = Request::builder()
+            .uri(path)
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {token}"))
+            .extension(Entrance { peer: address, local: address, beyond: false })
+            .body(Body::empty())
+            .unwrap();
+        let response = TowerToHyperService::new(router(self.api.clone())).call(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 64 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// The ids of a page, and the next one's place.
+    async fn page(&self, query: &str) -> (Vec<String>, Option<String>) {
+        let (status, body) = self.get(&format!("/api/v1/tasks?{query}")).await;
+        assert_eq!(status, 200, "{query}: {body}");
+        let page: crate::wire::TaskPage = serde_json::from_value(body).unwrap();
+        let ids = page.tasks.iter().map(|task| task.id.as_raw().to_owned()).collect();
+        (ids, page.next.map(|next| next.as_raw().to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn all_tasks_come_at_once_or_by_page_and_filter() {
+    let task = |i: u32| {
+        let team = if i % 2 == 0 { "even" } else { "odd" };
+        format!(
+            "[[task]]\nid = \"task-{i:03}\"\nname = \"Number {i}\"\nteam = \"{team}\"\nshell = \"true\"\n"
+        )
+    };
+    let bare = Bare::new(&(0..300).map(task).collect::<String>()).await;
+    let (status, whole) = bare.get("/api/v1/tasks").await;
+    let whole: crate::wire::Tasks = serde_json::from_value(whole).unwrap();
+    assert_eq!((status, whole.tasks.len(), whole.queues.len()), (200, 304, 2));
+    assert!(whole.tasks.windows(2).all(|pair| pair[0].id < pair[1].id));
+
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let (ids, next) = bare.page(&format!("limit=70{after}")).await;
+        assert!(ids.len() <= 70);
+        seen.extend(ids);
+        let Some(next) = next else { break };
+        assert_eq!(seen.last(), Some(&next));
+        after = format!("&after={next}");
+    }
+    let all: Vec<&str> = whole.tasks.iter().map(|task| task.id.as_raw()).collect();
+    assert_eq!(seen, all);
+
+    assert_eq!(bare.page("team=odd&limit=2").await.0, ["task-001", "task-003"]);
+    assert_eq!(bare.page("q=NUMBER%2029&team=even").await.0.len(), 5, "290 to 298");
+    assert_eq!(bare.page("state=late,absent").await, (vec![], None));
+    assert_eq!(bare.page("state=healthy&after=task-298").await.0, ["task-299"]);
+    assert_eq!(bare.page("machine=nowhere").await.0.len(), 0);
+    for wrong in ["state=lost", "limit=0", "sort=id"] {
+        let (status, problem) = bare.get(&format!("/api/v1/tasks?{wrong}")).await;
+        assert_eq!((status, problem["type"].as_str()), (400, Some("bad-parameter")), "{wrong}");
+    }
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_can_t_be_written_is_a_problem_with_what_to_do() {
+    use crate::coordinator::db::{FILE, fault};
+    let bare = Bare::new("[[task]]\nid = \"a\"\nshell = \"true\"\n").await;
+    assert_eq!(bare.get("/health").await.1["isRunning"], true);
+    let database = bare.data.path().join(FILE);
+    let route = Route { method: hyper::Method::POST, path: "/api/v1/tasks/a/runs", need: Need::Operator };
+    let token = bare.token("operator", Role::Operator, &[]).await;
+    let reader = bare.token("reader", Role::Viewer, &[]).await;
+    fault::set(&database, Some(fault::Fault::Io));
+    assert_eq!(bare.ask(&route, Some(&token)).await, (503, "storage".to_owned()));
+    let health = Route { method: hyper::Method::GET, path: "/health", need: Need::Nothing };
+    assert_eq!(bare.ask(&health, None).await.0, 503, "who watches it hears of it");
+    let tasks = Route { method: hyper::Method::GET, path: "/api/v1/tasks", need: Need::Viewer };
+    assert_eq!(bare.ask(&tasks, Some(&reader)).await.0, 200, "what is known can be read");
+    fault::set(&database, None);
+    let mut revisions = bare.api.engine.revisions();
+    let well = async {
+        while bare.api.engine.view().trouble.is_some() {
+            revisions.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), well).await.unwrap();
+    assert_eq!(bare.ask(&health, None).await.0, 200);
+    assert_eq!(bare.ask(&route, Some(&token)).await.0, 202);
     bare.api.engine.clone().shutdown().await;
 }

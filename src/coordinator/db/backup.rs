@@ -55,9 +55,14 @@ pub fn back_up(reader: &Reader, folder: &Path, stamp: &str) -> Result<Backup, Db
 fn copy(reader: &Reader, to: &Path) -> Result<(), DbError> {
     reader.read_here(|from| {
         let mut copy = Connection::open(to)?;
+        // Of one moment, whatever is written meanwhile: without it the copy
+        // would begin anew with every commit, and never end on a busy day.
+        let moment = from.unchecked_transaction()?;
+        moment.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         let backup = rusqlite::backup::Backup::new(from, &mut copy)?;
         backup.run_to_completion(PAGES, Duration::ZERO, None)?;
         drop(backup);
+        moment.finish()?;
         // A copy needs no log beside it.
         copy.pragma_update(None, "journal_mode", "DELETE")?;
         copy.close().map_err(|(_, error)| error)?;

@@ -9,6 +9,8 @@
 
 mod backup;
 mod chain;
+#[cfg(test)]
+pub mod fault;
 mod read;
 mod retention;
 mod rows;
@@ -19,8 +21,9 @@ mod tokens;
 mod writer;
 
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::private;
 
@@ -36,8 +39,12 @@ pub const FILE: &str = "coordinator.db";
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// `SQLite` says no.
-    #[error("the database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    #[error("the database: {error}{}", hint(.error))]
+    Sqlite {
+        /// Its word.
+        #[from]
+        error: rusqlite::Error,
+    },
     /// A row does not hold what it should.
     #[error("the database: {0}")]
     Row(String),
@@ -57,6 +64,31 @@ pub enum DbError {
     File(String),
 }
 
+/// What to do about it, where that is known.
+fn hint(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "; make room on the disk that the data directory is on",
+        Some(ErrorCode::SystemIoFailure) => {
+            "; look at the disk that the data directory is on, and at the system's log"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; another program holds it: end that, only the coordinator may write to it"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "; the data directory must be there, and writable for the coordinator's user"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "; stop the coordinator and put the newest of its own backups in the database's place"
+        }
+        _ => "",
+    }
+}
+
+/// How long a lock of another program is waited for.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+/// Statements that are kept ready.
+const STATEMENTS: usize = 64;
+
 /// The database's file is there and nobody else's. `SQLite` gives the log and
 /// the index beside it the same mode; those of before get it here.
 fn make_private(path: &Path) -> std::io::Result<()> {
@@ -73,7 +105,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 fn connect(path: &Path) -> Result<Connection, DbError> {
     make_private(path).map_err(|error| DbError::File(format!("can't open {}: {error}", path.display())))?;
     let connection = Connection::open(path)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;

@@ -8,7 +8,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow, Stop};
 use crate::coordinator::engine::RunFilter;
-use crate::model::{Alert, Facts, Flip, Policy, Run, RunId, RunningFact, Schedule, TaskId, TaskSource};
+use crate::model::{
+    Alert, Facts, Flip, Policy, Run, RunId, RunState, RunningFact, Schedule, TaskId, TaskSource,
+};
 
 use super::DbError;
 use super::rows::{FLIP_COLUMNS, RUN_COLUMNS, from_json, read_alert, read_flip, read_run, word};
@@ -87,7 +89,8 @@ impl Reader {
         } else {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(&*self.path, flags)?;
-            connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            connection.busy_timeout(super::PATIENCE)?;
+            connection.set_prepared_statement_cache_capacity(super::STATEMENTS);
             connection
         };
         let result = query(&connection);
@@ -193,9 +196,9 @@ impl Reader {
     /// What can't be read.
     pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, DbError> {
         self.read(move |connection| {
-            let sql = format!("SELECT {FLIP_COLUMNS} FROM flips ORDER BY seq DESC LIMIT ?1");
+            let sql = format!("SELECT {FLIP_COLUMNS} FROM flips WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let mut rows = statement.query([i64::MAX, i64::try_from(limit).unwrap_or(i64::MAX)])?;
             let mut flips = Vec::new();
             while let Some(row) = rows.next()? {
                 flips.push(read_flip(row)?);
@@ -241,30 +244,41 @@ impl Reader {
     }
 }
 
-fn remembered(connection: &Connection) -> Result<Vec<(TaskId, Remembered, Policy, bool)>, DbError> {
+fn remembered(connection: &Connection) -> Result<BTreeMap<TaskId, Remembered>, DbError> {
     let sql = "SELECT id, defined, paused, schedule, policy, record FROM tasks ORDER BY id";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
-    let mut tasks = Vec::new();
+    let mut tasks = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let (id, schedule): (String, Option<String>) = (row.get(0)?, row.get(3)?);
-        let (policy, record): (String, String) = (row.get(4)?, row.get(5)?);
-        let schedule = schedule.as_deref().map(from_json).transpose()?;
-        let known = Remembered { record: from_json(&record)?, schedule, defined: row.get(1)? };
-        tasks.push((TaskId::new(&id), known, from_json(&policy)?, row.get(2)?));
+        let text = |column| -> Result<Option<&str>, DbError> {
+            row.get_ref(column)?.as_str_or_null().map_err(|error| DbError::Row(error.to_string()))
+        };
+        let known = Remembered {
+            record: from_json(text(5)?.unwrap_or_default())?,
+            schedule: text(3)?.map(from_json).transpose()?,
+            policy: from_json(text(4)?.unwrap_or_default())?,
+            defined: row.get(1)?,
+            paused: row.get(2)?,
+        };
+        tasks.insert(TaskId::new(text(0)?.unwrap_or_default()), known);
     }
     Ok(tasks)
 }
 
-fn load(connection: &Connection) -> Result<Loaded, DbError> {
-    let tasks = remembered(connection)?.into_iter().map(|(id, known, _, _)| (id, known)).collect();
+/// Runs that have not ended, in the order of coming.
+fn open_runs(connection: &Connection) -> Result<Vec<RunRow>, DbError> {
     let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE ended IS NULL ORDER BY seq");
-    let mut statement = connection.prepare(&sql)?;
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         runs.push(read_run(row)?);
     }
+    Ok(runs)
+}
+
+fn load(connection: &Connection) -> Result<Loaded, DbError> {
+    let (tasks, runs) = (remembered(connection)?, open_runs(connection)?);
     let last: Option<i64> = connection.query_row("SELECT max(seq) FROM runs", [], |row| row.get(0))?;
     let last_seq = last.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
     let alerts = open_alerts(connection)?;
@@ -319,16 +333,24 @@ fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Run>, DbError
         None => i64::MAX,
         // A run that is not there has nothing before it.
         Some(run) => connection
-            .query_row("SELECT seq FROM runs WHERE id = ?1", [run.as_raw()], |row| row.get(0))
+            .prepare_cached("SELECT seq FROM runs WHERE id = ?1")?
+            .query_row([run.as_raw()], |row| row.get(0))
             .optional()?
             .unwrap_or(0),
     };
     let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-    let of_task = if filter.task.is_some() { "AND task = ?3" } else { "AND ?3 IS NULL" };
-    let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < ?1 {of_task} ORDER BY seq DESC LIMIT ?2");
+    // Of a task, its own runs are looked through: their states are in the index.
+    let only = match (&filter.task, filter.state) {
+        (None, None) => "AND ?3 IS NULL AND ?4 IS NULL",
+        (None, Some(_)) => "AND ?3 IS NULL AND state = ?4",
+        (Some(_), None) => "AND task = ?3 AND ?4 IS NULL",
+        (Some(_), Some(_)) => "AND task = ?3 AND +state = ?4",
+    };
+    let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < ?1 {only} ORDER BY seq DESC LIMIT ?2");
     let task = filter.task.as_ref().map(TaskId::as_raw);
+    let state = filter.state.map(RunState::word);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![before, limit, task])?;
+    let mut rows = statement.query(params![before, limit, task, state])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         runs.push(read_run(row)?.run);
@@ -337,20 +359,21 @@ fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Run>, DbError
 }
 
 fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
-    let active = load(connection)?.runs;
     let mut tasks: Vec<Overview> = remembered(connection)?
         .into_iter()
-        .filter(|(_, known, _, _)| known.defined)
-        .map(|(id, known, policy, paused)| Overview {
+        .filter(|(_, known)| known.defined)
+        .map(|(id, known)| Overview {
             id,
             facts: known.record.facts,
             schedule: known.schedule,
-            policy,
-            paused,
+            policy: known.policy,
+            paused: known.paused,
         })
         .collect();
-    for row in active {
-        let Some(task) = tasks.iter_mut().find(|task| task.id == row.run.task) else { continue };
+    for row in open_runs(connection)? {
+        // They are in the order of their ids.
+        let Ok(place) = tasks.binary_search_by(|task| task.id.cmp(&row.run.task)) else { continue };
+        let task = &mut tasks[place];
         let run = row.run;
         match run.started {
             Some(started) => {
@@ -365,4 +388,100 @@ fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
         }
     }
     Ok(tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+    use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+    use super::*;
+
+    /// With ten tasks that have so many ended runs, flips and closed alerts each, and one of each open.
+    fn database(of_each: u32) -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut connection).unwrap();
+        let numbers = format!(
+            "WITH RECURSIVE n(i) AS (VALUES(0) UNION ALL SELECT i + 1 FROM n LIMIT {})",
+            of_each * 10
+        );
+        let record = serde_json::to_string(&crate::coordinator::domain::Record::new(
+            chrono::DateTime::from_timestamp_millis(0).unwrap(),
+        ));
+        let (record, policy) = (record.unwrap(), serde_json::to_string(&Policy::default()).unwrap());
+        let filled = format!(
+            "INSERT INTO tasks (id, defined, paused, policy, record)
+                 SELECT 'task-' || i, 1, 0, '{policy}', '{record}' FROM (
+                     WITH RECURSIVE n(i) AS (VALUES(0) UNION ALL SELECT i + 1 FROM n LIMIT 10) SELECT i FROM n);
+             {numbers} INSERT INTO runs (id, task, state, ended, attempt, rid)
+                 SELECT 'run-' || i, 'task-' || (i % 10), iif(i % 3, 'succeeded', 'failed'), i, 0, 'rid-' || i FROM n;
+             INSERT INTO runs (id, task, state, attempt, pid, start_ticks) SELECT 'open-' || id, id, 'running', 0, 1, 1 FROM tasks;
+             {numbers} INSERT INTO flips (task, old, new, reason, computed, noticed, evidence)
+                 SELECT 'task-' || (i % 10), 'healthy', 'late', '', i, i, 'fresh' FROM n;
+             {numbers} INSERT INTO alerts (task, queue, kind, severity, since, summary, closed)
+                 SELECT 'task-' || (i % 10), '', 'late', 'warning', i, '', iif(i < 10, NULL, i) FROM n;
+             {numbers} INSERT INTO answers (key, action, target, at) SELECT 'key-' || i, '', '', i FROM n;"
+        );
+        connection.execute_batch(&filled).unwrap();
+        connection
+    }
+
+    type Steps = Arc<Mutex<BTreeMap<String, i32>>>;
+
+    /// What the virtual machine had to do for each read of a start and of the API.
+    fn steps(of_each: u32) -> BTreeMap<String, i32> {
+        let mut connection = database(of_each);
+        let steps = Steps::default();
+        let seen = steps.clone();
+        let note = move |event: TraceEvent<'_>| {
+            if let TraceEvent::Profile(statement, _) = event {
+                let step = statement.get_status(StatementStatus::VmStep);
+                *seen.lock().unwrap().entry(statement.sql().into_owned()).or_default() += step;
+            }
+        };
+        connection.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
+        assert_eq!(load(&connection).unwrap().runs.len(), 10);
+        assert_eq!(processes(&connection).unwrap().len(), 10);
+        assert_eq!(overview(&connection).unwrap().len(), 10);
+        kept(&connection, "task_file").unwrap();
+        let task = Some(TaskId::new("task-1"));
+        let all = RunFilter { limit: 20, ..RunFilter::default() };
+        let filters = [
+            RunFilter { before: Some(RunId::new("run-450")), ..all.clone() },
+            RunFilter { task: task.clone(), ..all.clone() },
+            RunFilter { state: Some(RunState::Failed), ..all.clone() },
+            RunFilter { state: Some(RunState::Dead), ..all.clone() },
+            RunFilter { task, state: Some(RunState::Failed), ..all.clone() },
+            all,
+        ];
+        for filter in filters {
+            let found = runs(&connection, &filter).unwrap();
+            assert_eq!(found.len(), if filter.state == Some(RunState::Dead) { 0 } else { 20 }, "{filter:?}");
+        }
+        let reader = Reader { path: Arc::default(), idle: Arc::new(Mutex::new(vec![connection])) };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert!(reader.run(&RunId::new("run-7")).await.unwrap().is_some());
+            assert!(reader.run_of_rid(Some(&TaskId::new("task-7")), "rid-7").await.unwrap().is_some());
+            assert_eq!(reader.flips(20).await.unwrap().len(), 20);
+            assert_eq!(reader.open_alerts().await.unwrap().len(), 10);
+            assert!(reader.answer("key-7").await.unwrap().is_some());
+        });
+        drop(reader);
+        std::mem::take(&mut *steps.lock().unwrap())
+    }
+
+    /// Ten million runs on disk make no read and no start longer than the rows that they give.
+    #[test]
+    fn no_read_grows_with_the_history() {
+        let (few, many) = (steps(80), steps(1_600));
+        assert!(few.len() > 10 && few.len() == many.len(), "{few:?}");
+        for (sql, few) in few {
+            let many = many[&sql];
+            assert!(
+                many <= few + few / 2 + 100,
+                "{few} steps with a short history, {many} with a long one: {sql}"
+            );
+        }
+    }
 }

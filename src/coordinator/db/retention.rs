@@ -18,7 +18,7 @@ pub const KEPT: u32 = 1_000;
 /// Rows of a task that stay at most, however young.
 pub const MOST: u32 = 100_000;
 /// Rows of one piece.
-const PIECE: u32 = 500;
+const PIECE: u32 = 200;
 
 /// A table of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -112,6 +112,10 @@ ALTER TABLE runs ADD COLUMN last_beat INTEGER;
 ALTER TABLE runs ADD COLUMN marks TEXT NOT NULL DEFAULT '';
 CREATE INDEX runs_of_rid ON runs (rid, task) WHERE rid IS NOT NULL AND rid <> '';
 -- The failure that a flip tells of, and of which run.
+-- A task's runs of one state are told apart without looking them up; those of a state are found in all.
+DROP INDEX runs_of_task;
+CREATE INDEX runs_of_task ON runs (task, seq, state);
+CREATE INDEX runs_of_state ON runs (state);
 ALTER TABLE flips ADD COLUMN problem TEXT;
 ALTER TABLE flips ADD COLUMN run TEXT;
 

@@ -121,6 +121,7 @@ async fn rows_come_back_as_they_were() {
         task: Some(TaskId::new("a")),
         limit,
         before: before.map(RunId::new),
+        ..RunFilter::default()
     };
     assert_eq!(reader.runs(of_a(None, 1)).await.unwrap(), [queued.run]);
     assert_eq!(reader.runs(of_a(Some("run-2"), 9)).await.unwrap(), [ended.run]);
@@ -241,4 +242,31 @@ async fn backups_are_whole_and_seven_are_kept() {
     let copy = Connection::open(backups.join(&names[6])).unwrap();
     let count: i64 = copy.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 9);
+}
+
+/// A copy that began anew with every commit would not end before the writer does.
+#[tokio::test]
+async fn a_backup_ends_while_the_coordinator_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, reader, _) = open(&folder);
+    let rows = |from: u64, count: u64| {
+        (from..from + count)
+            .map(|seq| Write::Run(Box::new(run(seq, "a", RunState::Queued))))
+            .collect::<Vec<_>>()
+    };
+    writer.write(Arc::new(rows(1, 20_000))).await.unwrap();
+    let backups = folder.path().join("backups");
+    let mut copying = tokio::task::spawn_blocking(move || back_up(&reader, &backups, "20260101").unwrap());
+    let mut seq = 100_000;
+    let backup = loop {
+        tokio::select! {
+            backup = &mut copying => break backup.unwrap(),
+            written = writer.write(Arc::new(rows(seq, 1))) => written.unwrap(),
+        }
+        seq += 1;
+        assert!(seq < 1_000_000, "it never ends");
+    };
+    let copy = Connection::open(backup.path).unwrap();
+    let count: u32 = copy.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
+    assert!(count >= 20_000);
 }

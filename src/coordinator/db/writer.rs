@@ -1,10 +1,13 @@
 //! The one thread that writes: it takes all that waits, commits once, and
-//! then tells everybody.
+//! then tells everybody. In quiet moments it folds the log into the database,
+//! so that no commit waits for that.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -17,6 +20,14 @@ use super::{DbError, Old, chain, connect, retention, rows, schema};
 const WAITING: usize = 1_024;
 /// Jobs in one commit at most.
 const GROUP: usize = 512;
+/// A log of so many pages (4 KiB) is folded into the database as soon as it is quiet.
+const FOLD: i32 = 1_000;
+/// A log of so many pages is folded whether it is quiet or not.
+const FOLD_NOW: i32 = 16_000;
+/// So long without a job is quiet.
+const QUIET: Duration = Duration::from_millis(100);
+/// The log's file is cut to so many bytes once it was folded.
+const LOG_BYTES: u32 = 64 << 20;
 
 /// What a commit came to; shared, since a group shares it.
 pub type Written = Result<u64, Arc<DbError>>;
@@ -50,10 +61,12 @@ impl Writer {
     pub fn open(path: &Path) -> Result<(Self, JoinHandle<()>), DbError> {
         let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+        let log = Log::of(&mut connection)?;
         let (jobs, waiting) = sync_channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("vigie-writer".to_owned())
-            .spawn(move || write_all(connection, &waiting))
+            .spawn(move || write_all(connection, &log, &waiting))
             .map_err(|error| DbError::File(format!("can't start the writer: {error}")))?;
         Ok((Self { jobs }, thread))
     }
@@ -98,11 +111,55 @@ impl Writer {
     }
 }
 
-fn write_all(mut connection: Connection, waiting: &Receiver<Job>) {
-    while let Ok(first) = waiting.recv() {
-        let mut group = vec![first];
-        group.extend(waiting.try_iter().take(GROUP - 1));
-        commit(&mut connection, group);
+/// How many pages the log beside the database has.
+struct Log(Arc<AtomicI32>);
+
+impl Log {
+    /// Follows the log; `SQLite` no longer folds it by itself, in the middle of a commit.
+    fn of(connection: &mut Connection) -> Result<Self, DbError> {
+        let pages = Arc::new(AtomicI32::new(0));
+        let seen = pages.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            seen.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self(pages))
+    }
+
+    fn pages(&self) -> i32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Folds what readers let go of. What does not come about now does so later.
+    fn fold(&self, connection: &Connection) {
+        let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        match folded {
+            // The next commit says how long it is.
+            Ok(()) => self.0.store(0, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "the log can't be folded into the database yet"),
+        }
+    }
+}
+
+fn write_all(mut connection: Connection, log: &Log, waiting: &Receiver<Job>) {
+    loop {
+        let first = if log.pages() < FOLD {
+            waiting.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            waiting.recv_timeout(QUIET)
+        };
+        match first {
+            Ok(first) => {
+                let mut group = vec![first];
+                group.extend(waiting.try_iter().take(GROUP - 1));
+                commit(&mut connection, group);
+                if log.pages() >= FOLD_NOW {
+                    log.fold(&connection);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => log.fold(&connection),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
     // The last to leave folds the log into the database.
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -134,6 +191,8 @@ fn commit(connection: &mut Connection, group: Vec<Job>) {
 }
 
 fn attempt(connection: &mut Connection, group: &[Job]) -> Result<Vec<u64>, DbError> {
+    #[cfg(test)]
+    super::fault::before(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = Vec::with_capacity(group.len());
     for job in group {
@@ -149,6 +208,8 @@ fn attempt(connection: &mut Connection, group: &[Job]) -> Result<Vec<u64>, DbErr
             Work::Forget => retention::forget(&transaction)?,
         });
     }
+    #[cfg(test)]
+    super::fault::at_commit(&transaction)?;
     transaction.commit()?;
     Ok(counts)
 }

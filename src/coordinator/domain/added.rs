@@ -212,7 +212,7 @@ impl Domain {
     }
 
     fn remove_now(&mut self, task: &TaskId, now: DateTime<Utc>) {
-        self.order.retain(|id| id != task);
+        Arc::make_mut(&mut self.order).retain(|id| id != task);
         self.drop_task(task, &"its task was removed".into(), now);
         self.out.writes.push(Write::Undefined(task.clone()));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Alert, Clean, RunId, RunState, Schedule, TaskId, TaskSource};
+use crate::model::{Alert, Clean, Policy, RunId, RunState, Schedule, TaskId, TaskSource};
 
 use super::{
     Active, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Record, RunRow, Stop, Work, Write,
@@ -21,8 +21,12 @@ pub struct Remembered {
     pub record: Record,
     /// The schedule that it had.
     pub schedule: Option<Schedule>,
+    /// The windows and limits that it had.
+    pub policy: Policy,
     /// Whether it was defined when the coordinator ended.
     pub defined: bool,
+    /// Whether it was not scheduled then.
+    pub paused: bool,
 }
 
 /// What was on disk.
@@ -60,7 +64,10 @@ impl Domain {
             let entry = match remembered.remove(&id) {
                 Some(known) => {
                     let same = known.defined && known.schedule == definition.schedule;
+                    let (policy, paused) = (known.policy, known.paused);
                     let mut entry = Entry::new(Arc::new(definition), known.record);
+                    // What is on disk as it is needs no writing.
+                    entry.touched = !same || entry.definition.policy != policy || entry.is_paused() != paused;
                     if !same {
                         entry.forget_slots(now);
                     }
@@ -86,12 +93,12 @@ impl Domain {
         }
         self.name_queues();
         self.doubt_everything();
-        let ids: Vec<TaskId> = self.order.clone();
-        for id in ids {
+        let ids = self.order.clone();
+        for id in ids.iter() {
             if self.scheduling {
-                self.advance(&id, now);
+                self.advance(id, now);
             } else {
-                self.give_up_slots(&id, now);
+                self.give_up_slots(id, now);
             }
         }
     }
@@ -153,7 +160,7 @@ impl Domain {
         if entry.definition.source == TaskSource::OneOff {
             self.one_offs.insert(id.clone());
         }
-        self.order.push(id.clone());
+        Arc::make_mut(&mut self.order).push(id.clone());
         self.tasks.insert(id.clone(), entry);
         self.key_task(&id, None);
     }
@@ -163,14 +170,14 @@ impl Domain {
     /// of tasks that are gone are aborted.
     pub fn replace(&mut self, definitions: Vec<Definition>, limits: Limits, now: DateTime<Utc>) {
         self.limits = limits;
-        let order = std::mem::take(&mut self.order);
+        let order = Arc::unwrap_or_clone(std::mem::take(&mut self.order));
         let is_added = |id: &TaskId| self.tasks.get(id).is_some_and(|entry| entry.definition.is_added());
         let (added, before): (Vec<TaskId>, Vec<TaskId>) = order.into_iter().partition(is_added);
         let mut gone: BTreeSet<TaskId> = before.into_iter().collect();
         for definition in definitions {
             let id = definition.id.clone();
             if gone.remove(&id) {
-                self.order.push(id.clone());
+                Arc::make_mut(&mut self.order).push(id.clone());
                 self.redefine(&id, definition, now);
             } else {
                 let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
@@ -179,7 +186,7 @@ impl Domain {
                 self.add(id, entry);
             }
         }
-        self.order.extend(added);
+        Arc::make_mut(&mut self.order).extend(added);
         for id in gone {
             self.drop_task(&id, &GONE.into(), now);
         }

@@ -38,12 +38,12 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Alert, AlertKey, Clean, RunId, RunState, Task, TaskId};
+use crate::model::{Alert, AlertKey, Capabilities, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::Plan;
 
 pub use definition::{
@@ -111,6 +111,15 @@ impl Entry {
     }
 }
 
+/// What is to be known of a task beyond how it is told. It changes only when that does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Whether its slots become runs.
+    pub scheduled: bool,
+    /// When its newest good run ended.
+    pub last_success: Option<DateTime<Utc>>,
+}
+
 /// The state of a coordinator. See the module's text.
 #[derive(Debug)]
 pub struct Domain {
@@ -125,7 +134,7 @@ pub struct Domain {
     next_seq: u64,
     limits: Limits,
     /// Ids in the order of the file, built-ins first.
-    order: Vec<TaskId>,
+    order: Arc<Vec<TaskId>>,
     /// Those that were submitted once.
     one_offs: BTreeSet<TaskId>,
     tasks: BTreeMap<TaskId, Entry>,
@@ -144,6 +153,8 @@ pub struct Domain {
     queue_names: BTreeSet<crate::model::QueueName>,
     /// What is to be known of every task.
     remarks: Vec<Clean>,
+    /// Capabilities that some task has or had: there are few.
+    spoken: HashMap<told::Refusals, Capabilities>,
     out: Batch,
 }
 
@@ -162,7 +173,7 @@ impl Domain {
             recent: watch::Recent::default(),
             next_seq: 1,
             limits: Limits::default(),
-            order: Vec::new(),
+            order: Arc::default(),
             one_offs: BTreeSet::new(),
             tasks: BTreeMap::new(),
             forgotten: BTreeMap::new(),
@@ -176,6 +187,7 @@ impl Domain {
             queues_changed: true,
             queue_names: BTreeSet::new(),
             remarks: Vec::new(),
+            spoken: HashMap::new(),
             out: Batch::default(),
         }
     }
@@ -242,22 +254,28 @@ impl Domain {
         self.closing
     }
 
+    /// Ids of the tasks in the file's order, built-ins first. The same list until that changes.
+    #[must_use]
+    pub const fn order(&self) -> &Arc<Vec<TaskId>> {
+        &self.order
+    }
+
+    /// What is to be known of a task beyond how it was told.
+    #[must_use]
+    pub fn pulse(&self, id: &TaskId) -> Option<Pulse> {
+        let entry = self.tasks.get(id)?;
+        let scheduled = self.scheduling && entry.is_scheduled();
+        Some(Pulse { scheduled, last_success: entry.record.last_success })
+    }
+
     /// All tasks as they were last told, in the file's order, built-ins first.
+    #[cfg(test)]
     pub fn told(&self) -> impl Iterator<Item = &Arc<Task>> {
         self.order.iter().filter_map(|id| self.tasks.get(id)?.told.as_ref())
     }
 
-    /// Ids of the tasks whose slots become runs, in the file's order, built-ins first.
-    pub fn scheduled(&self) -> impl Iterator<Item = &TaskId> {
-        self.order.iter().filter(|id| self.scheduling && self.tasks.get(*id).is_some_and(Entry::is_scheduled))
-    }
-
-    /// When the newest good run of each task ended, where there is one.
-    pub fn last_successes(&self) -> impl Iterator<Item = (&TaskId, DateTime<Utc>)> {
-        self.order.iter().filter_map(|id| Some((id, self.tasks.get(id)?.record.last_success?)))
-    }
-
     /// Queues as they were last told, by name.
+    #[cfg(test)]
     #[must_use]
     pub fn queues(&self) -> &[crate::model::Queue] {
         &self.queues

@@ -102,9 +102,14 @@ impl Bench {
                 Write::AlertOpened(alert) => assert!(self.open.insert(alert.key(), alert.clone()).is_none()),
                 Write::AlertChanged(alert) => assert!(self.open.insert(alert.key(), alert.clone()).is_some()),
                 Write::AlertClosed(key, _) => assert!(self.open.remove(key).is_some()),
-                Write::Task { id, record, schedule, .. } => {
-                    let known =
-                        Remembered { record: (**record).clone(), schedule: schedule.clone(), defined: true };
+                Write::Task { id, record, schedule, policy, paused } => {
+                    let known = Remembered {
+                        record: (**record).clone(),
+                        schedule: schedule.clone(),
+                        policy: *policy,
+                        defined: true,
+                        paused: *paused,
+                    };
                     self.records.insert(id.clone(), known);
                 }
                 Write::Noted { run, last_beat, marks } => {

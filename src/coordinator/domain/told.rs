@@ -12,11 +12,21 @@ use super::{Domain, Entry, Work};
 /// Active runs of one task that are told; more only count in its queue.
 const MAX_TOLD: usize = 32;
 
+/// Why each verb may not be done; `None`: it may.
+pub(super) type Refusals = [Option<&'static str>; Verb::COUNT];
+
 impl Domain {
     /// Tells of a task if it reads otherwise than before.
     pub(super) fn tell_task(&mut self, id: &TaskId, assessment: &Assessment) {
         let Some(entry) = self.tasks.get(id) else { return };
-        let task = self.read(entry, assessment);
+        let refusals = self.refusals(entry);
+        // Most tasks may do the same: they share what says so.
+        let shared = self
+            .spoken
+            .entry(refusals)
+            .or_insert_with(|| Capabilities::by(|verb| refusals[verb as usize].map(Clean::line)));
+        let capabilities = shared.clone();
+        let task = self.read(entry, assessment, capabilities);
         if entry.told.as_deref() == Some(&task) {
             return;
         }
@@ -29,7 +39,7 @@ impl Domain {
         }
     }
 
-    fn read(&self, entry: &Entry, assessment: &Assessment) -> Task {
+    fn read(&self, entry: &Entry, assessment: &Assessment, capabilities: Capabilities) -> Task {
         let definition = &entry.definition;
         let record = &entry.record;
         let active: Vec<Run> = entry
@@ -39,7 +49,7 @@ impl Domain {
             .take(MAX_TOLD)
             .collect();
         let newest = active.last().or(record.last_run.as_ref());
-        let bare = Task::bare(definition.id.clone(), definition.name.clone(), self.capabilities(entry));
+        let bare = Task::bare(definition.id.clone(), definition.name.clone(), capabilities);
         Task {
             ping_key: entry.ping_key().map(Clean::line),
             description: definition.description.clone(),
@@ -91,7 +101,8 @@ impl Domain {
         remarks
     }
 
-    fn capabilities(&self, entry: &Entry) -> Capabilities {
+    /// Why each verb may not be done now, in the order of all verbs.
+    fn refusals(&self, entry: &Entry) -> Refusals {
         let built_in = entry.definition.built_in().is_some();
         let pending = entry
             .active
@@ -130,6 +141,6 @@ impl Domain {
                 Verb::Archive => no_archive(entry, running),
             }
         };
-        Capabilities::by(|verb| refusal(verb).map(Clean::line))
+        std::array::from_fn(|i| refusal(Verb::ALL[i]))
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Actor {
     pub(super) tasks: PathBuf,
     /// What is wrong with the task file.
     pub(super) problems: Vec<Clean>,
+    /// Rows of what was when nothing could be written.
+    pub(super) owed: Vec<Write>,
     /// The text of a task file that was taken and is not on disk yet.
     pub(super) new_text: Option<String>,
     /// This boot of the machine, until it is on disk.
@@ -140,7 +142,7 @@ impl Actor {
             }
             inbox = take_ends(inbox, &mut ends);
             if let Some(decided) = stuck.take() {
-                refuse_all(inbox);
+                refuse_all(inbox, self.shared.view().trouble.as_ref());
                 stuck = self.finish(decided).await.err().map(|(decided, _)| decided);
                 if stuck.is_some() && self.domain.is_closing() {
                     tracing::error!("the coordinator ends with changes that could not be written");
@@ -262,7 +264,8 @@ impl Actor {
             }
         }
         let mut batch = self.domain.settle(now);
-        let mut writes = std::mem::take(&mut batch.writes);
+        let mut writes = std::mem::take(&mut self.owed);
+        writes.append(&mut batch.writes);
         writes.extend(beside);
         writes.extend(self.new_boot.take().map(Write::Boot));
         writes.extend(self.new_text.take().map(Write::TaskFile));
@@ -422,8 +425,11 @@ impl Actor {
     async fn finish(&mut self, mut decided: Decided) -> Result<(), (Decided, Arc<DbError>)> {
         if let Err(error) = self.commit(&decided.writes).await {
             tracing::error!(%error, "the database can't be written: nothing is started until it can");
+            self.shared.set_trouble(Some(Clean::from(error.to_string())), self.clock.now());
             for after in std::mem::take(&mut decided.after) {
-                let why = Clean::from(format!("{error}; it is tried again"));
+                let why = Clean::from(format!(
+                    "{error}; what was asked for stays asked for, and is tried again by itself"
+                ));
                 match after {
                     After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Signal(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
@@ -436,6 +442,12 @@ impl Actor {
             return Err((decided, error));
         }
         let Decided { writes, batch, at, after, outputs } = decided;
+        if let Some(alert) = self.shared.set_trouble(None, self.clock.now()) {
+            tracing::info!("the database can be written again");
+            // The history tells of it too.
+            let key = alert.key();
+            self.owed = vec![Write::AlertRestated(alert), Write::AlertClosed(key, self.clock.now())];
+        }
         self.metrics.count(&batch, &writes, at);
         // Before anybody hears that a run has ended, all of its output is there.
         if !outputs.is_empty() {
@@ -597,8 +609,9 @@ fn take_ends(inbox: Vec<Message>, ends: &mut Vec<oneshot::Sender<()>>) -> Vec<Me
 }
 
 /// While the disk can't be written nothing is decided.
-fn refuse_all(inbox: Vec<Message>) {
-    let why = || Clean::from("the last change could not be written yet; it is tried again");
+fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) {
+    let trouble = trouble.map_or("the last change could not be written yet", Clean::as_str);
+    let why = || Clean::from(format!("{trouble}; nothing is taken until it can: ask again then"));
     for message in inbox {
         match message {
             Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),

@@ -3,11 +3,15 @@
 //! waits for changes.
 
 mod actor;
+mod listed;
 mod message;
 mod shared;
 mod start;
 #[cfg(test)]
 mod tests;
+mod trail;
+#[cfg(test)]
+mod troubles;
 mod watch_file;
 
 use std::sync::Arc;
@@ -30,6 +34,7 @@ use message::{Call, Message, Output, Signal};
 use shared::Shared;
 
 pub use super::domain::Noted;
+pub use listed::{Listed, Values};
 pub use message::Inside;
 
 /// The folder of logs in the data directory.
@@ -47,14 +52,17 @@ pub struct View {
     /// Random per start: cursors of another epoch are too old.
     pub epoch: u64,
     /// Tasks by id, with state, active runs and capabilities, as of `at`.
-    pub tasks: Vec<Arc<Task>>,
+    pub tasks: Listed<TaskId, Arc<Task>>,
     /// Queues by name.
-    pub queues: Vec<Queue>,
+    pub queues: Listed<QueueName, Queue>,
     /// Open alerts, oldest first.
-    pub alerts: Vec<Alert>,
+    pub alerts: Listed<(DateTime<Utc>, AlertKey), Alert>,
     /// What is wrong with `tasks.toml`, each with file, line and cause: the
     /// tasks are those of before. Empty when the file was taken.
-    pub file_problems: Vec<Clean>,
+    pub file_problems: Arc<[Clean]>,
+    /// Why nothing can be written to the database, while that is so: nothing is
+    /// started and nothing is taken until it can.
+    pub trouble: Option<Clean>,
     /// When it was made.
     pub at: DateTime<Utc>,
 }
@@ -152,6 +160,8 @@ pub struct HealthView {
     pub last_success: Vec<(TaskId, DateTime<Utc>)>,
     /// The newest run's error, by task whose newest run was bad.
     pub errors: Vec<(TaskId, Clean)>,
+    /// Why nothing can be written to the database, while that is so.
+    pub trouble: Option<Clean>,
 }
 
 /// Which runs.
@@ -159,6 +169,8 @@ pub struct HealthView {
 pub struct RunFilter {
     /// Only of this task.
     pub task: Option<TaskId>,
+    /// Only in this state.
+    pub state: Option<RunState>,
     /// At most so many.
     pub limit: usize,
     /// Only before this run, in the order newest first.
@@ -245,7 +257,7 @@ impl Engine {
 
     /// For the duplistatus surface.
     #[must_use]
-    pub fn health(&self) -> HealthView {
+    pub fn health(&self) -> Arc<HealthView> {
         self.shared.health()
     }
 

@@ -1,38 +1,38 @@
 //! What everybody may see at once: the newest view, and what changed lately.
+//! Showing a step costs what the step has changed, however many tasks there are.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use crate::coordinator::domain::{Batch, Domain};
-use crate::model::{Alert, AlertKey, Clean, Queue, QueueName, Run, RunId, Task, TaskId};
+use crate::coordinator::domain::{Batch, Domain, Pulse};
+use crate::model::{Alert, AlertKey, AlertKind, Clean, QueueName, Run, RunId, TaskId};
 
+use super::listed::Listed;
+use super::trail::Trail;
 use super::{ChangesSince, HealthView, View};
 
-/// Changes that are kept; who lags further behind reads everything.
+/// Changed runs, queues and alerts that are kept, and tasks that are gone; who
+/// lags further behind reads everything.
 const KEPT: usize = 8_192;
-
-#[derive(Debug)]
-enum Change {
-    Task(Arc<Task>),
-    TaskGone(TaskId),
-    Run(Box<Run>),
-    Queue(Queue),
-    QueueGone(QueueName),
-    Alert(Box<Alert>),
-    AlertGone(AlertKey),
-}
 
 #[derive(Debug)]
 struct State {
     view: Arc<View>,
-    health: HealthView,
-    changes: VecDeque<(u64, Change)>,
-    /// Revisions up to here may have changes that are no longer kept.
-    forgotten: u64,
+    /// Tasks in the order of the file.
+    order: Arc<Vec<TaskId>>,
+    /// What `/health` tells of tasks beyond the view.
+    pulses: HashMap<TaskId, Pulse>,
+    /// When an open alert began: that is its place in the view.
+    began: HashMap<AlertKey, DateTime<Utc>>,
+    tasks: Trail<TaskId, ()>,
+    runs: Trail<RunId, Box<Run>>,
+    queues: Trail<QueueName, ()>,
+    alerts: Trail<AlertKey, ()>,
+    /// The first view is not a change: before it nobody knew anything.
+    first: u64,
 }
 
 /// See the module's text.
@@ -40,6 +40,8 @@ struct State {
 pub(super) struct Shared {
     state: RwLock<State>,
     revision: watch::Sender<u64>,
+    /// As it was last asked for, and of which revision.
+    health: Mutex<(u64, Arc<HealthView>)>,
 }
 
 impl Shared {
@@ -47,59 +49,65 @@ impl Shared {
         let view = View {
             revision: 0,
             epoch,
-            tasks: Vec::new(),
-            queues: Vec::new(),
-            alerts: Vec::new(),
-            file_problems: Vec::new(),
+            tasks: Listed::default(),
+            queues: Listed::default(),
+            alerts: Listed::default(),
+            file_problems: Arc::default(),
+            trouble: None,
             at,
         };
         let state = State {
             view: Arc::new(view),
-            health: HealthView::default(),
-            changes: VecDeque::new(),
-            forgotten: 0,
+            order: Arc::default(),
+            pulses: HashMap::new(),
+            began: HashMap::new(),
+            tasks: Trail::default(),
+            runs: Trail::default(),
+            queues: Trail::default(),
+            alerts: Trail::default(),
+            first: 0,
         };
-        Self { state: RwLock::new(state), revision: watch::Sender::new(0) }
+        Self { state: RwLock::new(state), revision: watch::Sender::new(0), health: Mutex::default() }
     }
 
     /// Shows what has come of a step that is on disk.
     pub(super) fn publish(&self, batch: Batch, domain: &Domain, file_problems: &[Clean], at: DateTime<Utc>) {
-        if batch.tells_nothing() && self.view().file_problems == file_problems {
+        if batch.tells_nothing() && *self.view().file_problems == *file_problems {
             return;
         }
         let revision = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            let revision = state.view.revision + 1;
-            let health = health(domain);
-            state.view = Arc::new(View {
-                revision,
-                epoch: state.view.epoch,
-                tasks: domain.told().cloned().collect(),
-                queues: domain.queues().to_vec(),
-                alerts: domain.alerts(),
-                file_problems: file_problems.to_vec(),
-                at,
-            });
-            state.health = health;
-            for change in changes(batch) {
-                state.changes.push_back((revision, change));
-            }
-            while state.changes.len() > KEPT {
-                if let Some((gone, _)) = state.changes.pop_front() {
-                    state.forgotten = gone;
-                }
-            }
-            revision
+            state.publish(batch, domain, file_problems, at);
+            state.view.revision
         };
         self.revision.send_replace(revision);
+    }
+
+    /// Shows that the database can't be written, and why, or that it can again. What was shown before.
+    pub(super) fn set_trouble(&self, trouble: Option<Clean>, at: DateTime<Utc>) -> Option<Alert> {
+        if self.view().trouble == trouble {
+            return None;
+        }
+        let (revision, before) = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let before = state.set_trouble(trouble, at);
+            (state.view.revision, before)
+        };
+        self.revision.send_replace(revision);
+        before
     }
 
     pub(super) fn view(&self) -> Arc<View> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).view.clone()
     }
 
-    pub(super) fn health(&self) -> HealthView {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).health.clone()
+    pub(super) fn health(&self) -> Arc<HealthView> {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if health.0 != state.view.revision {
+            *health = (state.view.revision, Arc::new(state.health()));
+        }
+        health.1.clone()
     }
 
     pub(super) fn revisions(&self) -> watch::Receiver<u64> {
@@ -107,92 +115,162 @@ impl Shared {
     }
 
     pub(super) fn since(&self, revision: u64) -> Option<ChangesSince> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if revision > state.view.revision || revision < state.forgotten {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).since(revision)
+    }
+}
+
+impl State {
+    fn publish(&mut self, batch: Batch, domain: &Domain, file_problems: &[Clean], at: DateTime<Utc>) {
+        // A copy shares all of the old view but what is changed here.
+        let view = Arc::make_mut(&mut self.view);
+        let is_first = view.revision == 0;
+        view.revision += 1;
+        view.at = at;
+        let revision = view.revision;
+        if is_first {
+            self.first = revision;
+        }
+        if *view.file_problems != *file_problems {
+            view.file_problems = file_problems.into();
+        }
+        if !Arc::ptr_eq(&self.order, domain.order()) {
+            self.order = domain.order().clone();
+        }
+        for id in batch.tasks_gone {
+            view.tasks.remove(&id);
+            self.pulses.remove(&id);
+            self.tasks.touch(id, (), revision);
+        }
+        for task in batch.tasks {
+            let id = task.id.clone();
+            if let Some(pulse) = domain.pulse(&id) {
+                self.pulses.insert(id.clone(), pulse);
+            }
+            view.tasks.insert(id.clone(), task);
+            if !is_first {
+                self.tasks.touch(id, (), revision);
+            }
+        }
+        for name in batch.queues_gone {
+            view.queues.remove(&name);
+            self.queues.touch(name, (), revision);
+        }
+        for queue in batch.queues {
+            self.queues.touch(queue.name.clone(), (), revision);
+            view.queues.insert(queue.name.clone(), queue);
+        }
+        for key in batch.alerts_gone {
+            if let Some(since) = self.began.remove(&key) {
+                view.alerts.remove(&(since, key.clone()));
+            }
+            self.alerts.touch(key, (), revision);
+        }
+        for alert in batch.alerts {
+            let (key, since) = (alert.key(), alert.since);
+            if let Some(before) = self.began.insert(key.clone(), since) {
+                view.alerts.remove(&(before, key.clone()));
+            }
+            view.alerts.insert((since, key.clone()), alert);
+            self.alerts.touch(key, (), revision);
+        }
+        if is_first {
+            for alert in domain.alerts() {
+                self.began.insert(alert.key(), alert.since);
+                view.alerts.insert((alert.since, alert.key()), alert);
+            }
+        }
+        for run in batch.runs {
+            if let Some(id) = run.id.clone() {
+                self.runs.touch(id, Box::new(run), revision);
+            }
+        }
+        let tasks = view.tasks.len();
+        self.tasks.trim(tasks + KEPT);
+        self.runs.trim(KEPT);
+        self.queues.trim(KEPT);
+        self.alerts.trim(KEPT);
+    }
+
+    /// An alert of its own that lives here alone: it can't be on disk while that can't be written.
+    fn set_trouble(&mut self, trouble: Option<Clean>, at: DateTime<Utc>) -> Option<Alert> {
+        let view = Arc::make_mut(&mut self.view);
+        view.revision += 1;
+        view.at = at;
+        let key = AlertKey { task: None, queue: None, kind: AlertKind::SchedulerSilent };
+        let since = self.began.get(&key).copied();
+        let before = since.and_then(|since| view.alerts.get(&(since, key.clone())).cloned());
+        match &trouble {
+            Some(why) => {
+                let since = since.unwrap_or(at);
+                let alert = Alert {
+                    task: None,
+                    queue: None,
+                    kind: key.kind,
+                    severity: key.kind.severity(),
+                    since,
+                    summary: Clean::from(format!("nothing is started until it can be written: {why}")),
+                    acknowledged_by: None,
+                    silenced_until: None,
+                };
+                self.began.insert(key.clone(), since);
+                view.alerts.insert((since, key.clone()), alert);
+            }
+            None => {
+                if let Some(since) = self.began.remove(&key) {
+                    view.alerts.remove(&(since, key.clone()));
+                }
+            }
+        }
+        self.alerts.touch(key, (), view.revision);
+        view.trouble = trouble;
+        before
+    }
+
+    fn health(&self) -> HealthView {
+        let mut health = HealthView { trouble: self.view.trouble.clone(), ..HealthView::default() };
+        for id in self.order.iter() {
+            let Some(pulse) = self.pulses.get(id) else { continue };
+            if pulse.scheduled {
+                health.active.push(id.clone());
+            }
+            health.last_success.extend(pulse.last_success.map(|at| (id.clone(), at)));
+            let last = self.view.tasks.get(id).and_then(|task| task.last_run.as_ref());
+            if let Some(run) = last.filter(|run| run.state.is_bad()) {
+                let message = run.message.clone();
+                let message = message.unwrap_or_else(|| Clean::from(format!("run {}", run.state)));
+                health.errors.push((id.clone(), message));
+            }
+        }
+        health
+    }
+
+    fn since(&self, revision: u64) -> Option<ChangesSince> {
+        if revision > self.view.revision || revision < self.first {
             return None;
         }
-        let mut tasks = Latest::default();
-        let mut runs = Latest::default();
-        let mut queues = Latest::default();
-        let mut alerts = Latest::default();
-        let first = state.changes.partition_point(|(of, _)| *of <= revision);
-        for (_, change) in state.changes.range(first..) {
-            match change {
-                Change::Task(task) => tasks.put(task.id.clone(), Some(task.clone())),
-                Change::TaskGone(id) => tasks.put(id.clone(), None),
-                Change::Run(run) => {
-                    let id = run.id.clone().unwrap_or_else(|| RunId::new(""));
-                    runs.put(id, Some(Run::clone(run)));
-                }
-                Change::Queue(queue) => queues.put(queue.name.clone(), Some(queue.clone())),
-                Change::QueueGone(name) => queues.put(name.clone(), None),
-                Change::Alert(alert) => alerts.put(alert.key(), Some(Alert::clone(alert))),
-                Change::AlertGone(key) => alerts.put(key.clone(), None),
+        let mut changes = ChangesSince { revision: self.view.revision, ..ChangesSince::default() };
+        for (id, ()) in self.tasks.since(revision)? {
+            match self.view.tasks.get(id) {
+                Some(task) => changes.tasks.push(task.clone()),
+                None => changes.tasks_gone.push(id.clone()),
             }
         }
-        let (tasks, tasks_gone) = tasks.split();
-        let (runs, _) = runs.split();
-        let (queues, queues_gone) = queues.split();
-        let (alerts, alerts_gone) = alerts.split();
-        let revision = state.view.revision;
-        Some(ChangesSince { revision, tasks, tasks_gone, runs, queues, queues_gone, alerts, alerts_gone })
-    }
-}
-
-/// The last word on each thing, in the order of first words.
-#[derive(Debug)]
-struct Latest<K, V> {
-    order: Vec<K>,
-    values: HashMap<K, Option<V>>,
-}
-
-impl<K, V> Default for Latest<K, V> {
-    fn default() -> Self {
-        Self { order: Vec::new(), values: HashMap::new() }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V> Latest<K, V> {
-    fn put(&mut self, key: K, value: Option<V>) {
-        if self.values.insert(key.clone(), value).is_none() {
-            self.order.push(key);
+        for (_, run) in self.runs.since(revision)? {
+            changes.runs.push(Run::clone(run));
         }
-    }
-
-    /// What is there, and what is gone.
-    fn split(mut self) -> (Vec<V>, Vec<K>) {
-        let mut there = Vec::new();
-        let mut gone = Vec::new();
-        for key in self.order {
-            match self.values.remove(&key).flatten() {
-                Some(value) => there.push(value),
-                None => gone.push(key),
+        for (name, ()) in self.queues.since(revision)? {
+            match self.view.queues.get(name) {
+                Some(queue) => changes.queues.push(queue.clone()),
+                None => changes.queues_gone.push(name.clone()),
             }
         }
-        (there, gone)
-    }
-}
-
-fn changes(batch: Batch) -> impl Iterator<Item = Change> {
-    let tasks = batch.tasks.into_iter().map(Change::Task);
-    let runs = batch.runs.into_iter().map(|run| Change::Run(Box::new(run)));
-    let queues = batch.queues.into_iter().map(Change::Queue);
-    let alerts = batch.alerts.into_iter().map(|alert| Change::Alert(Box::new(alert)));
-    let gone = batch.tasks_gone.into_iter().map(Change::TaskGone);
-    let gone = gone.chain(batch.queues_gone.into_iter().map(Change::QueueGone));
-    let gone = gone.chain(batch.alerts_gone.into_iter().map(Change::AlertGone));
-    gone.chain(tasks).chain(runs).chain(queues).chain(alerts)
-}
-
-fn health(domain: &Domain) -> HealthView {
-    let errors = domain.told().filter_map(|task| {
-        let run = task.last_run.as_ref().filter(|run| run.state.is_bad())?;
-        let message = run.message.clone().unwrap_or_else(|| Clean::from(format!("run {}", run.state)));
-        Some((task.id.clone(), message))
-    });
-    HealthView {
-        active: domain.scheduled().cloned().collect(),
-        last_success: domain.last_successes().map(|(id, at)| (id.clone(), at)).collect(),
-        errors: errors.collect(),
+        for (key, ()) in self.alerts.since(revision)? {
+            let open = self.began.get(key).and_then(|since| self.view.alerts.get(&(*since, key.clone())));
+            match open {
+                Some(alert) => changes.alerts.push(alert.clone()),
+                None => changes.alerts_gone.push(key.clone()),
+            }
+        }
+        Some(changes)
     }
 }

@@ -82,6 +82,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         metrics: metrics.clone(),
         tasks: options.tasks.clone(),
         problems,
+        owed: Vec::new(),
         new_boot: (known_boot.as_ref() != Some(&boot)).then_some(boot),
         new_text: text.filter(|text| Some(text) != known_file.as_ref()),
         waiting: std::collections::HashMap::new(),

@@ -27,12 +27,12 @@ impl Clock for Hands {
     }
 }
 
-struct Bench {
+pub(super) struct Bench {
     folder: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
@@ -40,12 +40,12 @@ impl Bench {
         self.folder.path().join("config").join("tasks.toml")
     }
 
-    fn write(&self, text: &str) {
+    pub(super) fn write(&self, text: &str) {
         std::fs::create_dir_all(self.tasks().parent().unwrap()).unwrap();
         std::fs::write(self.tasks(), text).unwrap();
     }
 
-    fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options {
         Options {
             data: self.folder.path().join("data"),
             program: std::env::current_exe().unwrap(),
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// What runs says so in a file, so that nobody has to guess when.
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -100,7 +100,7 @@ impl Bench {
         }
     }
 
-    async fn start(&self, clock: SharedClock) -> Engine {
+    pub(super) async fn start(&self, clock: SharedClock) -> Engine {
         Engine::start(self.options(), clock).await.unwrap()
     }
 }
@@ -119,11 +119,11 @@ impl Drop for Bench {
     }
 }
 
-fn real() -> SharedClock {
+pub(super) fn real() -> SharedClock {
     Arc::new(SystemClock)
 }
 
-fn me() -> Actor {
+pub(super) fn me() -> Actor {
     Actor::here("me")
 }
 
@@ -132,15 +132,15 @@ fn with_key(key: &str) -> Actor {
 }
 
 fn task(engine: &Engine, id: &str) -> Arc<Task> {
-    engine.view().tasks.iter().find(|task| task.id.as_raw() == id).unwrap().clone()
+    engine.view().tasks.get(id).unwrap().clone()
 }
 
-fn state(engine: &Engine, id: &str) -> TaskState {
+pub(super) fn state(engine: &Engine, id: &str) -> TaskState {
     task(engine, id).state.unwrap()
 }
 
 /// Waits until the view is as it should be.
-async fn until(engine: &Engine, what: impl Fn(&View) -> bool) -> Arc<View> {
+pub(super) async fn until(engine: &Engine, what: impl Fn(&View) -> bool) -> Arc<View> {
     let mut revisions = engine.revisions();
     let wait = async {
         loop {
@@ -172,7 +172,7 @@ async fn text(engine: &Engine, run: &Run) -> String {
 }
 
 async fn runs(engine: &Engine, task: &str) -> Vec<Run> {
-    let filter = RunFilter { task: Some(TaskId::new(task)), limit: 100, before: None };
+    let filter = RunFilter { task: Some(TaskId::new(task)), limit: 100, ..RunFilter::default() };
     engine.runs(filter).await.unwrap()
 }
 
@@ -182,7 +182,7 @@ async fn the_built_ins_are_there_and_do_what_they_say() {
     let engine = bench.start(real()).await;
     let view = engine.view();
     let ids: Vec<&str> = view.tasks.iter().map(|task| task.id.as_raw()).collect();
-    assert_eq!(ids, ["overdue-check", "audit-log-cleanup", "disk-space", "self-backup"]);
+    assert_eq!(ids, ["audit-log-cleanup", "disk-space", "overdue-check", "self-backup"]);
     for (id, words) in [
         ("disk-space", " free ("),
         ("overdue-check", "4 tasks checked, 0 overdue, 0 alerts opened"),
@@ -236,7 +236,7 @@ async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
         assert!(problem.starts_with(&begin(line)), "{problem}");
     }
     let view = engine.view();
-    assert_eq!(view.file_problems, error.problems);
+    assert_eq!(*view.file_problems, *error.problems);
     assert!(task(&engine, "old").remarks[0].contains("remote machines are not built yet"));
     assert!(view.tasks.iter().all(|task| task.id.as_raw() != "new"));
     engine.shutdown().await;
@@ -284,7 +284,7 @@ async fn retries_run_until_they_are_exhausted() {
     assert_eq!((ended.state, ended.attempt, ended.exit_code), (RunState::Failed, 2, Some(7)));
     assert_eq!(text(&engine, &ended).await, "try 0\n--- attempt 2 ---\ntry 1\n--- attempt 3 ---\ntry 2\n");
     let view = until(&engine, |view| !view.alerts.is_empty()).await;
-    assert_eq!(view.alerts[0].kind, AlertKind::RetriesExhausted);
+    assert_eq!(view.alerts.to_vec()[0].kind, AlertKind::RetriesExhausted);
     assert_eq!(engine.health().errors, [(TaskId::new("a"), "exit code 7: try 2".into())]);
     let again = engine.retry(run.id.as_ref().unwrap(), me()).await.unwrap();
     assert_ne!(again.id, run.id);
@@ -379,7 +379,7 @@ async fn a_run_that_was_never_started_waits_again_but_not_after_a_power_cut() {
         if cut {
             assert_eq!(run.state, RunState::Dead);
             assert!(run.message.unwrap().ends_with("it may have run"));
-            assert_eq!(engine.view().alerts[0].kind, AlertKind::Dead);
+            assert_eq!(engine.view().alerts.to_vec()[0].kind, AlertKind::Dead);
             assert_eq!(runs(&engine, "a").await.len(), 1, "nothing was started in its stead");
         } else {
             assert_eq!((run.state, run.attempt), (RunState::Running, 0));
@@ -539,18 +539,18 @@ async fn many_calls_at_once_are_all_on_disk_when_they_are_answered() {
         let run = answer.unwrap();
         assert_eq!(engine.run(run.id.as_ref().unwrap()).await.unwrap().id, run.id);
     }
-    let queue = engine.view().queues[0].clone();
+    let queue = engine.view().queues.to_vec().remove(0);
     assert_eq!((queue.depth, queue.running), (49, 1));
     assert_eq!(task(&engine, "a").active_runs.len(), 32);
     let newest = runs(&engine, "a").await.remove(0).id.unwrap();
     let one = Priority::new(1).unwrap();
     assert_eq!(engine.reprioritise_run(&newest, one, me()).await.unwrap().priority, Some(one));
     engine.reprioritise_task(&id, Priority::new(5).unwrap(), me()).await.unwrap();
-    assert_eq!(engine.view().queues[0].by_priority, Some([0, 0, 0, 0, 49]));
+    assert_eq!(engine.view().queues.to_vec()[0].by_priority, Some([0, 0, 0, 0, 49]));
     engine.shutdown().await;
     // What waited is kept, and what ran goes on.
     let engine = bench.start(real()).await;
-    let queue = engine.view().queues[0].clone();
+    let queue = engine.view().queues.to_vec().remove(0);
     assert_eq!((queue.depth, queue.running), (49, 1));
     engine.shutdown().await;
 }
