@@ -77,6 +77,8 @@ actions! {
     Archive { "archive", "put the task away", Task, Destructive, Some(Verb::Archive), [] }
     ReloadConfig { "reload-config", "have the endpoint read its configuration", Endpoint, Write, Some(Verb::ReloadConfig), ["C"] }
 
+    NewTask { "new-task", "have a coordinator run a command once", Global, Write, None, ["n"] }
+
     MoveDown { "move-down", "move down", List, Safe, None, ["j", "down"] }
     MoveUp { "move-up", "move up", List, Safe, None, ["k", "up"] }
     PageDown { "page-down", "a page down", List, Safe, None, ["pagedown", "ctrl-f"] }
@@ -116,6 +118,9 @@ actions! {
 }
 
 impl Action {
+    /// Actions that may share a key, since only one of them can be done at a time.
+    pub const SHARED: &'static [[Self; 2]] = &[[Self::Pause, Self::Resume], [Self::NewTask, Self::FindNext]];
+
     /// The action that asks for `verb`.
     #[must_use]
     pub fn for_verb(verb: Verb) -> Option<Self> {
@@ -167,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn default_keys_parse_and_only_pause_and_resume_share_one() {
+    fn default_keys_parse_and_only_those_that_exclude_each_other_share_one() {
         let mut taken: BTreeMap<Key, Action> = BTreeMap::new();
         for &action in Action::ALL {
             for key in action.spec().keys {
                 let clash = taken.insert(key.parse().unwrap(), action);
                 assert!(
-                    clash.is_none() || (clash, action) == (Some(Action::Pause), Action::Resume),
+                    clash.is_none_or(|other| Action::SHARED.contains(&[other, action])),
                     "{key}: {clash:?} and {action}"
                 );
             }

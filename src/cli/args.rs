@@ -97,6 +97,8 @@ pub enum Command {
     Reload(ReloadOptions),
     /// Give a command that only this system has; without one: what there is, and what can be done now
     Do(DoOptions),
+    /// Have a coordinator run a command once: queued, retried, watched, its output kept
+    Submit(SubmitOptions),
     /// Run a command as it is, and report its start, heartbeats, end and last output: for cron lines
     Run(WrapOptions),
     /// Pass on what a command that has ended left to others to write: how `run` ends before they do.
@@ -353,6 +355,56 @@ pub struct ReloadOptions {
     /// How to act.
     #[command(flatten)]
     pub how: How,
+}
+
+/// Options of `submit`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct SubmitOptions {
+    /// The coordinator [default: the first that is configured]
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+    /// What people call it [default: its program]
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+    /// Where it runs [default: beside the coordinator]
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// Whose it is
+    #[arg(long, value_name = "NAME")]
+    pub team: Option<String>,
+    /// 1 (highest) to 5 (lowest) [default: 3]
+    #[arg(long, value_name = "N")]
+    pub priority: Option<Priority>,
+    /// How often it is tried again
+    #[arg(long, value_name = "N")]
+    pub retry: Option<u32>,
+    /// How long before each [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    pub retry_delay: Option<String>,
+    /// How long it may run
+    #[arg(long, value_name = "DURATION")]
+    pub max_runtime: Option<String>,
+    /// A variable; may be repeated. The journal holds it: what is secret goes into the vault
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// A variable whose value is in the coordinator's vault; may be repeated
+    #[arg(long, value_name = "NAME=VAULT-NAME")]
+    pub secret: Vec<String>,
+    /// The folder where it runs
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// A line for a shell, instead of a command
+    #[arg(long, value_name = "LINE", required_unless_present = "command", conflicts_with = "command")]
+    pub shell: Option<String>,
+    /// How to act.
+    #[command(flatten)]
+    pub how: How,
+    /// Wait until it has ended
+    #[arg(long)]
+    pub wait: bool,
+    /// The command with its arguments, after --
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// Options of `run`.

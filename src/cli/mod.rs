@@ -169,6 +169,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Some(Command::Snooze(options)) => act::put_off(&global, Verb::Snooze, &options).await,
         Some(Command::Silence(options)) => act::put_off(&global, Verb::Silence, &options).await,
         Some(Command::Reload(options)) => act::reload(&global, &options).await,
+        Some(Command::Submit(options)) => act::submit(&global, &options).await,
         Some(Command::Do(options)) => act::order(&global, &options).await,
         // Handled before there were any threads.
         Some(Command::Run(_) | Command::PassOn) => Ok(Exit::OK),

@@ -68,8 +68,8 @@ fn report_clashes(document: &Document<'_>, configured: &BTreeMap<Action, (Vec<Ke
         }
     }
     for (key, mut holders) in holders {
-        let pair = [Action::Pause, Action::Resume];
-        if holders.len() < 2 || (holders.len() == 2 && holders.iter().all(|(a, _)| pair.contains(a))) {
+        let shared = |pair: &[Action; 2]| holders.iter().all(|(action, _)| pair.contains(action));
+        if holders.len() < 2 || (holders.len() == 2 && Action::SHARED.iter().any(shared)) {
             continue;
         }
         // Told at the last line of the file that is concerned.

@@ -79,6 +79,9 @@ pub fn refusal(state: &State, fleet: &Fleet, action: Action) -> Option<Clean> {
     if let Some(verb) = action.spec().needs {
         return update::deed_refusal(state, fleet, verb.into());
     }
+    if action == Action::NewTask {
+        return update::takers(state, fleet).err();
+    }
     let reason = match action {
         Action::Open | Action::Log if state.detail.is_none() && nothing_to_open(state) => "nothing is chosen",
         Action::Mark | Action::MarkAll if state.tasks.is_empty() => "there is no row",
@@ -104,6 +107,9 @@ fn misplaced(state: &State, action: Action) -> Option<&'static str> {
     match action {
         Action::Follow if detail.is_none_or(|detail| detail.tab != DetailTab::Log) => Some("no log is open"),
         Action::FindNext | Action::FindPrevious if !is_searched(state) => Some("nothing is looked for"),
+        Action::NewTask if detail.is_some_and(|detail| detail.tab == DetailTab::Log) => {
+            Some("close the log first")
+        }
         Action::Filter if detail.is_some_and(|detail| detail.tab == DetailTab::Log) => None,
         Action::NextTab | Action::PreviousTab if detail.is_none() => Some("no detail is open"),
         Action::Mark | Action::MarkAll | Action::Sort | Action::ReverseSort | Action::Columns
@@ -171,6 +177,7 @@ const fn footer_of(screen: Screen) -> &'static [Action] {
             Action::Quit,
             Action::Log,
             Action::Refresh,
+            Action::NewTask,
         ],
         Screen::Tasks => &[
             Action::Trigger,
@@ -187,6 +194,7 @@ const fn footer_of(screen: Screen) -> &'static [Action] {
             Action::Log,
             Action::Sort,
             Action::Columns,
+            Action::NewTask,
             Action::Copy,
         ],
         Screen::Runs => &[

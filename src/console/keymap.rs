@@ -39,7 +39,7 @@ impl Keymap {
     }
 
     /// The actions of a key, in the table's order: more than one where they
-    /// exclude each other (pause, resume).
+    /// exclude each other ([`Action::SHARED`]).
     #[must_use]
     pub fn actions(&self, key: Key) -> &[Action] {
         self.by_key.get(&key).map_or(&[], Vec::as_slice)

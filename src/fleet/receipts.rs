@@ -220,6 +220,10 @@ fn is_shown(site: &Site, receipt: &Receipt, polled: bool, later: bool) -> bool {
                 .is_some_and(|entry| shows_run(site, entry, receipt) || (polled && Site::is_active(entry))),
             Command::DutyDuckFinish => entry.is_some_and(|entry| shows_end(site, entry, receipt, polled)),
             Command::RediaccDelete => entry.is_none() && polled,
+            Command::VigieSubmit => match &receipt.run {
+                Some(run) => site.history.run(run).is_some(),
+                None => by_word,
+            },
             // An item's one run has the id of the item.
             Command::RediaccCreate => match &receipt.run {
                 Some(made) => site.entries.contains_key(made.as_raw()),

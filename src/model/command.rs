@@ -8,11 +8,13 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use super::{Clean, Kind, Risk};
+use super::{Clean, Kind, Risk, parse_duration, split_words};
 
 words! {
     /// Something that only one system can be asked: `kind:name`.
     Command {
+        /// Have a command run once.
+        VigieSubmit = "vigie:submit",
         /// Have the overdue check run through the web application, which notes it in the audit log.
         DuplistatusCheckNow = "duplistatus:check-now",
         /// Forget which overdue backups were told of, so that they are told again.
@@ -50,6 +52,12 @@ pub enum InputShape {
     Line,
     /// A whole number from the first to the second.
     Whole(i64, i64),
+    /// Words as a shell splits them: see [`split_words`]; at least one.
+    Words,
+    /// The same, each `NAME=VALUE`.
+    Pairs,
+    /// How long, such as `1h30m`: whole seconds, at least one.
+    Duration,
     /// One of these words.
     Word(&'static [&'static str]),
     /// The content of a file or of standard input: sent, never shown, never written down.
@@ -98,6 +106,24 @@ const ITEM: &[InputSpec] = &[
     input("priority", "1 (highest) to 5 (lowest)", InputShape::Whole(1, 5), false),
     input("payload", "what is to be done, as JSON", InputShape::Payload, true),
 ];
+/// The longest that a duration may be, in seconds: as the protocol has it.
+const LONGEST: u64 = u32::MAX as u64;
+/// What `vigie:submit` takes.
+const SUBMISSION: &[InputSpec] = &[
+    input("command", "what runs: words, quoted as for a shell", InputShape::Words, true),
+    input("shell", "whether a shell is to run the line as it stands", YES_NO, false),
+    input("name", "what people call it", InputShape::Line, false),
+    input("machine", "where it runs; else beside the coordinator", InputShape::Line, false),
+    input("team", "whose it is", InputShape::Line, false),
+    input("priority", "1 (highest) to 5 (lowest); else 3", InputShape::Whole(1, 5), false),
+    input("retry", "how often it is tried again", InputShape::Whole(0, 100), false),
+    input("retry-delay", "how long before each; else 30s", InputShape::Duration, false),
+    input("max-runtime", "how long it may run", InputShape::Duration, false),
+    input("env", "variables, NAME=VALUE each", InputShape::Pairs, false),
+    input("secrets", "variables from the vault, NAME=NAME-THERE each", InputShape::Pairs, false),
+    input("cwd", "the folder where it runs", InputShape::Line, false),
+];
+const YES_NO: InputShape = InputShape::Word(&["no", "yes"]);
 /// What `duty-duck:comment` takes.
 const COMMENT: &[InputSpec] = &[input("text", "what to say", InputShape::Line, true)];
 /// What `duty-duck:finish` takes.
@@ -112,6 +138,7 @@ impl Command {
     #[must_use]
     pub const fn spec(self) -> CommandSpec {
         let (kind, title, aim, risk, inputs): (Kind, &str, Aim, Risk, &'static [InputSpec]) = match self {
+            Self::VigieSubmit => (Kind::Vigie, "run a command once", Aim::Endpoint, Risk::Write, SUBMISSION),
             Self::DuplistatusCheckNow => (
                 Kind::Duplistatus,
                 "look for overdue backups now, on record",
@@ -158,6 +185,7 @@ impl Command {
     /// A sentence that names the input and what is wrong with it.
     pub fn check(self, inputs: &Inputs) -> Result<(), String> {
         let specs = self.spec().inputs;
+        let for_a_shell = is_for_a_shell(inputs);
         for name in inputs.keys() {
             if !specs.iter().any(|spec| spec.name == name.as_str()) {
                 let known: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
@@ -169,11 +197,19 @@ impl Command {
             match inputs.get(spec.name) {
                 None if spec.required => return Err(format!("{self} needs {}: {}", spec.name, spec.title)),
                 None => {}
+                Some(Input::Text(text))
+                    if for_a_shell && spec.shape == InputShape::Words && !text.trim().is_empty() => {}
                 Some(input) => spec.check(input).map_err(|why| format!("{self}: {}: {why}", spec.name))?,
             }
         }
         Ok(())
     }
+}
+
+/// Whether a line is to be run by a shell, which has words of its own.
+#[must_use]
+pub fn is_for_a_shell(inputs: &Inputs) -> bool {
+    matches!(inputs.get("shell"), Some(Input::Text(text)) if text.as_str() == "yes")
 }
 
 impl InputSpec {
@@ -188,6 +224,16 @@ impl InputSpec {
             (_, Input::Payload(_)) => Err("is text, not a file's content".to_owned()),
             (_, Input::Text(text)) if text.trim().is_empty() => Err("is empty".to_owned()),
             (InputShape::Line, Input::Text(_)) => Ok(()),
+            (InputShape::Words, Input::Text(text)) => split_words(text).map(|_| ()),
+            (InputShape::Pairs, Input::Text(text)) => {
+                let words = split_words(text)?;
+                let unnamed = |word: &&String| word.split_once('=').is_none_or(|(name, _)| name.is_empty());
+                words.iter().find(unnamed).map_or(Ok(()), |word| Err(format!("{word:?} is not NAME=VALUE")))
+            }
+            (InputShape::Duration, Input::Text(text)) => match parse_duration(text)?.as_secs() {
+                1..=LONGEST => Ok(()),
+                _ => Err(format!("{text:?} is too short or too long: from 1s on")),
+            },
             (InputShape::Whole(least, most), Input::Text(text)) => match text.trim().parse::<i64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("must be a whole number from {least} to {most}, not {text:?}")),
@@ -312,6 +358,29 @@ mod tests {
             .check(&inputs(&[("team", "t"), ("bridge", "b"), ("payload", "{}")]))
             .unwrap_err();
         assert!(said.contains("comes from a file or standard input"), "{said}");
+    }
+
+    #[test]
+    fn a_submission_is_checked_field_by_field() {
+        for (given, wrong) in [
+            (vec![("command", "pg_dump -Fc shop")], None),
+            (vec![("command", "a | b"), ("shell", "yes")], None),
+            (vec![("command", "a"), ("env", "A=1 B='x y'"), ("max-runtime", "1h30m"), ("retry", "3")], None),
+            (vec![], Some("needs command")),
+            (vec![("command", "a | b")], Some("for a shell")),
+            (vec![("command", "a | b"), ("shell", "no")], Some("for a shell")),
+            (vec![("command", "'a")], Some("never closed")),
+            (vec![("command", "a"), ("env", "A")], Some("not NAME=VALUE")),
+            (vec![("command", "a"), ("max-runtime", "10")], Some("not a duration")),
+            (vec![("command", "a"), ("retry-delay", "0s")], Some("too short")),
+            (vec![("command", "a"), ("priority", "6")], Some("from 1 to 5")),
+        ] {
+            match (Command::VigieSubmit.check(&inputs(&given)), wrong) {
+                (Ok(()), None) => {}
+                (Err(said), Some(wrong)) => assert!(said.contains(wrong), "{said}"),
+                (checked, wrong) => panic!("{given:?}: {checked:?}, not {wrong:?}"),
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! receipts). Pure data: no I/O, no clock, no terminal. May import no other room.
 
 mod access;
+mod argv;
 mod command;
 mod endpoint;
 mod id;
@@ -21,7 +22,8 @@ mod verb;
 mod words;
 
 pub use access::{Role, Scope};
-pub use command::{Aim, Command, CommandSpec, Input, InputShape, InputSpec, Inputs, Payload};
+pub use argv::{join_words, split_words};
+pub use command::{Aim, Command, CommandSpec, Input, InputShape, InputSpec, Inputs, Payload, is_for_a_shell};
 pub use endpoint::{EndpointSpec, Guard, OptionValue, RetryRule, SecretRef, TlsSpec};
 pub use id::{EndpointName, QueueName, RunId, TaskId, TaskKey};
 pub use intent::{Arguments, Intent, IntentId, Receipt, Stage, Target};

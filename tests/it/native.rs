@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vigie::backend::{Accepted, Backend, BackendError, Cursor, RunsQuery};
-use vigie::model::{Clean, Coverage, Kind, Priority, RunId, TaskId, Verb};
-use vigie::wire::COORDINATOR_FILE;
+use vigie::model::{Clean, Command, Coverage, Input, Kind, Priority, RunId, TaskId, Verb};
+use vigie::wire::{COORDINATOR_FILE, Report, Reported, RetrySpec, Submission};
 
 use crate::raw::{Play, Raw, Seen};
 use crate::support::{TOKEN, Tokens, build, build_with, call, spec};
@@ -363,6 +363,7 @@ async fn each_verb_is_one_call_with_a_key_of_its_own() {
         (Verb::Retry, Some("r1"), "POST /api/v1/runs/r1/retry", ""),
         (Verb::Retry, None, "POST /api/v1/runs/r3/retry", ""),
         (Verb::Cancel, Some("r1"), "POST /api/v1/runs/r1/cancel", ""),
+        (Verb::Archive, None, "POST /api/v1/tasks/dump/archive", ""),
     ] {
         let mut call = call(verb, Some("dump"));
         call.run = run.map(RunId::new);
@@ -386,7 +387,7 @@ async fn each_verb_is_one_call_with_a_key_of_its_own() {
     assert_eq!(reload.message, Some(Clean::from("done")));
     assert_eq!(server.lines().last().unwrap(), "POST /api/v1/reload");
     let before = server.seen().len();
-    for verb in [Verb::Acknowledge, Verb::Snooze, Verb::Silence, Verb::Archive] {
+    for verb in [Verb::Acknowledge, Verb::Snooze, Verb::Silence] {
         assert!(matches!(act(&backend, verb).await, Err(BackendError::Unsupported(_))), "{verb}");
     }
     assert!(act(&backend, Verb::Reprioritise).await.is_err(), "without a priority");
@@ -501,4 +502,55 @@ async fn the_remote_text_of_a_task_is_clean() {
     .await;
     let polled = backend.poll(None).await.unwrap();
     assert_eq!(polled.snapshot.tasks.items[0].name, "dump");
+}
+
+#[tokio::test]
+async fn a_submission_an_archiving_and_reports_are_what_the_protocol_says() {
+    let (server, backend) = native(|seen, _| match seen.target.rsplit('/').next() {
+        Some("archive") => done(),
+        _ => accepted("r9"),
+    })
+    .await;
+    let mut submit = call(Command::VigieSubmit, None);
+    let inputs =
+        [("command", "pg_dump 'my shop'"), ("priority", "1"), ("retry", "2"), ("secrets", "P=data/pg")];
+    submit.arguments.inputs =
+        inputs.iter().map(|(name, text)| (Clean::line(name), Input::Text(Clean::line(text)))).collect();
+    assert!(backend.endpoint_capabilities().refusal(Command::VigieSubmit).is_none());
+    let accepted = backend.execute(&submit).await.unwrap();
+    assert_eq!(accepted.run, Some(RunId::new("r9")));
+    let sent: Submission = serde_json::from_str(&server.seen()[0].body).unwrap();
+    let expected = Submission {
+        command: vec!["pg_dump".to_owned(), "my shop".to_owned()],
+        priority: Priority::new(1).ok(),
+        retry: Some(RetrySpec { count: 2, ..RetrySpec::default() }),
+        secrets: [("P".to_owned(), "data/pg".to_owned())].into(),
+        ..Submission::default()
+    };
+    assert_eq!(sent, expected);
+    let key = server.seen()[0].header("idempotency-key").unwrap().to_owned();
+    assert!(key.starts_with(&submit.intent.to_string()), "{key}");
+    act(&backend, Verb::Archive).await.unwrap();
+    let report = Report {
+        rid: "r-1".to_owned(),
+        what: Reported::Ended { exit_code: 3 },
+        at: NOW.parse().unwrap(),
+        output: Some("disk full\n".to_owned()),
+        machine: Some("db-1".into()),
+    };
+    backend.report(&TaskId::new("nightly dump"), &report).await.unwrap();
+    let body: Value = serde_json::from_str(&server.seen()[2].body).unwrap();
+    let expected = json!({
+        "rid": "r-1", "what": {"ended": {"exit_code": 3}}, "at": NOW, "output": "disk full\n", "machine": "db-1",
+    });
+    assert_eq!(body, expected);
+    let lines = server.lines();
+    assert_eq!(
+        lines,
+        ["POST /api/v1/runs", "POST /api/v1/tasks/dump/archive", "POST /api/v1/tasks/nightly%20dump/reports"]
+    );
+    // What can't be sent never leaves.
+    submit.arguments.inputs.insert("command".into(), Input::Text("'open".into()));
+    assert!(!backend.execute(&submit).await.unwrap_err().may_have_acted());
+    assert_eq!(server.seen().len(), 3);
 }

@@ -5,6 +5,7 @@
 
 mod convert;
 mod session;
+mod submit;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use super::{
     Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
 };
 use crate::model::{
-    AuditEntry, Capabilities, Clean, Deed, EndpointSpec, Kind, LogOf, Run, RunId, RunState, Snapshot, Task,
-    TaskId, Trace, Verb,
+    AuditEntry, Capabilities, Clean, Command, Deed, EndpointSpec, Kind, LogOf, Run, RunId, RunState,
+    Snapshot, Task, TaskId, Trace, Verb,
 };
 use crate::wire;
 use session::Locator;
@@ -57,12 +58,13 @@ const fn acts(deed: Deed) -> Offer {
             | Verb::Cancel
             | Verb::Reprioritise
             | Verb::ReloadConfig,
-        ) => Offer::Yes,
-        Deed::Verb(Verb::Acknowledge | Verb::Snooze | Verb::Silence) => {
-            Offer::No("a coordinator does not keep who takes its alerts yet")
-        }
+        )
+        | Deed::Command(Command::VigieSubmit) => Offer::Yes,
         Deed::Verb(Verb::Archive) => {
             Offer::With("tasks of the API and one-off tasks; resume takes them back")
+        }
+        Deed::Verb(Verb::Acknowledge | Verb::Snooze | Verb::Silence) => {
+            Offer::No("a coordinator does not keep who takes its alerts yet")
         }
         Deed::Command(_) => Offer::No("a coordinator has no such command"),
     }
@@ -334,6 +336,7 @@ impl Backend for Vigie {
             (verb != Verb::ReloadConfig)
                 .then(|| Clean::from(format!("{verb} is for a task, not for the endpoint")))
         })
+        .with([(Command::VigieSubmit, None)])
     }
 
     async fn poll(&self, since: Option<&Cursor>) -> Result<Polled, BackendError> {
@@ -402,7 +405,14 @@ impl Backend for Vigie {
 
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {
         let task = || task_of(call).map(TaskId::as_raw);
-        let Deed::Verb(verb) = call.deed else { return Err(offers::refused(acts(call.deed))) };
+        let verb = match call.deed {
+            Deed::Verb(verb) => verb,
+            Deed::Command(Command::VigieSubmit) => {
+                let submission = submit::submission(&call.arguments.inputs)?;
+                return self.started(&["runs"], Some(&submission), &key(call, None)).await;
+            }
+            Deed::Command(_) => return Err(offers::refused(acts(call.deed))),
+        };
         match verb {
             Verb::Trigger => {
                 let body = wire::TriggerRequest { priority: call.arguments.priority };
@@ -421,14 +431,18 @@ impl Backend for Vigie {
 
     async fn report(&self, task: &TaskId, report: &wire::Report) -> Result<(), BackendError> {
         let segments = path(&["tasks", task.as_raw(), "reports"]);
-        // What tells a report from another: the coordinator takes the same one once.
-        self.locator.send(|session| session.post(&segments).json(report)).await.map(|_| ())
+        // A page of some proxy is no yes.
+        let _: wire::RunAccepted =
+            self.locator.send(|session| session.post(&segments).json(report)).await?.json()?;
+        Ok(())
     }
 
     fn preview(&self, call: &Call) -> Clean {
         let task = call.task.as_ref().map_or("…", TaskId::as_raw);
-        let Deed::Verb(verb) = call.deed else {
-            return Clean::line(acts(call.deed).refusal().unwrap_or_default());
+        let verb = match call.deed {
+            Deed::Verb(verb) => verb,
+            Deed::Command(Command::VigieSubmit) => return submit::shown(&call.arguments.inputs),
+            Deed::Command(_) => return Clean::line(acts(call.deed).refusal().unwrap_or_default()),
         };
         // Which run it will be is only known when it is sent.
         let run = call.run.as_ref().map(RunId::as_raw);
@@ -444,6 +458,7 @@ impl Backend for Vigie {
             (Verb::Reprioritise, Some(run)) => vec!["runs", run, "priority"],
             (Verb::Reprioritise, None) => vec!["tasks", task, "priority"],
             (Verb::ReloadConfig, _) => vec!["reload"],
+            (Verb::Archive, _) => vec!["tasks", task, "archive"],
             (verb, _) => return Clean::from(lacks(verb).to_string()),
         };
         Clean::from(format!("POST {}", http::shown_path(&path(&segments))))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::model::{Clean, Deed, Intent, Receipt, Run, RunState, Stage, Target, Verb};
+use crate::model::{Clean, Command, Deed, Intent, Receipt, Run, RunState, Stage, Target, Verb};
 
 use super::super::session::{self, Session, Step};
 use super::super::{Exit, Failure, complain, print};
@@ -85,7 +85,15 @@ fn is_silent(session: &Session, receipt: &Receipt) -> bool {
 
 /// The run that a trigger or a retry started, where the endpoint names it.
 fn started_run<'a>(session: &'a Session, receipt: &Receipt) -> Option<&'a Run> {
-    let (key, id) = (receipt.target.key()?, receipt.run.as_ref()?);
+    let id = receipt.run.as_ref()?;
+    if receipt.deed == Command::VigieSubmit {
+        // Its task is known by its run only.
+        let endpoint = &receipt.target.endpoint;
+        let active = session.fleet.tasks().filter(|row| row.key.endpoint == *endpoint);
+        let mut told = active.flat_map(|row| row.task.active_runs.iter().chain(&row.task.last_run));
+        return told.find(|run| run.id.as_ref() == Some(id)).or_else(|| session.fleet.run(endpoint, id));
+    }
+    let key = receipt.target.key()?;
     let starts = matches!(receipt.deed, Deed::Verb(Verb::Trigger | Verb::Retry));
     session.fleet.runs_of(&key).into_iter().find(|run| starts && run.id.as_ref() == Some(id))
 }

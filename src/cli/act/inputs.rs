@@ -52,6 +52,9 @@ pub fn form(command: Command) -> String {
     let one = |input: &InputSpec| {
         let text = match input.shape {
             InputShape::Line => format!("--set {}=TEXT", input.name),
+            InputShape::Words => format!("--set {}='WORD…'", input.name),
+            InputShape::Pairs => format!("--set {}='NAME=VALUE…'", input.name),
+            InputShape::Duration => format!("--set {}=DURATION", input.name),
             InputShape::Whole(least, most) => format!("--set {}={least}..{most}", input.name),
             InputShape::Word(words) => format!("--set {}={}", input.name, words.join("|")),
             InputShape::Payload => "--payload FILE".to_owned(),

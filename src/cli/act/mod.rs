@@ -7,6 +7,7 @@ mod ask;
 mod follow;
 mod inputs;
 mod own;
+mod submit;
 mod targets;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use super::session::{self, Session};
 use super::{Exit, Failure, complain, tty};
 
 pub use own::order;
+pub use submit::submit;
 
 use targets::Wanted;
 

@@ -172,6 +172,7 @@ const fn label(choice: Choice) -> &'static str {
         Action::Reprioritise => "priority",
         Action::Acknowledge => "ack",
         Action::ReloadConfig => "reload",
+        Action::NewTask => "new task",
         Action::NextTab => "next tab",
         Action::PreviousTab => "previous tab",
         Action::MarkAll => "mark all",

@@ -52,11 +52,12 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, view: &View<'_>, form: &Fo
     if height > 0 {
         let sends = if form.selected + 1 == form.fields.len() { "sends" } else { "next" };
         let mut pen = Pen::new(buffer, inside, inside.height - 1);
-        keys(
-            &mut pen,
-            &[("Enter", sends), ("Tab", "moves"), ("Ctrl-Enter", "sends"), ("Esc", "leaves it")],
-            view,
-        );
+        let mut shown =
+            vec![("Enter", sends), ("Tab", "moves"), ("Ctrl-Enter", "sends"), ("Esc", "leaves it")];
+        if form.choices.len() > 1 {
+            shown.insert(1, ("PgDn", "endpoint"));
+        }
+        keys(&mut pen, &shown, view);
     }
     cursor
 }
@@ -99,6 +100,8 @@ fn help(buffer: &mut Buffer, inside: Rect, view: &View<'_>, form: &Form) {
     } else {
         let takes = match spec.shape {
             InputShape::Line => String::new(),
+            InputShape::Words | InputShape::Pairs => " · words, as a shell splits them".to_owned(),
+            InputShape::Duration => " · such as 90s, 10m or 1h30m".to_owned(),
             InputShape::Whole(least, most) => format!(" · a whole number, {least} to {most}"),
             InputShape::Word(words) => format!(" · {} (space or ← →)", words.join(", ")),
             InputShape::Payload => " · a file's path".to_owned(),

@@ -62,6 +62,8 @@ pub struct Form {
     pub command: Command,
     /// To what it will be done.
     pub targets: Vec<Target>,
+    /// Endpoints that could be meant instead, where there is a choice; else empty.
+    pub choices: Vec<EndpointName>,
     /// A field per input of the command, in its order; never empty.
     pub fields: Vec<Field>,
     /// The field that keys go into.
@@ -75,7 +77,20 @@ impl Form {
     #[must_use]
     pub fn new(command: Command, targets: Vec<Target>) -> Self {
         let fields = vec![Field::default(); command.spec().inputs.len()];
-        Self { command, targets, fields, selected: 0, files: None }
+        Self { command, targets, choices: Vec::new(), fields, selected: 0, files: None }
+    }
+
+    /// An empty form for one of several endpoints, the first of them chosen.
+    #[must_use]
+    pub fn of_several(command: Command, choices: Vec<EndpointName>) -> Self {
+        let targets = choices.first().cloned().map(Target::endpoint).into_iter().collect();
+        Self { choices, ..Self::new(command, targets) }
+    }
+
+    /// Whether what is typed is a line for a shell.
+    #[must_use]
+    pub fn is_for_a_shell(&self) -> bool {
+        self.lines().any(|(spec, field)| spec.name == "shell" && field.input.text.trim() == "yes")
     }
 
     /// The fields with what is fixed about them.

@@ -110,7 +110,7 @@ fn active_runs(row: &TaskRow, target: &Target) -> Vec<Target> {
 }
 
 /// Why `deed` can't be done to `target` now; `None`: it can.
-fn refusal_of(state: &State, fleet: &Fleet, deed: Deed, target: &Target) -> Option<Clean> {
+pub(super) fn refusal_of(state: &State, fleet: &Fleet, deed: Deed, target: &Target) -> Option<Clean> {
     if state.read_only {
         return Some("this console is read-only".into());
     }
@@ -235,7 +235,9 @@ pub(in super::super) fn choose(state: &State, fleet: &Fleet, actions: &[Action])
         let paused =
             subject(state).tasks.first().and_then(|key| fleet.task(key)).is_some_and(|row| row.task.paused);
         let fits = if paused { Action::Resume } else { Action::Pause };
-        return actions.iter().copied().find(|action| *action == fits).or_else(|| actions.first().copied());
+        // In a log a key of two means what is done in logs.
+        let meant = if super::log::shown(state).is_some() { actions.last() } else { actions.first() };
+        return actions.iter().copied().find(|action| *action == fits).or_else(|| meant.copied());
     }
     actions.iter().copied().find(possible).or_else(|| actions.first().copied())
 }

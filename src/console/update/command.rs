@@ -4,13 +4,14 @@
 use crate::action::{Code, Key};
 use crate::fleet::Fleet;
 use crate::model::{
-    Arguments, Clean, Command, Input as Value, InputShape, InputSpec, Inputs, Payload, Severity,
+    Arguments, Clean, Command, EndpointName, Input as Value, InputShape, InputSpec, Inputs, Payload,
+    Severity, Target,
 };
 
 use super::super::effect::{Draft, Effect};
 use super::super::hints;
 use super::super::state::{Field, Form, Overlay, State};
-use super::{act, message};
+use super::{act, lists, message};
 
 /// Begins a command on what is chosen here: asks first for what it takes.
 pub(super) fn begin(state: &mut State, fleet: &Fleet, command: Command, key: Option<Key>) -> Vec<Effect> {
@@ -25,6 +26,44 @@ pub(super) fn begin(state: &mut State, fleet: &Fleet, command: Command, key: Opt
     state.overlay = Some(Overlay::Form(Box::new(Form::new(command, targets))));
     state.dirty = true;
     Vec::new()
+}
+
+/// The endpoints that take work, the one under the cursor first.
+///
+/// # Errors
+/// Why there is none, for people.
+pub(in super::super) fn takers(state: &State, fleet: &Fleet) -> Result<Vec<EndpointName>, Clean> {
+    let mut takers = Vec::new();
+    let mut refusal = None;
+    for row in fleet.endpoints() {
+        let name = &row.spec.name;
+        match act::refusal_of(state, fleet, Command::VigieSubmit.into(), &Target::endpoint(name.clone())) {
+            None => takers.push(name.clone()),
+            // What a coordinator says of itself is worth more than that others are none.
+            Some(reason) if Command::VigieSubmit.spec().kind == row.spec.kind => {
+                refusal = Some(Clean::from(format!("{name}: {reason}")));
+            }
+            Some(_) => {}
+        }
+    }
+    if state.read_only {
+        return Err("this console is read-only".into());
+    }
+    let here = lists::endpoint_under_cursor(state);
+    takers.sort_by_key(|name| Some(name) != here.as_ref());
+    if takers.is_empty() {
+        return Err(refusal
+            .unwrap_or_else(|| "no endpoint here takes work: only a coordinator of vigie's does".into()));
+    }
+    Ok(takers)
+}
+
+/// Asks for a command that is to run once.
+pub(super) fn new_task(state: &mut State, fleet: &Fleet) {
+    if let Ok(takers) = takers(state, fleet) {
+        state.overlay = Some(Overlay::Form(Box::new(Form::of_several(Command::VigieSubmit, takers))));
+        state.dirty = true;
+    }
 }
 
 /// A key for the form, of which the state has been relieved; it is put back
@@ -42,6 +81,9 @@ pub(super) fn form_key(state: &mut State, fleet: &Fleet, mut form: Box<Form>, ke
         // What a terminal sends for Ctrl-Enter, if it can: one of these.
         Code::Enter | Code::Char('j') if key.ctrl && !key.alt => return send(state, fleet, form, Some(key)),
         Code::Enter if plain && form.selected == last => return send(state, fleet, form, Some(key)),
+        Code::PageDown | Code::PageUp if plain && form.choices.len() > 1 => {
+            change_endpoint(&mut form, key.code == Code::PageDown);
+        }
         Code::Enter | Code::Tab | Code::Down if plain => move_to(&mut form, |at| (at + 1) % (last + 1)),
         Code::BackTab | Code::Up if plain => move_to(&mut form, |at| (at + last) % (last + 1)),
         Code::Left | Code::Right if plain && words(&form).is_some() => {
@@ -61,6 +103,14 @@ pub(super) fn form_key(state: &mut State, fleet: &Fleet, mut form: Box<Form>, ke
     }
     state.overlay = Some(Overlay::Form(form));
     Vec::new()
+}
+
+/// Another of the endpoints that could be meant.
+fn change_endpoint(form: &mut Form, forward: bool) {
+    let many = form.choices.len();
+    let at = form.choices.iter().position(|name| form.targets.first().is_some_and(|to| to.endpoint == *name));
+    let next = (at.unwrap_or(0) + if forward { 1 } else { many - 1 }) % many;
+    form.targets = vec![Target::endpoint(form.choices[next].clone())];
 }
 
 /// Text is pasted into the field that keys go into.
@@ -103,9 +153,13 @@ fn move_to(form: &mut Form, to: impl Fn(usize) -> usize) {
     let (at, command) = (form.selected, form.command);
     if let (Some(spec), Some(field)) = (command.spec().inputs.get(at), form.fields.get_mut(at)) {
         complete(spec, field);
-        // What is still missing is said when it is to be sent.
-        if !field.input.text.trim().is_empty() {
-            check(spec, field);
+    }
+    let for_a_shell = form.is_for_a_shell();
+    for (i, (spec, field)) in command.spec().inputs.iter().zip(&mut form.fields).enumerate() {
+        // What is still missing is said when it is to be sent. What is wrong
+        // with a line depends on who is to run it.
+        if (i == at || spec.shape == InputShape::Words) && !field.input.text.trim().is_empty() {
+            check(spec, field, for_a_shell);
         }
     }
     form.selected = to(at);
@@ -122,11 +176,12 @@ fn complete(spec: &InputSpec, field: &mut Field) {
 }
 
 /// Notes what is wrong with a field. Of a file only whether it is named.
-fn check(spec: &InputSpec, field: &mut Field) {
+fn check(spec: &InputSpec, field: &mut Field, for_a_shell: bool) {
     let text = field.input.text.trim();
     let wrong = match (text.is_empty(), spec.shape) {
         (true, _) => spec.required.then(|| "is needed".to_owned()),
         (false, InputShape::Payload) => None,
+        (false, InputShape::Words) if for_a_shell => None,
         (false, _) => spec.check(&Value::Text(Clean::line(text))).err(),
     };
     field.error = wrong.map(Clean::from);
@@ -136,7 +191,10 @@ fn check(spec: &InputSpec, field: &mut Field) {
 fn send(state: &mut State, fleet: &Fleet, mut form: Box<Form>, key: Option<Key>) -> Vec<Effect> {
     for (spec, field) in form.command.spec().inputs.iter().zip(&mut form.fields) {
         complete(spec, field);
-        check(spec, field);
+    }
+    let for_a_shell = form.is_for_a_shell();
+    for (spec, field) in form.command.spec().inputs.iter().zip(&mut form.fields) {
+        check(spec, field, for_a_shell);
     }
     if let Some(wrong) = form.fields.iter().position(|field| field.error.is_some()) {
         form.selected = wrong;

@@ -33,6 +33,7 @@ use super::state::{About, Look, Overlay, Screen, State};
 use navigate::Motion;
 
 pub(super) use act::{choose as chosen, commands, refusal as deed_refusal};
+pub(super) use command::takers;
 pub use lists::{Entry, endpoint_under_cursor, entries, task_under_cursor};
 pub use timer::next_tick;
 
@@ -184,6 +185,7 @@ fn dispatch(state: &mut State, fleet: &Fleet, action: Action, key: Option<Key>) 
         | Action::Silence
         | Action::Archive
         | Action::ReloadConfig => {}
+        Action::NewTask => command::new_task(state, fleet),
         Action::MoveDown => navigate::go(state, fleet, Motion::Down),
         Action::MoveUp => navigate::go(state, fleet, Motion::Up),
         Action::PageDown => navigate::go(state, fleet, Motion::PageDown),

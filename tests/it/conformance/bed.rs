@@ -190,6 +190,9 @@ impl Bed {
                 let raw = accepted.run.iter().map(|id| format!("{id:?}"));
                 (without(format!("{accepted:?}"), raw), false)
             }),
+            Ask::Report(task, report) => {
+                self.backend.report(task, report).await.map(|()| ("taken".to_owned(), false))
+            }
             Ask::Foresee(call) => self.backend.foresee(call).await.map(|line| (format!("{line:?}"), false)),
         };
         let name = self.subject.name();

@@ -2,6 +2,7 @@
 
 use vigie::backend::{BackendError as E, Offer, RunsQuery, offers};
 use vigie::model::Deed;
+use vigie::wire::{Report, Reported};
 
 use super::subject::{Ask, deeds};
 use super::{every_system, well};
@@ -30,6 +31,14 @@ async fn what_a_system_does_not_offer_is_refused_with_its_reason() {
             };
             refusals.push((Ask::Do(call(deed, target)), (offers.acts)(deed)));
         }
+        let report = Report {
+            rid: "r-1".to_owned(),
+            what: Reported::Started,
+            at: crate::support::now(),
+            output: None,
+            machine: None,
+        };
+        refusals.push((Ask::Report(task.clone(), report), offers.reports));
         for (ask, offer) in refusals {
             let Offer::No(reason) = offer else { continue };
             let error = bed.ask(&ask).await.unwrap_err();

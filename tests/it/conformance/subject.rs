@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use vigie::backend::{Call, CredentialSource, RunsQuery};
 use vigie::model::{Deed, EndpointSpec, Kind, LogOf, TaskId};
+use vigie::wire::Report;
 
 use crate::raw::{Play, Seen};
 
@@ -44,6 +45,11 @@ pub trait Subject: Send + Sync {
 
     /// Calls for a deed that its kind offers: all ways of asking for it.
     fn calls(&self, deed: Deed) -> Vec<Call>;
+
+    /// What is reported of a run that is carried out elsewhere, where its kind takes that.
+    fn reports(&self) -> Vec<Report> {
+        Vec::new()
+    }
 
     /// Fields that are maps by names of the system's own choice: no field can be added to them.
     fn maps(&self) -> &'static [&'static str] {
@@ -150,6 +156,7 @@ pub enum Ask {
     Audit,
     Do(Call),
     Foresee(Call),
+    Report(TaskId, Report),
 }
 
 impl Ask {
@@ -165,6 +172,7 @@ impl std::fmt::Display for Ask {
             Self::Foresee(call) => write!(f, "foresee {}", call.deed),
             Self::Runs(query) if query.task.is_some() => f.write_str("runs of a task"),
             Self::Runs(_) => f.write_str("runs"),
+            Self::Report(_, report) => write!(f, "report {:?}", report.what),
             other => write!(f, "{other:?}"),
         }
     }
@@ -186,10 +194,11 @@ pub fn asks(subject: &dyn Subject) -> Vec<Ask> {
         Ask::Since,
         runs(None),
         runs(Some(task.clone())),
-        Ask::Trace(task),
+        Ask::Trace(task.clone()),
         Ask::Audit,
     ];
     asks.extend(subject.logs().into_iter().map(Ask::Log));
+    asks.extend(subject.reports().into_iter().map(|report| Ask::Report(task.clone(), report)));
     let offered =
         deeds().filter(|&deed| (vigie::backend::offers(subject.kind()).acts)(deed).refusal().is_none());
     for call in offered.flat_map(|deed| subject.calls(deed)) {

@@ -466,6 +466,8 @@ fn everything(fleet: &Fleet, size: (u16, u16)) -> Vec<State> {
     fixture::audited(&mut told);
     states.push(told);
     let form = Form::new(Command::RediaccCreate, vec![Target::endpoint(name("fleet"))]);
+    let mut new = Form::of_several(Command::VigieSubmit, vec![name("local"), name("fleet")]);
+    new.selected = 11;
     let runs = vec!["local/disk-space, for 12s".into()];
     let one = vec![Target::task(&key("fleet", "restart-webserver"), TaskState::Running)];
     for overlay in [
@@ -476,6 +478,7 @@ fn everything(fleet: &Fleet, size: (u16, u16)) -> Vec<State> {
         Overlay::Confirm(Box::new(question(None))),
         Overlay::Confirm(Box::new(question(Some("cancel 41")))),
         Overlay::Form(Box::new(form)),
+        Overlay::Form(Box::new(new)),
         Overlay::Quit { endpoint: name("local"), runs },
     ] {
         states.push(with(fleet, size, overlay));

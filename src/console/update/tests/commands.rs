@@ -285,3 +285,76 @@ fn an_alert_is_acknowledged_with_one_key_and_observed_when_somebody_has_it() {
     assert!(recorded, "{effects:?}");
     assert_eq!(desk.fleet.alerts()[0].alert.acknowledged_by.as_deref(), Some("me"));
 }
+
+#[test]
+fn n_asks_for_a_command_and_sends_it_through_the_same_path() {
+    let mut desk = Desk::of(Kind::Vigie, Guard::Confirm, &[("one", HEALTHY)]);
+    assert_eq!(desk.keys("n"), []);
+    assert_eq!(form(&desk).command, Command::VigieSubmit);
+    // What is wrong is said beside its field, and nothing is sent.
+    desk.type_in("pg_dump shop | gzip");
+    assert_eq!(desk.keys("tab"), []);
+    assert!(errors(&desk)[0].unwrap().contains("is for a shell"), "{:?}", errors(&desk));
+    desk.keys("y");
+    desk.keys("tab");
+    assert_eq!((values(&desk)[1], errors(&desk)[0]), ("yes", None), "a shell has its own words");
+    desk.keys("backtab");
+    desk.keys("left");
+    desk.keys("tab");
+    assert!(errors(&desk)[0].is_some(), "{:?}", values(&desk));
+    desk.keys("backtab");
+    desk.keys("left");
+    for text in ["Dump", "", "data", "1", "3", "30s", "1h", "A=1", "", "/tmp"] {
+        desk.keys("tab");
+        desk.type_in(text);
+    }
+    let sent = desk.keys("enter");
+    let [Effect::Send(draft)] = &sent[..] else { panic!("{sent:?} {:?}", errors(&desk)) };
+    assert_eq!((draft.deed, draft.targets.len()), (Command::VigieSubmit.into(), 1));
+    let text = |name: &str| match &draft.arguments.inputs[name] {
+        Input::Text(text) => text.to_string(),
+        Input::Payload(_) => String::new(),
+    };
+    assert_eq!((text("command"), text("shell")), ("pg_dump shop | gzip".to_owned(), "yes".to_owned()));
+    assert_eq!((text("name"), text("priority"), text("retry")), ("Dump".into(), "1".into(), "3".into()));
+    assert!(!draft.arguments.inputs.contains_key("machine"), "what is left out is not sent");
+}
+
+#[test]
+fn n_is_greyed_with_the_reason_where_nobody_takes_work() {
+    let mut desk = Desk::of(Kind::Rediacc, Guard::Confirm, &[("one", HEALTHY)]);
+    let why = hints::refusal(&desk.state, &desk.fleet, Action::NewTask).unwrap();
+    assert_eq!(why, "no endpoint here takes work: only a coordinator of vigie's does");
+    assert_eq!(desk.keys("n"), []);
+    assert_eq!(desk.says(), format!("new-task: {why}"));
+    let mut desk = Desk::of(Kind::Vigie, Guard::Confirm, &[("one", HEALTHY)]);
+    desk.state.read_only = true;
+    assert_eq!(
+        hints::refusal(&desk.state, &desk.fleet, Action::NewTask).unwrap(),
+        "this console is read-only"
+    );
+    assert_eq!(desk.keys("n"), []);
+}
+
+#[test]
+fn the_endpoint_of_a_new_task_is_chosen_in_the_form() {
+    let mut desk =
+        Desk::new(&[("a", Guard::Confirm, &[("one", HEALTHY)]), ("b", Guard::Typed, &[("two", HEALTHY)])]);
+    let can = || Capabilities::by(|_| None).with([(Command::VigieSubmit, None)]);
+    for name in ["a", "b"] {
+        desk.event(Event::Described { endpoint: name.into(), url: None, capabilities: can() });
+    }
+    let to = |desk: &Desk| form(desk).targets[0].endpoint.to_string();
+    desk.keys("j n");
+    assert_eq!(to(&desk), "b", "the one under the cursor first");
+    desk.keys("pagedown");
+    assert_eq!(to(&desk), "a");
+    desk.keys("pageup pageup");
+    assert_eq!(to(&desk), "a");
+    desk.keys("pagedown");
+    desk.type_in("true");
+    let sent = desk.keys("ctrl-j");
+    // Its guard asks only for what is destructive or bulk.
+    let [Effect::Send(draft)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(draft.targets[0].endpoint.to_string(), "b");
+}

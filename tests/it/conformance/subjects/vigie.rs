@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ::vigie::backend::Call;
-use ::vigie::model::{Deed, EndpointSpec, Kind, LogOf, Priority, RunId, TaskId, Verb};
+use ::vigie::model::{Clean, Command, Deed, EndpointSpec, Input, Kind, LogOf, Priority, RunId, TaskId, Verb};
+use ::vigie::wire::{Report, Reported};
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -102,8 +103,8 @@ impl Subject for Coordinator {
             ("GET", "log") => {
                 (200, json!({"text": "one\ntwo\n", "next_offset": 8, "dropped_bytes": 0, "complete": true}))
             }
-            ("POST", "runs" | "retry") => (202, json!({"run": "r4", "task": TASK})),
-            ("POST", "pause" | "resume" | "priority" | "cancel" | "reload") => {
+            ("POST", "runs" | "retry" | "reports") => (202, json!({"run": "r4", "task": TASK})),
+            ("POST", "pause" | "resume" | "priority" | "cancel" | "reload" | "archive") => {
                 (200, json!({"message": "done"}))
             }
             _ => (404, json!({"type": "x", "title": "t", "status": 404, "detail": "no such place"})),
@@ -125,9 +126,38 @@ impl Subject for Coordinator {
         let one = Call { run: Some(RunId::new("r3")), ..whole.clone() };
         match deed {
             Deed::Verb(Verb::ReloadConfig) => vec![call(deed, None)],
+            Deed::Command(Command::VigieSubmit) => {
+                let ways = [
+                    vec![("command", "pg_dump 'my shop'"), ("retry", "3")],
+                    vec![("command", "a | b"), ("shell", "yes")],
+                ];
+                let submit = |way: &Vec<(&str, &str)>| {
+                    let mut call = call(deed, None);
+                    let input =
+                        |(name, text): &(&str, &str)| (Clean::line(name), Input::Text(Clean::line(text)));
+                    call.arguments.inputs = way.iter().map(input).collect();
+                    call
+                };
+                ways.iter().map(submit).collect()
+            }
             Deed::Verb(Verb::Retry | Verb::Cancel | Verb::Reprioritise) => vec![whole, one],
             _ => vec![whole],
         }
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        let report = |what, output: Option<&str>| Report {
+            rid: "r-1".to_owned(),
+            what,
+            at: crate::support::now(),
+            output: output.map(str::to_owned),
+            machine: Some("db-1".into()),
+        };
+        vec![
+            report(Reported::Started, None),
+            report(Reported::Beat, None),
+            report(Reported::Ended { exit_code: 3 }, Some("disk full")),
+        ]
     }
 
     fn maps(&self) -> &'static [&'static str] {
