@@ -26,6 +26,8 @@ mod service;
 #[expect(dead_code, reason = "a terminal shows less of them than the tests of the backends turn")]
 mod stand_ins;
 #[cfg(test)]
+mod submit;
+#[cfg(test)]
 mod svg;
 #[cfg(test)]
 mod systems;

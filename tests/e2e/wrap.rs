@@ -420,3 +420,55 @@ fn a_shell_stops_and_continues_it_as_a_job() {
     term.keys("exit\r");
     term.end();
 }
+
+/// A real coordinator of `home`, until it is dropped.
+struct Serve(Child);
+
+impl Serve {
+    fn start(home: &Home) -> Self {
+        let args = ["serve", "--listen", "127.0.0.1:0"];
+        let mut child =
+            command(home, binary(), &args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        assert!(line(&mut child).contains("listens on"));
+        Self(child)
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        let _ = kill_process(pid, Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+/// The runs of `task` that `home`'s coordinator knows, once they are as wanted.
+fn runs(home: &Home, task: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let output = command(home, binary(), &["runs", "-o", "json", "--filter", task]).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let runs = told["runs"].as_array().cloned().unwrap_or_default();
+        if wanted(&runs) {
+            return runs;
+        }
+        assert!(Instant::now() < end, "never: {told:#} {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_real_coordinator_takes_what_waited_and_what_is_reported_now() {
+    let home = Home::new();
+    home.write(&home.tasks(), "[[task]]\nid = \"dump\"\nname = \"Nightly dump\"\n");
+    // Nobody there yet.
+    assert_eq!(run(&home, &["sh", "-c", "echo first; exit 3"]).status.code(), Some(3));
+    assert_eq!(waiting(&home).len(), 2);
+    let serve = Serve::start(&home);
+    let told = runs(&home, "dump", |runs| runs.iter().any(|run| run["state"] == "failed"));
+    assert_eq!(told[0]["exit_code"], 3, "{told:?}");
+    assert_eq!(run(&home, &["sh", "-c", "echo second"]).status.code(), Some(0));
+    let told = runs(&home, "dump", |runs| runs.iter().any(|run| run["state"] == "succeeded"));
+    assert_eq!(told.len(), 2, "each is told once: {told:?}");
+    assert_eq!(waiting(&home), Vec::<String>::new());
+    drop(serve);
+}

@@ -458,7 +458,6 @@ impl Backend for Vigie {
             (Verb::Reprioritise, Some(run)) => vec!["runs", run, "priority"],
             (Verb::Reprioritise, None) => vec!["tasks", task, "priority"],
             (Verb::ReloadConfig, _) => vec!["reload"],
-            (Verb::Archive, _) => vec!["tasks", task, "archive"],
             (verb, _) => return Clean::from(lacks(verb).to_string()),
         };
         Clean::from(format!("POST {}", http::shown_path(&path(&segments))))

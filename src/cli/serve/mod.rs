@@ -7,6 +7,7 @@
 
 mod log;
 mod service;
+mod spooled;
 mod unit;
 
 use std::path::{Path, PathBuf};
@@ -91,7 +92,8 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     let places = Places { data: settings.data, state: paths.state.clone(), tasks: settings.tasks };
     if policies {
         let stop = shutdown.child_token();
-        tokio::join!(serving, apply_policies(&paths, &overrides, configured, places, stop));
+        let deliver = spooled::deliver(&paths, &overrides, places.clone(), stop.clone());
+        tokio::join!(serving, deliver, apply_policies(&paths, &overrides, configured, places, stop));
     } else {
         serving.await;
     }
