@@ -38,6 +38,9 @@
 //! | `POST /tokens/{name}/rotate` | [`RotateToken`], may be empty | 201 [`TokenIssued`] |
 //! | `GET /lease` | – | a stream that never ends: a console is there while it is open |
 //!
+//! Beside them, without a token, the pings of jobs that run elsewhere: `/ping/KEY`,
+//! `/start`, `/fail`, `/log` and `/EXIT-STATUS` below it, with [`Task::ping_key`].
+//!
 //! Mutating calls take `Idempotency-Key`; the same key answers the same again.
 
 use std::collections::{BTreeMap, BTreeSet};

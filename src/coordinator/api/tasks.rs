@@ -118,13 +118,14 @@ const MAX_RID: usize = 128;
 pub(super) async fn report(
     State(api): State<Api>,
     Id(id): Id,
+    Extension(actor): Extension<Actor>,
     Body(report): Body<Report>,
 ) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
     let rid = &report.rid;
     if rid.is_empty() || rid.len() > MAX_RID || !rid.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Failure::bad_body(format!("rid: it must have 1 to {MAX_RID} visible ASCII characters")));
     }
-    let noted = api.engine.report(&TaskId::new(&id), report).await?;
+    let noted = api.engine.report(&TaskId::new(&id), report, actor).await?;
     accepted(Run { id: noted.run, ..Run::bare(noted.task, RunState::Running) })
 }
 

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, Queue, QueueName, QueuedFact, RunId, RunMark,
-    RunState, RunningFact, TaskId, TaskState, duration_text,
+    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, Queue, QueueName, QueuedFact, Run, RunId,
+    RunMark, RunState, RunningFact, TaskId, TaskState, duration_text,
 };
 use crate::schedule::{Assessment, Problem, assess, windows};
 
-use super::{Active, Bad, Domain, Entry, FailureAction, Work, Write, marks};
+use super::{Active, Bad, Domain, Entry, FailureAction, Work, Write};
 
 impl Entry {
     /// The row of a task.
@@ -56,19 +56,28 @@ impl Domain {
         facts
     }
 
+    /// What the rules say of a task.
+    pub(super) fn assess(&self, entry: &Entry, now: DateTime<Utc>) -> Assessment {
+        let mut facts = self.facts(entry);
+        let mut policy = entry.definition.policy;
+        let active = || entry.active.iter().filter_map(|(_, run)| self.runs.get(run));
+        let told = |run: &Run| run.is_marked(RunMark::Overran) || run.is_marked(RunMark::HeartbeatLost);
+        if active().any(|active| active.is_excused(now)) && !active().any(|active| told(&active.row.run)) {
+            policy.max_runtime_s = None;
+            facts.running.iter_mut().for_each(|run| run.last_beat = None);
+        }
+        let assessment = assess(&facts, entry.plan.as_ref(), false, &policy, entry.is_paused(), now);
+        if entry.record.archived.is_some() { put_away(assessment) } else { assessment }
+    }
+
     /// Judges one task: flip, alerts, and when to look again.
     pub(super) fn judge(&mut self, id: &TaskId, now: DateTime<Utc>) {
         let Some(entry) = self.tasks.get(id) else { return };
         let definition = entry.definition.clone();
-        if definition.work == Work::Watched {
-            self.cover(id, now);
-        }
+        let skipped = if definition.work == Work::Watched { self.cover(id, now) } else { None };
         self.mark_runs(id, now);
         let Some(entry) = self.tasks.get(id) else { return };
-        let facts = self.facts(entry);
-        let assessment =
-            assess(&facts, entry.plan.as_ref(), false, &definition.policy, entry.is_paused(), now);
-        let assessment = if entry.record.archived.is_some() { put_away(assessment) } else { assessment };
+        let assessment = self.assess(entry, now);
         let (stall, stall_at) = self.stall(entry, now);
         match stall {
             Some(problem) => {
@@ -80,7 +89,7 @@ impl Domain {
         }
         self.flip(id, &assessment, now);
         self.judge_alerts(id, &assessment, now);
-        let next_change = assessment.next_change.into_iter().chain(stall_at).min();
+        let next_change = assessment.next_change.into_iter().chain(stall_at).chain(skipped).min();
         if let Some(entry) = self.tasks.get_mut(id)
             && std::mem::take(&mut entry.touched)
         {
@@ -108,7 +117,7 @@ impl Domain {
             _ => told.or(problem),
         };
         let computed = assessment.since.filter(|since| *since <= now).unwrap_or(now);
-        let (problem, run) = self.cause(id, new, computed);
+        let (problem, run) = self.cause(id, (old, new), computed);
         self.out.writes.push(Write::Flip(Flip {
             task: id.clone(),
             old,
@@ -122,11 +131,11 @@ impl Domain {
         }));
     }
 
-    /// The failure that a flip into `state` tells of, unless it was told, and the run that it is about.
+    /// The failure that a flip tells of, unless it was told, and the run that it is about.
     fn cause(
         &mut self,
         id: &TaskId,
-        state: TaskState,
+        (old, state): (TaskState, TaskState),
         computed: DateTime<Utc>,
     ) -> (Option<AlertKind>, Option<RunId>) {
         let Some(entry) = self.tasks.get_mut(id) else { return (None, None) };
@@ -134,10 +143,13 @@ impl Domain {
             TaskState::Late | TaskState::Absent => {
                 let known = entry.record.last_lateness.replace((state, computed));
                 let new = known != Some((state, computed));
-                (marks::of_state(state).filter(|_| new), None)
+                let kind = if state == TaskState::Late { AlertKind::Late } else { AlertKind::Absent };
+                (new.then_some(kind), None)
             }
             TaskState::Failing => {
                 let last = entry.record.last_run.as_ref().filter(|run| run.state.is_bad());
+                let last = last.and_then(|run| run.id.clone());
+                let told = last.is_some() && last == entry.record.last_failure;
                 let kind = match entry.record.bad {
                     Some(Bad::Exhausted) => Some(AlertKind::RetriesExhausted),
                     Some(Bad::Dead) => Some(AlertKind::Dead),
@@ -145,12 +157,15 @@ impl Domain {
                     Some(Bad::Overrun) => None,
                     _ => Some(AlertKind::Failed),
                 };
-                (last.and(kind), last.and_then(|run| run.id.clone()))
+                entry.record.last_failure.clone_from(&last);
+                (kind.filter(|_| last.is_some() && !told), last)
             }
             TaskState::Running => {
                 let running = entry.active.iter().rev().filter_map(|(_, run)| self.runs.get(run));
                 let newest = running.map(|active| &active.row.run).find(|run| run.state == RunState::Running);
-                let late = newest.filter(|run| run.is_marked(RunMark::StartedLate));
+                // That it had not started was told while it was late.
+                let untold = !matches!(old, TaskState::Late | TaskState::Absent);
+                let late = newest.filter(|run| untold && run.is_marked(RunMark::StartedLate));
                 (late.map(|_| AlertKind::Late), newest.and_then(|run| run.id.clone()))
             }
             _ => (None, None),

@@ -121,10 +121,11 @@ impl Domain {
             waiting_since: None,
             resting_since: None,
             late_start: None,
+            excused_until: None,
         };
         if elsewhere {
             // It goes on, whatever became of this coordinator.
-            self.adopt(active);
+            self.go_on(active, now);
             if gone {
                 self.let_go(&id, &GONE.into(), now);
             }

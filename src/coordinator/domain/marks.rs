@@ -5,9 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{
-    AlertKind, Clean, Evidence, Flip, Policy, Run, RunId, RunMark, RunState, TaskId, duration_text,
-};
+use crate::model::{Clean, Evidence, Flip, Policy, Run, RunId, RunMark, RunState, TaskId, duration_text};
 use crate::schedule::{answered, windows};
 
 use super::{Domain, Entry, Record, Write};
@@ -107,8 +105,8 @@ impl Domain {
         let Some(entry) = self.tasks.get(id) else { return };
         let policy = entry.definition.policy;
         let mut noticed = Vec::new();
-        for run in entry.active.iter().filter_map(|(_, run)| self.runs.get(run)).map(|active| &active.row.run)
-        {
+        let active = entry.active.iter().filter_map(|(_, run)| self.runs.get(run));
+        for run in active.filter(|active| !active.is_excused(now)).map(|active| &active.row.run) {
             if run.state != RunState::Running {
                 continue;
             }
@@ -164,14 +162,23 @@ impl Domain {
     /// Slots that came while a run of a task that is only watched was in
     /// progress were skipped by overlap: whoever starts it may not start it twice.
     /// A run of which nothing is heard excuses only the first slot after its start.
-    pub(super) fn cover(&mut self, id: &TaskId, now: DateTime<Utc>) {
-        let Some(entry) = self.tasks.get(id) else { return };
-        if entry.definition.overlap == super::Overlap::Allow {
-            return;
-        }
+    /// Gives the next slot that will be skipped if nothing is heard until then.
+    pub(super) fn cover(&mut self, id: &TaskId, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let entry = self.tasks.get(id).filter(|entry| entry.definition.overlap != super::Overlap::Allow)?;
+        let plan = entry.plan.as_ref()?;
         let active = entry.active.iter().filter_map(|(_, run)| self.runs.get(run));
-        let covered = active.filter_map(|active| entry.covered(&active.row.run, now)).max();
+        let spans =
+            active.filter_map(|active| Some((active.row.run.started?, entry.excuses(&active.row.run)?)));
+        let slots = |(started, last): (DateTime<Utc>, DateTime<Utc>)| {
+            (
+                plan.previous(now.min(last)).filter(|slot| *slot > started),
+                plan.next(now).filter(|slot| *slot <= last),
+            )
+        };
+        let (covered, coming): (Vec<_>, Vec<_>) = spans.map(slots).unzip();
+        let (covered, coming) = (covered.into_iter().flatten().max(), coming.into_iter().flatten().min());
         self.cover_up_to(id, covered);
+        coming
     }
 
     /// A slot and those before it were skipped by overlap.
@@ -185,22 +192,13 @@ impl Domain {
 }
 
 impl Entry {
-    /// The newest slot up to `until` that came while a run was in progress.
-    pub(super) fn covered(&self, run: &Run, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// The last slot that a run in progress excuses, as far as it is known to be alive.
+    fn excuses(&self, run: &Run) -> Option<DateTime<Utc>> {
         let (plan, started, policy) = (self.plan.as_ref()?, run.started?, &self.definition.policy);
-        let first = plan.next(started);
         let sign = silent_at(policy, run).into_iter().chain(overrun_at(policy, run)).min();
-        let last = sign.map_or(first, |sign| plan.previous(sign).max(first.filter(|slot| *slot <= sign)))?;
-        let slot = plan.previous(until.min(last))?;
-        (slot > started).then_some(slot)
-    }
-}
-
-/// The failure that a flip into `state` tells of by itself.
-pub(super) const fn of_state(state: crate::model::TaskState) -> Option<AlertKind> {
-    match state {
-        crate::model::TaskState::Late => Some(AlertKind::Late),
-        crate::model::TaskState::Absent => Some(AlertKind::Absent),
-        _ => None,
+        match sign {
+            Some(sign) => plan.previous(sign),
+            None => plan.next(run.slot.map_or(started, |slot| slot.max(started))),
+        }
     }
 }

@@ -37,6 +37,8 @@ mod watch;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watch_tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -331,7 +333,9 @@ impl Domain {
         let slot = entry.next_slot.filter(|_| self.scheduling && entry.is_scheduled());
         let runs = entry.active.iter().filter_map(|(_, run)| {
             let active = self.runs.get(run)?;
-            active.deadline().or_else(|| active.row.run.next_at.filter(|_| active.waiting_since.is_none()))
+            let next_at = || active.row.run.next_at.filter(|_| active.waiting_since.is_none());
+            let judged = || active.excused_until.filter(|until| *until > now);
+            active.deadline().or_else(next_at).or_else(judged)
         });
         // A change that is said to be past would wake for ever.
         let change = next_change.map(|at| if at <= now { now + TimeDelta::seconds(1) } else { at });

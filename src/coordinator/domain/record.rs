@@ -50,6 +50,9 @@ pub struct Record {
     /// The last flip to late or absent, by its computed time: one that comes back tells of nothing new.
     #[serde(default)]
     pub last_lateness: Option<(TaskState, DateTime<Utc>)>,
+    /// The run whose failure a flip told of last.
+    #[serde(default)]
+    pub last_failure: Option<RunId>,
 }
 
 impl Record {
@@ -68,6 +71,7 @@ impl Record {
             bad: None,
             ping_key: None,
             last_lateness: None,
+            last_failure: None,
         }
     }
 
@@ -233,6 +237,9 @@ pub struct Active {
     pub resting_since: Option<DateTime<Utc>>,
     /// It started after its start window.
     pub late_start: Option<Clean>,
+    /// Until then neither silence nor its length counts against it: what it
+    /// tells could not be heard, and comes late.
+    pub excused_until: Option<DateTime<Utc>>,
 }
 
 impl Active {
@@ -244,6 +251,14 @@ impl Active {
         }
         let max = self.definition.policy.max_runtime_s?;
         Some(self.row.run.started? + TimeDelta::seconds(i64::from(max)))
+    }
+}
+
+impl Active {
+    /// Whether neither silence nor length counts against it yet.
+    #[must_use]
+    pub fn is_excused(&self, now: DateTime<Utc>) -> bool {
+        self.excused_until.is_some_and(|until| now < until)
     }
 }
 
@@ -260,7 +275,8 @@ pub const fn legal(from: Option<RunState>, to: RunState) -> bool {
         // What is told late of its beginning is filled in.
         Some(Succeeded) => matches!(to, Succeeded),
         Some(Failed) => matches!(to, Failed),
-        Some(Aborted | Missed) => false,
+        Some(Aborted) => matches!(to, Aborted),
+        Some(Missed) => false,
     }
 }
 

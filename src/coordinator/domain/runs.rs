@@ -119,6 +119,7 @@ impl Domain {
             waiting_since: None,
             resting_since: None,
             late_start: None,
+            excused_until: None,
         });
         self.make_ready(&run_id, now);
         Some(run_id)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{AlertKind, Flip, Priority, Schedule, TaskState, Timing, Verb};
 
-fn at(text: &str) -> DateTime<Utc> {
+pub(super) fn at(text: &str) -> DateTime<Utc> {
     format!("2026-03-02T{text}Z").parse().unwrap()
 }
 
@@ -14,36 +14,41 @@ fn work() -> Work {
     Work::Command(CommandSpec { argv: vec!["true".to_owned()], env: BTreeMap::new(), cwd: None })
 }
 
-fn every(id: &str, seconds: u32) -> Definition {
+pub(super) fn every(id: &str, seconds: u32) -> Definition {
     let schedule = Schedule { timing: Timing::Every { seconds }, zone: "UTC".into(), assumed: false };
     Definition { schedule: Some(schedule), ..Definition::new(id, work()) }
 }
 
-fn on_demand(id: &str) -> Definition {
+pub(super) fn on_demand(id: &str) -> Definition {
     Definition::new(id, work())
 }
 
 /// A domain, with a disk that only remembers, and that checks every row.
-struct Bench {
-    domain: Domain,
-    now: DateTime<Utc>,
-    rows: BTreeMap<u64, Run>,
-    carriers: BTreeMap<u64, Carrier>,
-    flips: Vec<Flip>,
-    open: BTreeMap<AlertKey, Alert>,
-    started: Vec<(RunId, u32)>,
-    stopped: Vec<RunId>,
-    records: BTreeMap<TaskId, Remembered>,
+pub(super) struct Bench {
+    pub(super) domain: Domain,
+    pub(super) now: DateTime<Utc>,
+    pub(super) rows: BTreeMap<u64, Run>,
+    pub(super) carriers: BTreeMap<u64, Carrier>,
+    pub(super) flips: Vec<Flip>,
+    pub(super) open: BTreeMap<AlertKey, Alert>,
+    pub(super) started: Vec<(RunId, u32)>,
+    pub(super) stopped: Vec<RunId>,
+    pub(super) records: BTreeMap<TaskId, Remembered>,
 }
 
 use crate::model::Run;
 
 impl Bench {
-    fn new(definitions: Vec<Definition>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(definitions: Vec<Definition>, now: DateTime<Utc>) -> Self {
         Self::restarted(definitions, now, Loaded::default(), true)
     }
 
-    fn restarted(definitions: Vec<Definition>, now: DateTime<Utc>, loaded: Loaded, scheduling: bool) -> Self {
+    pub(super) fn restarted(
+        definitions: Vec<Definition>,
+        now: DateTime<Utc>,
+        loaded: Loaded,
+        scheduling: bool,
+    ) -> Self {
         let carriers = loaded.runs.iter().map(|row| (row.seq, row.carrier.clone())).collect();
         let rows = loaded.runs.iter().map(|row| (row.seq, row.run.clone())).collect();
         let open = loaded.alerts.iter().map(|alert| (alert.key(), alert.clone())).collect();
@@ -66,7 +71,7 @@ impl Bench {
     }
 
     /// What a coordinator that is killed now leaves.
-    fn left(&self) -> Loaded {
+    pub(super) fn left(&self) -> Loaded {
         let runs = self.rows.iter().filter(|(_, run)| !run.state.is_ended());
         Loaded {
             stopping: BTreeMap::new(),
@@ -84,7 +89,7 @@ impl Bench {
         }
     }
 
-    fn settle(&mut self) -> Batch {
+    pub(super) fn settle(&mut self) -> Batch {
         let batch = self.domain.settle(self.now);
         for write in &batch.writes {
             match write {
@@ -132,7 +137,7 @@ impl Bench {
     }
 
     /// Lets time pass up to `to`, looking whenever something is due.
-    fn until(&mut self, to: DateTime<Utc>) {
+    pub(super) fn until(&mut self, to: DateTime<Utc>) {
         while let Some(wake) = self.domain.next_wake().filter(|wake| *wake <= to) {
             self.now = wake;
             self.settle();
@@ -141,7 +146,7 @@ impl Bench {
         self.settle();
     }
 
-    fn finish(&mut self, run: &RunId, good: bool) {
+    pub(super) fn finish(&mut self, run: &RunId, good: bool) {
         let message = Some(if good { "fine".into() } else { "exit code 1".into() });
         self.domain.finished(
             run,
@@ -151,33 +156,33 @@ impl Bench {
         self.settle();
     }
 
-    fn trigger(&mut self, task: &str) -> RunId {
+    pub(super) fn trigger(&mut self, task: &str) -> RunId {
         let run = self.domain.trigger(&TaskId::new(task), None, self.now).unwrap();
         self.settle();
         run
     }
 
-    fn run(&self, id: &RunId) -> &Run {
+    pub(super) fn run(&self, id: &RunId) -> &Run {
         self.rows.values().find(|run| run.id.as_ref() == Some(id)).unwrap()
     }
 
-    fn of(&self, task: &str) -> Vec<&Run> {
+    pub(super) fn of(&self, task: &str) -> Vec<&Run> {
         self.rows.values().filter(|run| run.task.as_raw() == task).collect()
     }
 
-    fn state(&self, task: &str) -> TaskState {
+    pub(super) fn state(&self, task: &str) -> TaskState {
         self.task(task).state.unwrap()
     }
 
-    fn task(&self, task: &str) -> &Task {
+    pub(super) fn task(&self, task: &str) -> &Task {
         self.domain.told().find(|told| told.id.as_raw() == task).unwrap()
     }
 
-    fn running(&self) -> Vec<RunId> {
+    pub(super) fn running(&self) -> Vec<RunId> {
         self.domain.running().filter_map(|active| active.row.run.id.clone()).collect()
     }
 
-    fn alerts(&self) -> Vec<AlertKind> {
+    pub(super) fn alerts(&self) -> Vec<AlertKind> {
         self.open.keys().map(|key| key.kind).collect()
     }
 }

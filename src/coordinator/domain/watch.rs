@@ -14,13 +14,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::{Clean, Run, RunId, RunMark, RunState, TaskId};
 
 use super::judge::lapse;
-use super::marks::{Noticed, overrun_at, silent_at};
-use super::{Active, Bad, Carrier, Domain, Entry, MAX_PENDING, Refused, RunRow, Work};
+use super::marks::{Noticed, heartbeat_timeout, overrun_at, silent_at};
+use super::{Active, Bad, Carrier, Domain, Entry, MAX_PENDING, Overlap, Refused, RunRow, Work};
 
 /// Ended runs that are remembered here; older ones are looked up on disk.
 const REMEMBERED: usize = 1_024;
 /// A ping with the `rid` of one so long before is the same, sent again.
 const SENT_AGAIN: TimeDelta = TimeDelta::seconds(60);
+/// A report that comes within this time was not held up.
+const PROMPT: TimeDelta = TimeDelta::seconds(5);
+/// One that was held up, or could not be heard, has so long to be followed by those after it.
+const CATCHING_UP: TimeDelta = TimeDelta::seconds(30);
 
 /// Of whom something is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,18 @@ pub enum Via {
     Ping,
     /// A report: it has its own time, and may come late and twice.
     Report,
+}
+
+/// The cause of a run that a report told of.
+const REPORT: &str = "report";
+
+impl Via {
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Report => REPORT,
+        }
+    }
 }
 
 /// What somebody elsewhere tells of a run.
@@ -136,7 +152,7 @@ impl Domain {
         }
         let noted = if heard.rid.is_none() && self.runs_here(&id) {
             // The command itself pings: how its run ends is seen here.
-            self.heard_of_own(&id, &heard)
+            self.heard_of_own(&id, &heard, now)
         } else {
             match heard.sign {
                 Sign::Started => self.heard_start(&id, &heard, now),
@@ -147,6 +163,12 @@ impl Domain {
         };
         self.mark(&id);
         Ok(noted)
+    }
+
+    /// The team of a task that is defined; the inner `None`: it has none.
+    #[must_use]
+    pub fn team_of(&self, task: &TaskId) -> Option<Option<&str>> {
+        self.tasks.get(task).map(|entry| entry.definition.team.as_deref())
     }
 
     fn runs_here(&self, id: &TaskId) -> bool {
@@ -183,12 +205,12 @@ impl Domain {
         recent.or_else(|| on_disk().cloned())
     }
 
-    fn heard_of_own(&mut self, id: &TaskId, heard: &Heard) -> Noted {
+    fn heard_of_own(&mut self, id: &TaskId, heard: &Heard, now: DateTime<Utc>) -> Noted {
         let own = self.active_of(id).find(|active| !active.row.is_elsewhere()).map(|active| &active.row.run);
         let run = own.and_then(|run| run.id.clone());
         let watched = self.tasks.get(id).is_some_and(|e| e.definition.policy.heartbeat_timeout_s.is_some());
         if let Some(run) = run.as_ref().filter(|_| watched) {
-            self.beat(run, heard.at);
+            self.beat(run, heard.at, now);
         }
         Noted { task: id.clone(), run, keeps_output: false }
     }
@@ -214,7 +236,7 @@ impl Domain {
 
     fn heard_beat(&mut self, id: &TaskId, heard: &Heard, now: DateTime<Utc>) -> Noted {
         if let Some(run) = self.open_for(id, heard) {
-            self.beat(&run, heard.at);
+            self.beat(&run, heard.at, now);
             return Noted { task: id.clone(), run: Some(run), keeps_output: true };
         }
         if let Some(row) = self.ended_before(id, heard) {
@@ -223,7 +245,7 @@ impl Domain {
         // Its start was not told yet: it goes on since now at the latest.
         let run = self.open_run(id, heard, now);
         if let Some(run) = &run {
-            self.beat(run, heard.at);
+            self.beat(run, heard.at, now);
         }
         Noted { task: id.clone(), run, keeps_output: true }
     }
@@ -232,7 +254,7 @@ impl Domain {
         if let Some(run) = self.open_for(id, heard) {
             // Words are a beat only for a task whose beats somebody counts on.
             if self.tasks.get(id).is_some_and(|e| e.definition.policy.heartbeat_timeout_s.is_some()) {
-                self.beat(&run, heard.at.min(now));
+                self.beat(&run, heard.at, now);
             }
             return Noted { task: id.clone(), run: Some(run), keeps_output: true };
         }
@@ -278,7 +300,10 @@ impl Domain {
         self.give_up_lost(id, now);
         let run = self.new_run(id, heard, now)?;
         let run_id = run.id.clone()?;
-        let active = self.come_in(id, heard, run)?;
+        let mut active = self.come_in(id, heard, run)?;
+        if heard.via == Via::Report && now - heard.at > PROMPT {
+            active.excused_until = Some(now + CATCHING_UP);
+        }
         let row = active.row.clone();
         self.adopt(active);
         self.note_run(&row);
@@ -315,13 +340,13 @@ impl Domain {
         run.slot = slot;
         run.started = Some(heard.at);
         run.machine.clone_from(&heard.machine);
-        run.cause = Some(if heard.via == Via::Ping { "ping".into() } else { "report".into() });
+        run.cause = Some(heard.via.cause().into());
         Some(run)
     }
 
     fn come_in(&mut self, id: &TaskId, heard: &Heard, mut run: Run) -> Option<Active> {
         let entry = self.tasks.get_mut(id)?;
-        let cause = if heard.via == Via::Ping { "ping" } else { "report" };
+        let cause = heard.via.cause();
         entry.reason = Some(Clean::from(format!("run started ({cause})")));
         let late = run.slot.and_then(|slot| entry.late_by(slot, heard.at).map(|_| slot));
         let late = late.map(|slot| Clean::from(format!("started {} late", lapse(slot, heard.at))));
@@ -339,6 +364,7 @@ impl Domain {
             waiting_since: None,
             resting_since: None,
             late_start: late,
+            excused_until: None,
         })
     }
 
@@ -352,17 +378,16 @@ impl Domain {
         }
     }
 
-    fn beat(&mut self, id: &RunId, at: DateTime<Utc>) {
+    fn beat(&mut self, id: &RunId, at: DateTime<Utc>, now: DateTime<Utc>) {
         let Some(active) = self.runs.get_mut(id) else { return };
         let policy = active.definition.policy;
         let run = &mut active.row.run;
         if run.last_beat >= Some(at) {
             return;
         }
-        let was_silent_at = silent_at(&policy, run);
         run.last_beat = Some(at);
         // Found again: should it be lost once more, that is another loss.
-        if was_silent_at.is_some() && silent_at(&policy, run) > was_silent_at {
+        if silent_at(&policy, run) > Some(now) {
             run.marks.retain(|mark| *mark != RunMark::HeartbeatLost);
         }
         self.note_marks(id);
@@ -403,11 +428,13 @@ impl Domain {
         if let Some(at) = over.filter(|_| !run.is_marked(RunMark::Overran)) {
             self.mark_run(id, &Noticed::overrun(&definition.policy, &run, at), now);
         }
-        if let Some(entry) = self.tasks.get(&task) {
-            let watched = definition.work == Work::Watched;
-            let covered = entry.covered(&run, ended).filter(|_| watched && !allows_overlap(entry));
+        if let Some(entry) = self.tasks.get(&task).filter(|_| definition.work == Work::Watched) {
+            let passed = entry.plan.as_ref().and_then(|plan| plan.previous(ended));
+            let passed = passed.filter(|slot| run.started.is_some_and(|started| *slot > started));
+            let covered = passed.filter(|_| definition.overlap != Overlap::Allow);
             // One beyond the schedule that ends well shortly before a slot has done that one's work.
-            let early = entry.unanswered(ended).filter(|_| watched && good && run.slot.is_none());
+            let early =
+                entry.unanswered(ended).filter(|slot| good && run.slot.is_none() && Some(*slot) > covered);
             self.cover_up_to(&task, covered);
             if let (Some(early), Some(active)) = (early, self.runs.get_mut(id)) {
                 active.row.run.slot = Some(early);
@@ -486,6 +513,18 @@ impl Domain {
         }
     }
 
+    /// Takes over a run that went on elsewhere while no coordinator was there:
+    /// what it told meanwhile comes late, or was lost.
+    pub(super) fn go_on(&mut self, mut active: Active, now: DateTime<Utc>) {
+        let run = &active.row.run;
+        if run.last_beat.is_some() || run.cause.as_deref() == Some(REPORT) {
+            let timeout = heartbeat_timeout(&active.definition.policy);
+            let beats = run.last_beat.map(|_| timeout);
+            active.excused_until = Some(now + beats.max(Some(CATCHING_UP)).unwrap_or(CATCHING_UP));
+        }
+        self.adopt(active);
+    }
+
     /// The start of a run that has ended is told.
     fn fill_start(&mut self, id: &TaskId, mut row: RunRow, at: DateTime<Utc>, now: DateTime<Utc>) {
         let (before, ended) = (row.run.started, row.run.ended);
@@ -560,10 +599,6 @@ impl Entry {
         }
         self.touched = true;
     }
-}
-
-fn allows_overlap(entry: &Entry) -> bool {
-    entry.definition.overlap == super::Overlap::Allow
 }
 
 /// How it ended, in one line.

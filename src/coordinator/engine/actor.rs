@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::db::{DbError, Writer};
 use crate::coordinator::domain::{
-    Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Noted, Outcome, Refused, Work, Write,
+    Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Noted, Outcome, Refused, Whose, Work, Write,
 };
 use crate::coordinator::exec::{Attempt, Event, Executor, Launch, Logs};
 use crate::coordinator::metrics::{Metrics, Stopwatch};
@@ -291,6 +291,12 @@ impl Actor {
     ) -> Result<Noted, Refusal> {
         if self.domain.is_closing() {
             return Err(Refusal::Storage("it is ending".into()));
+        }
+        if let Whose::Task(task) = &signal.whose
+            && let Some(team) = self.domain.team_of(task)
+            && !signal.scope.holds(team)
+        {
+            return Err(Refusal::NoTask(task.clone()));
         }
         let noted = self.domain.hear(&signal.whose, signal.heard, now).map_err(refusal)?;
         if let (Some(run), true, false) = (&noted.run, noted.keeps_output, signal.output.is_empty()) {

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::announce::hex;
 use crate::coordinator::domain::{Answer, Definition, Heard, Noted, Whose, Write};
-use crate::model::{Clean, Priority, Run, RunId, TaskId, Verb};
+use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
 
@@ -90,6 +90,8 @@ impl Call {
 pub(super) struct Signal {
     /// Of which task.
     pub whose: Whose,
+    /// Whose tasks the sender may tell of.
+    pub scope: Scope,
     /// What is told.
     pub heard: Heard,
     /// Output of the run.

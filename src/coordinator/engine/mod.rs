@@ -286,14 +286,15 @@ impl Engine {
         };
         let words = last_line(&output);
         let heard = Heard { sign, via: Via::Ping, rid, at, words, machine: None, known: known.map(Box::new) };
-        self.signal(Signal { whose: Whose::Key(key), heard, output: Output::More(output) }).await
+        let whose = Whose::Key(key);
+        self.signal(Signal { whose, scope: Scope::All, heard, output: Output::More(output) }).await
     }
 
     /// Takes a report, which has its own time.
     ///
     /// # Errors
     /// No such task, its runs are only carried out here, or it could not be written.
-    pub async fn report(&self, task: &TaskId, report: Report) -> Result<Noted, Refusal> {
+    pub async fn report(&self, task: &TaskId, report: Report, actor: Actor) -> Result<Noted, Refusal> {
         let Report { rid, what, at, output, machine } = report;
         let known = self.reader.run_of_rid(Some(task), &rid).await.map_err(unreadable)?;
         let sign = match what {
@@ -306,7 +307,8 @@ impl Engine {
         let words = last_line(&output);
         let known = known.map(Box::new);
         let heard = Heard { sign, via: Via::Report, rid: Some(rid), at, words, machine, known };
-        self.signal(Signal { whose: Whose::Task(task.clone()), heard, output: Output::All(output) }).await
+        let whose = Whose::Task(task.clone());
+        self.signal(Signal { whose, scope: actor.scope, heard, output: Output::All(output) }).await
     }
 
     async fn signal(&self, signal: Signal) -> Result<Noted, Refusal> {

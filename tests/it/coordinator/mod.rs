@@ -7,6 +7,7 @@ mod lifecycle;
 mod native;
 mod operation;
 mod tasks_api;
+mod watching;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,11 +42,13 @@ struct Home {
     dir: TempDir,
     linger: Option<Duration>,
     open_on_loopback: bool,
+    clock: Arc<dyn Clock>,
 }
 
 impl Home {
     fn new(tasks: &str) -> Self {
-        let home = Self { dir: TempDir::new().unwrap(), linger: None, open_on_loopback: false };
+        let clock = Arc::new(StandingClock(NOW.parse().unwrap()));
+        let home = Self { dir: TempDir::new().unwrap(), linger: None, open_on_loopback: false, clock };
         home.write_tasks(tasks);
         home
     }
@@ -70,8 +73,7 @@ impl Home {
             tls: None,
         };
         let listener = bind(Some("127.0.0.1:0"), None).await.unwrap();
-        let clock = Arc::new(StandingClock(NOW.parse().unwrap()));
-        Server::open(listener, options, clock, shutdown.clone()).await
+        Server::open(listener, options, self.clock.clone(), shutdown.clone()).await
     }
 
     async fn serve(&self) -> Served {

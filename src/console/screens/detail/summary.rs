@@ -278,6 +278,9 @@ fn grouping(lines: &mut Summary<'_>, row: &TaskRow) {
     if !ids.is_empty() {
         lines.add("id", &ids.join(" · "), Role::Muted);
     }
+    if let Some(key) = &row.task.ping_key {
+        lines.add("pings", &format!("/ping/{key}"), Role::Muted);
+    }
     let team = row.team().map(|team| format!("team {team}"));
     let machine = row.machine().map(|machine| format!("machine {machine}"));
     let known = |name: &Clean| matches!(name.as_str(), "team" | "machine");
