@@ -12,6 +12,7 @@ mod id;
 mod intent;
 mod kind;
 mod schedule;
+mod schema;
 mod snapshot;
 mod state;
 mod task;

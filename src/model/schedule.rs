@@ -2,6 +2,7 @@
 //! The rules themselves are in [`crate::schedule`].
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
@@ -18,7 +19,7 @@ words! {
 }
 
 /// What repeats a task.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Timing {
     /// A cron text in a dialect.
@@ -36,7 +37,7 @@ pub enum Timing {
 }
 
 /// When a task should run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Schedule {
     /// What repeats it.
     #[serde(flatten)]
@@ -62,7 +63,7 @@ impl Schedule {
 }
 
 /// Lateness windows, limits and thresholds of a task. Times in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Policy {
     /// How long after its slot a start is in time.
@@ -101,7 +102,7 @@ impl Policy {
 }
 
 /// What is known of a task's past and present: server facts only, never "when we last polled".
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
     /// Slots before this instant don't count: when the task came to be, was
     /// resumed, or since when the system has a memory. `None`: nothing is
@@ -140,7 +141,7 @@ pub struct Facts {
 }
 
 /// A run in progress, as far as lateness needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningFact {
     /// Its id, where the system gives one.
     pub id: Option<RunId>,
@@ -151,7 +152,7 @@ pub struct RunningFact {
 }
 
 /// A pending run, as far as lateness needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueuedFact {
     /// Since when it waits.
     pub since: DateTime<Utc>,

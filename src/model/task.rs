@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
@@ -30,7 +31,7 @@ words! {
 }
 
 /// Something that should happen once or repeatedly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Its id at its endpoint.
     pub id: TaskId,
@@ -154,7 +155,7 @@ impl Task {
 }
 
 /// Retries of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Retry {
     /// Retries made so far; 0 on the first attempt.
     pub attempt: u32,
@@ -165,7 +166,7 @@ pub struct Retry {
 }
 
 /// One execution, or one expected execution, of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its id; `None` where the system gives runs no id.
     pub id: Option<RunId>,
@@ -254,7 +255,7 @@ impl Run {
 }
 
 /// Pending runs at a place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Queue {
     /// Its name.
     pub name: QueueName,
@@ -274,7 +275,7 @@ pub struct Queue {
 }
 
 /// An open problem of a task, a queue or the endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// The task; `None` for a queue or the endpoint itself.
     pub task: Option<TaskId>,
@@ -306,7 +307,7 @@ impl Alert {
 }
 
 /// The identity of an alert within its endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct AlertKey {
     /// The task; `None` for a queue or the endpoint itself.
     pub task: Option<TaskId>,
@@ -317,7 +318,7 @@ pub struct AlertKey {
 }
 
 /// One state transition of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flip {
     /// The task.
     pub task: TaskId,

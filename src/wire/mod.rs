@@ -46,6 +46,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
@@ -77,7 +78,7 @@ impl std::fmt::Debug for CoordinatorFile {
 }
 
 /// Everything, for a first or full poll: tasks, queues and open alerts are complete.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Tasks {
     /// For `changes?since=`.
     pub cursor: String,
@@ -97,7 +98,7 @@ pub struct Tasks {
 }
 
 /// A page of tasks by their ids: those that a call with parameters asks for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TaskPage {
     /// The coordinator's clock.
     pub now: DateTime<Utc>,
@@ -108,7 +109,7 @@ pub struct TaskPage {
 }
 
 /// What changed since a cursor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Changes {
     /// For the next `changes?since=`.
     pub cursor: String,
@@ -134,7 +135,7 @@ pub struct Changes {
 }
 
 /// A page of runs, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Runs {
     /// The page.
     pub runs: Vec<Run>,
@@ -143,7 +144,7 @@ pub struct Runs {
 }
 
 /// A piece of a run's log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Log {
     /// The text, as captured: invalid UTF-8 replaced, not cleaned (a reader cleans).
     pub text: String,
@@ -156,28 +157,28 @@ pub struct Log {
 }
 
 /// All queues.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Queues {
     /// Queues by name.
     pub queues: Vec<Queue>,
 }
 
 /// All open alerts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Alerts {
     /// Alerts, oldest first.
     pub alerts: Vec<Alert>,
 }
 
 /// Transitions, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Flips {
     /// Flips.
     pub flips: Vec<Flip>,
 }
 
 /// Starts a run.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TriggerRequest {
     /// Its priority; the task's own, if absent.
@@ -187,7 +188,7 @@ pub struct TriggerRequest {
 /// Work that is wanted once: `POST /runs`.
 ///
 /// It becomes a task of its own, that keeps its run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Submission {
     /// What people call it; its program's name, if absent.
@@ -215,7 +216,7 @@ pub struct Submission {
 }
 
 /// When a failed attempt is tried again.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrySpec {
     /// Retries at most.
@@ -229,7 +230,7 @@ pub struct RetrySpec {
 /// What somebody who carries a run out elsewhere says of it, such as
 /// `vigie run`: `POST /tasks/{id}/reports`. A report may come late and more
 /// than once; what counts is `at`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// The run, as the reporter calls it; a UUID is a good one. 1 to 128 visible ASCII characters.
@@ -247,7 +248,7 @@ pub struct Report {
 }
 
 /// What happened to a run elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reported {
     /// It started.
@@ -262,7 +263,7 @@ pub enum Reported {
 }
 
 /// Sets a priority.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriorityRequest {
     /// 1 (highest) to 5.
@@ -270,7 +271,7 @@ pub struct PriorityRequest {
 }
 
 /// A run was accepted: it is on disk, and will start.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunAccepted {
     /// Its id.
     pub run: RunId,
@@ -279,14 +280,14 @@ pub struct RunAccepted {
 }
 
 /// It was done, and is on disk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// One line for the operator.
     pub message: Clean,
 }
 
 /// What the coordinator says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Coordinator {
     /// vigie's version.
     pub version: Clean,
@@ -306,7 +307,7 @@ pub struct Coordinator {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Caller {
     /// The token's name, `local` or `loopback`.
     pub name: Clean,
@@ -317,14 +318,14 @@ pub struct Caller {
 }
 
 /// All tokens that the caller may see; none of them can be read back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// Tokens by name, revoked and expired ones too.
     pub tokens: Vec<TokenInfo>,
 }
 
 /// What is known of a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenInfo {
     /// What people call it.
     pub name: Clean,
@@ -345,7 +346,7 @@ pub struct TokenInfo {
 }
 
 /// Makes a token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// What people call it: letters, digits, `.`, `_` and `-`, 1 to 64 of them.
@@ -361,7 +362,7 @@ pub struct NewToken {
 }
 
 /// Puts a new token in the place of one. The new one is good as long as the old one was made for.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateToken {
     /// How much longer the old one is good, in seconds; not at all, if absent.
@@ -369,7 +370,7 @@ pub struct RotateToken {
 }
 
 /// A token that was made. It is told this once.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenIssued {
     /// The token itself.
     pub token: String,
@@ -385,7 +386,7 @@ impl std::fmt::Debug for TokenIssued {
 }
 
 /// Problem details (RFC 9457), media type `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// A stable word for programs, such as `task-not-found`.
     #[serde(rename = "type")]
@@ -402,7 +403,7 @@ pub struct Problem {
 }
 
 /// One thing that is wrong with what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldProblem {
     /// The field, such as `retry.count`; empty where it is the whole.
     pub field: String,

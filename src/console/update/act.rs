@@ -236,7 +236,7 @@ pub(in super::super) fn choose(state: &State, fleet: &Fleet, actions: &[Action])
             subject(state).tasks.first().and_then(|key| fleet.task(key)).is_some_and(|row| row.task.paused);
         let fits = if paused { Action::Resume } else { Action::Pause };
         // In a log a key of two means what is done in logs.
-        let meant = if super::log::shown(state).is_some() { actions.last() } else { actions.first() };
+        let meant = if log::shown(state).is_some() { actions.last() } else { actions.first() };
         return actions.iter().copied().find(|action| *action == fits).or_else(|| meant.copied());
     }
     actions.iter().copied().find(possible).or_else(|| actions.first().copied())

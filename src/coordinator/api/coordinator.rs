@@ -10,6 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::Scope;
@@ -39,7 +40,7 @@ pub(super) async fn alerts(State(api): State<Api>) -> Json<Alerts> {
     Json(Alerts { alerts: api.engine.view().alerts.to_vec() })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FlipsParams {
     limit: Option<usize>,

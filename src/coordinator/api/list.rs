@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
 use crate::model::{Task, TaskId, TaskState};
@@ -19,6 +20,7 @@ use super::super::engine::{RunFilter, View};
 use super::Api;
 use super::changes::Cursor;
 use super::extract::Params;
+use super::openapi::{Answer, Operation};
 use super::problem::Failure;
 use super::runs::within;
 
@@ -31,7 +33,7 @@ const MAX_PAGE: usize = 1_000;
 /// Tasks that are written at once.
 const PIECE: usize = 128;
 
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TasksParams {
     /// Words, commas between them.
@@ -43,14 +45,30 @@ pub(super) struct TasksParams {
     after: Option<TaskId>,
 }
 
+/// All of [`Tasks`], or a [`TaskPage`].
+#[derive(Debug)]
+pub(super) struct Listed(Response);
+
+impl IntoResponse for Listed {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Answer for Listed {
+    fn tell(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        operation.either::<Tasks, TaskPage>("everything; with parameters, a page", schemas);
+    }
+}
+
 /// Everything, and the cursor to go on from; or a page.
 pub(super) async fn tasks(
     State(api): State<Api>,
     Params(params): Params<TasksParams>,
-) -> Result<Response, Failure> {
+) -> Result<Listed, Failure> {
     let view = api.engine.view();
     if params != TasksParams::default() {
-        return Ok(Json(page(&api, &view, &params)?).into_response());
+        return Ok(Listed(Json(page(&api, &view, &params)?).into_response()));
     }
     // The cursor is of the view: what changes while runs are read comes again with the next changes.
     let newest = RunFilter { limit: NEWEST_RUNS, ..RunFilter::default() };
@@ -65,7 +83,7 @@ pub(super) async fn tasks(
         file_problems: view.file_problems.to_vec(),
     };
     let body = Body::from_stream(pieces(view, &rest).map(Ok::<_, Infallible>));
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(Listed(([(header::CONTENT_TYPE, "application/json")], body).into_response()))
 }
 
 fn page(api: &Api, view: &View, params: &TasksParams) -> Result<TaskPage, Failure> {

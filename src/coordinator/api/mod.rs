@@ -13,6 +13,7 @@ mod duplistatus;
 mod extract;
 mod failed;
 mod list;
+mod openapi;
 mod pings;
 mod problem;
 mod routes;
@@ -39,7 +40,7 @@ use super::{Options, SharedClock};
 
 use access::Access;
 use problem::Failure;
-use routes::{Need, Routes};
+use routes::{List, Need, Routes};
 
 /// The size of a request's body, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -125,54 +126,114 @@ impl Surface {
 
 /// All routes, each behind the access check with what it needs.
 pub(super) fn router(api: Api) -> Router {
-    routes(api).into_router()
+    routes(Routes::new(api)).into_router()
 }
 
-fn routes(api: Api) -> Routes {
-    use Need::{Admin, AdminOfAll, Key, Nothing, Operator, Viewer, ViewerOfAll};
-    Routes::new(api)
+/// Every route, with what its callers need and what it is for.
+fn routes<L: List>(list: L) -> L {
+    coordinator_routes(work_routes(root_routes(list)))
+}
+
+/// Outside of the native API.
+fn root_routes<L: List>(list: L) -> L {
+    use Need::{AdminOfAll, Key, Nothing, Operator, ViewerOfAll};
+    list
         .get("/health", Nothing, duplistatus::health)
+        .about("Whether it serves, and what its tasks came to; with an `ETag`")
         .post("/trigger/{task}", Operator, duplistatus::trigger)
+        .about("Run a task, and wait for its end, as duplistatus does")
         .post("/start/{task}", Operator, duplistatus::start)
+        .about("Schedule a task again, as duplistatus does")
         .post("/stop/{task}", Operator, duplistatus::stop)
+        .about("Stop scheduling a task, as duplistatus does")
         .post("/reload-config", AdminOfAll, duplistatus::reload_config)
+        .about("Read the task file again, as duplistatus does")
         .get("/metrics", ViewerOfAll, coordinator::metrics)
+        .about("The state and what was counted, for Prometheus")
         .get("/ping/{key}", Key, pings::whole)
+        .about("A run is over, and good")
         .post("/ping/{key}", Key, pings::whole)
+        .about("A run is over, and good")
         .get("/ping/{key}/", Key, pings::whole)
+        .about("A run is over, and good")
         .post("/ping/{key}/", Key, pings::whole)
+        .about("A run is over, and good")
         .get("/ping/{key}/{action}", Key, pings::action)
+        .about("A run starts (`start`), has failed (`fail`), says something (`log`), or is over with an exit status")
         .post("/ping/{key}/{action}", Key, pings::action)
-        .get("/api/v1/tasks", Viewer, list::tasks)
+        .about("A run starts (`start`), has failed (`fail`), says something (`log`), or is over with an exit status")
+}
+
+/// Of tasks and runs.
+fn work_routes<L: List>(list: L) -> L {
+    use Need::{Admin, Operator, Viewer};
+    list.get("/api/v1/tasks", Viewer, list::tasks)
+        .about("All tasks, queues and open alerts, and the newest runs")
         .post("/api/v1/tasks", Admin, tasks::define)
+        .about("Define a task, by the fields of tasks.toml")
         .get("/api/v1/tasks/{id}", Viewer, tasks::one)
+        .about("One task")
         .put("/api/v1/tasks/{id}", Admin, tasks::replace)
+        .about("Define a task anew that was defined here")
         .delete("/api/v1/tasks/{id}", Admin, tasks::remove)
+        .about("Take a task away that was defined here")
         .get("/api/v1/tasks/{id}/definition", Operator, tasks::definition)
+        .about("A task as it was defined here")
         .post("/api/v1/tasks/{id}/archive", Operator, tasks::archive)
+        .about("Put a task away that was defined or submitted here")
         .post("/api/v1/tasks/{id}/runs", Operator, tasks::trigger)
+        .about("Run a task")
         .post("/api/v1/tasks/{id}/reports", Operator, tasks::report)
+        .about("Tell of a run that is carried out elsewhere")
         .post("/api/v1/tasks/{id}/pause", Operator, tasks::pause)
+        .about("Stop scheduling a task")
         .post("/api/v1/tasks/{id}/resume", Operator, tasks::resume)
+        .about("Schedule a task again")
         .post("/api/v1/tasks/{id}/priority", Operator, tasks::priority)
+        .about("Set the priority of a task's pending runs, and of those to come")
         .get("/api/v1/runs", Viewer, runs::list)
+        .about("Runs, newest first, page by page")
         .post("/api/v1/runs", Operator, runs::submit)
+        .about("Submit work that is wanted once")
         .get("/api/v1/runs/{id}", Viewer, runs::one)
+        .about("One run")
         .get("/api/v1/runs/{id}/log", Viewer, runs::log)
+        .about("A piece of what a run has written")
         .post("/api/v1/runs/{id}/retry", Operator, runs::retry)
+        .about("Run again what has ended badly")
         .post("/api/v1/runs/{id}/cancel", Operator, runs::cancel)
+        .about("Take a run out of its queue, or stop it")
         .post("/api/v1/runs/{id}/priority", Operator, runs::priority)
-        .get("/api/v1/queues", Viewer, coordinator::queues)
+        .about("Set the priority of a pending run")
+}
+
+/// Of the coordinator as a whole.
+fn coordinator_routes<L: List>(list: L) -> L {
+    use Need::{Admin, AdminOfAll, Viewer};
+    list.get("/api/v1/queues", Viewer, coordinator::queues)
+        .about("Queues with their depths")
         .get("/api/v1/alerts", Viewer, coordinator::alerts)
+        .about("Open alerts, oldest first")
         .get("/api/v1/flips", Viewer, coordinator::flips)
+        .about("Transitions of states, newest first")
         .get("/api/v1/changes", Viewer, changes::since)
+        .about("What changed since a cursor, at once or as soon as something does")
         .get("/api/v1/coordinator", Viewer, coordinator::about)
+        .about("What the coordinator says of itself and of its caller")
         .get("/api/v1/lease", Viewer, coordinator::lease)
+        .about("A stream that never ends: a console is there while it is open")
         .post("/api/v1/reload", AdminOfAll, coordinator::reload)
+        .about("Read the task file again")
         .get("/api/v1/tokens", Admin, tokens::list)
+        .about("Tokens, without what is secret of them")
         .post("/api/v1/tokens", Admin, tokens::create)
+        .about("Make a token")
         .delete("/api/v1/tokens/{name}", Admin, tokens::revoke)
+        .about("Revoke a token")
         .post("/api/v1/tokens/{name}/rotate", Admin, tokens::rotate)
+        .about("Replace a token by a new one of its name")
+        .get("/api/v1/openapi.json", Viewer, openapi::document)
+        .about("This description")
 }
 
 async fn wrong_method(request: Request) -> Response {

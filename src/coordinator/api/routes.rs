@@ -7,11 +7,12 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodFilter, on};
 
 use crate::model::Role;
 
 use super::access::{self, Gate};
+use super::openapi::Spoken;
 use super::{Api, nothing_here, wrong_method};
 
 /// What a caller needs.
@@ -57,7 +58,69 @@ pub(super) struct Route {
     pub(super) need: Need,
 }
 
-/// Routes that are being gathered.
+/// Takes routes one by one: to serve them, or to describe them.
+pub(super) trait List: Sized {
+    /// Adds a route.
+    fn add<T: 'static, H: Handler<T, Api> + Spoken<T>>(
+        self,
+        method: &Method,
+        path: &'static str,
+        need: Need,
+        handler: H,
+    ) -> Self;
+
+    /// Says what the route that was added last is for.
+    #[must_use]
+    fn about(self, _sentence: &'static str) -> Self {
+        self
+    }
+
+    /// Adds a `GET` route.
+    #[must_use]
+    fn get<T: 'static>(
+        self,
+        path: &'static str,
+        need: Need,
+        handler: impl Handler<T, Api> + Spoken<T>,
+    ) -> Self {
+        self.add(&Method::GET, path, need, handler)
+    }
+
+    /// Adds a `POST` route.
+    #[must_use]
+    fn post<T: 'static>(
+        self,
+        path: &'static str,
+        need: Need,
+        handler: impl Handler<T, Api> + Spoken<T>,
+    ) -> Self {
+        self.add(&Method::POST, path, need, handler)
+    }
+
+    /// Adds a `PUT` route.
+    #[must_use]
+    fn put<T: 'static>(
+        self,
+        path: &'static str,
+        need: Need,
+        handler: impl Handler<T, Api> + Spoken<T>,
+    ) -> Self {
+        self.add(&Method::PUT, path, need, handler)
+    }
+
+    /// Adds a `DELETE` route.
+    #[must_use]
+    fn delete<T: 'static>(
+        self,
+        path: &'static str,
+        need: Need,
+        handler: impl Handler<T, Api> + Spoken<T>,
+    ) -> Self {
+        self.add(&Method::DELETE, path, need, handler)
+    }
+}
+
+/// Routes that are being gathered to be served.
 #[derive(Debug)]
 pub(super) struct Routes {
     api: Api,
@@ -75,55 +138,6 @@ impl Routes {
             #[cfg(test)]
             list: Vec::new(),
         }
-    }
-
-    /// Adds a `GET` route.
-    pub(super) fn get<T: 'static>(
-        self,
-        path: &'static str,
-        need: Need,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(&Method::GET, path, need, get(handler))
-    }
-
-    /// Adds a `POST` route.
-    pub(super) fn post<T: 'static>(
-        self,
-        path: &'static str,
-        need: Need,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(&Method::POST, path, need, post(handler))
-    }
-
-    /// Adds a `PUT` route.
-    pub(super) fn put<T: 'static>(
-        self,
-        path: &'static str,
-        need: Need,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(&Method::PUT, path, need, put(handler))
-    }
-
-    /// Adds a `DELETE` route.
-    pub(super) fn delete<T: 'static>(
-        self,
-        path: &'static str,
-        need: Need,
-        handler: impl Handler<T, Api>,
-    ) -> Self {
-        self.add(&Method::DELETE, path, need, delete(handler))
-    }
-
-    fn add(mut self, method: &Method, path: &'static str, need: Need, route: MethodRouter<Api>) -> Self {
-        tracing::trace!(%method, path, ?need, "a route");
-        let guarded = route.route_layer(from_fn_with_state(self.gate(need), access::guard));
-        self.router = self.router.route(path, guarded);
-        #[cfg(test)]
-        self.list.push(Route { method: method.clone(), path, need });
-        self
     }
 
     fn gate(&self, need: Need) -> Gate {
@@ -145,5 +159,23 @@ impl Routes {
             .method_not_allowed_fallback(wrong.layer(known.clone()))
             .fallback(nothing.layer(known))
             .with_state(self.api)
+    }
+}
+
+impl List for Routes {
+    fn add<T: 'static, H: Handler<T, Api> + Spoken<T>>(
+        mut self,
+        method: &Method,
+        path: &'static str,
+        need: Need,
+        handler: H,
+    ) -> Self {
+        tracing::trace!(%method, path, ?need, "a route");
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        let guarded = on(filter, handler).route_layer(from_fn_with_state(self.gate(need), access::guard));
+        self.router = self.router.route(path, guarded);
+        #[cfg(test)]
+        self.list.push(Route { method: method.clone(), path, need });
+        self
     }
 }

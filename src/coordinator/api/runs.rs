@@ -1,8 +1,8 @@
 //! `/api/v1/runs`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::{Run, RunId, RunState, TaskId};
@@ -11,6 +11,7 @@ use crate::wire::{Done, Log, PriorityRequest, RunAccepted, Runs, Submission};
 use super::super::engine::{Actor, LogPiece, RunFilter};
 use super::Api;
 use super::extract::{Body, Id, Params};
+use super::openapi::Accepted;
 use super::problem::Failure;
 use super::tasks::{accepted, done};
 
@@ -21,7 +22,7 @@ const MAX_PAGE: usize = 500;
 /// The size of a piece of a log, in bytes.
 const LOG_PIECE: usize = 256 * 1024;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageParams {
     task: Option<TaskId>,
@@ -50,7 +51,7 @@ pub(super) async fn submit(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Body(submission): Body<Submission>,
-) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+) -> Result<Accepted<RunAccepted>, Failure> {
     accepted(api.engine.submit(&submission, actor).await?)
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Run>,
     Ok(Json(api.engine.run(&RunId::new(&id)).await?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogParams {
     #[serde(default)]
@@ -109,7 +110,7 @@ pub(super) async fn retry(
     State(api): State<Api>,
     Id(id): Id,
     Extension(actor): Extension<Actor>,
-) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+) -> Result<Accepted<RunAccepted>, Failure> {
     accepted(api.engine.retry(&RunId::new(&id), actor).await?)
 }
 

@@ -1,8 +1,7 @@
 //! `/api/v1/tasks`.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 use crate::model::{Clean, Run, RunState, Task, TaskId};
@@ -11,6 +10,7 @@ use crate::wire::{Done, FieldProblem, PriorityRequest, Report, RunAccepted, Trig
 use super::super::engine::{Actor, Refusal};
 use super::Api;
 use super::extract::{Body, BodyOrDefault, Id};
+use super::openapi::{Accepted, Located};
 use super::problem::Failure;
 
 pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Task>, Failure> {
@@ -27,9 +27,9 @@ pub(super) async fn define(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Body(task): Body<Object>,
-) -> Result<Response, Failure> {
+) -> Result<Located<Task>, Failure> {
     let id = api.engine.define(&task, false, actor).await?;
-    defined(&api, &id, StatusCode::CREATED)
+    defined(&api, &id, true)
 }
 
 /// Another definition for a task of the API, or a new task.
@@ -38,7 +38,7 @@ pub(super) async fn replace(
     Id(id): Id,
     Extension(actor): Extension<Actor>,
     Body(mut task): Body<Object>,
-) -> Result<Response, Failure> {
+) -> Result<Located<Task>, Failure> {
     let named = task.entry("id").or_insert_with(|| id.as_str().into());
     if *named != id.as_str() {
         let field = "id".to_owned();
@@ -47,21 +47,22 @@ pub(super) async fn replace(
     }
     let is_new = api.engine.view().tasks.get(id.as_str()).is_none();
     let id = api.engine.define(&task, true, actor).await?;
-    defined(&api, &id, if is_new { StatusCode::CREATED } else { StatusCode::OK })
+    defined(&api, &id, is_new)
 }
 
-fn defined(api: &Api, id: &TaskId, status: StatusCode) -> Result<Response, Failure> {
+fn defined(api: &Api, id: &TaskId, is_new: bool) -> Result<Located<Task>, Failure> {
     let view = api.engine.view();
     let task = view.tasks.get(id).ok_or_else(|| Refusal::NoTask(id.clone()))?;
-    let location = [(header::LOCATION, format!("/api/v1/tasks/{}", id.as_raw()))];
-    Ok((status, location, Json(task.as_ref())).into_response())
+    let location = format!("/api/v1/tasks/{}", id.as_raw());
+    Ok(Located { location, is_new, body: task.as_ref().clone() })
 }
 
 /// What a task of the API was defined as.
-pub(super) async fn definition(State(api): State<Api>, Id(id): Id) -> Result<Response, Failure> {
+pub(super) async fn definition(State(api): State<Api>, Id(id): Id) -> Result<Json<Object>, Failure> {
     let id = TaskId::new(&id);
     if let Some(text) = api.engine.definition(&id).await? {
-        return Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response());
+        let object = serde_json::from_str(&text).map_err(|error| Failure::bad_body(error.to_string()))?;
+        return Ok(Json(object));
     }
     let view = api.engine.view();
     let known = view.tasks.get(&id).is_some();
@@ -93,12 +94,12 @@ pub(super) async fn trigger(
     Id(id): Id,
     Extension(actor): Extension<Actor>,
     BodyOrDefault(request): BodyOrDefault<TriggerRequest>,
-) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+) -> Result<Accepted<RunAccepted>, Failure> {
     accepted(api.engine.trigger(&TaskId::new(&id), request.priority, actor).await?)
 }
 
 /// 202 for a run that is on disk.
-pub(super) fn accepted(run: Run) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+pub(super) fn accepted(run: Run) -> Result<Accepted<RunAccepted>, Failure> {
     let Run { id, task, .. } = run;
     // The engine gives every run an id; one without could not be followed.
     let run = id.ok_or_else(|| {
@@ -109,7 +110,7 @@ pub(super) fn accepted(run: Run) -> Result<(StatusCode, Json<RunAccepted>), Fail
             format!("a run of {task} was started but has no id"),
         )
     })?;
-    Ok((StatusCode::ACCEPTED, Json(RunAccepted { run, task })))
+    Ok(Accepted(RunAccepted { run, task }))
 }
 
 /// The longest `rid` of a report.
@@ -120,7 +121,7 @@ pub(super) async fn report(
     Id(id): Id,
     Extension(actor): Extension<Actor>,
     Body(report): Body<Report>,
-) -> Result<(StatusCode, Json<RunAccepted>), Failure> {
+) -> Result<Accepted<RunAccepted>, Failure> {
     let rid = &report.rid;
     if rid.is_empty() || rid.len() > MAX_RID || !rid.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Failure::bad_body(format!("rid: it must have 1 to {MAX_RID} visible ASCII characters")));

@@ -88,7 +88,7 @@ impl Bare {
 #[tokio::test]
 async fn every_route_asks_for_its_role() {
     let bare = Bare::new("").await;
-    let routes = routes(bare.api.clone()).list().to_vec();
+    let routes = routes(Routes::new(bare.api.clone())).list().to_vec();
     assert!(routes.len() > 25);
     for role in [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin)] {
         let token = match role {
@@ -117,7 +117,7 @@ async fn what_concerns_all_teams_is_for_nobody_of_some() {
     let bare = Bare::new("").await;
     let token = bare.token("some", Role::Admin, &["data"]).await;
     let mut found = 0;
-    for route in routes(bare.api.clone()).list() {
+    for route in routes(Routes::new(bare.api.clone())).list() {
         if matches!(route.need, Need::AdminOfAll | Need::ViewerOfAll) {
             found += 1;
             assert_eq!(bare.ask(route, Some(&token)).await.0, 403, "{}", route.path);

@@ -1,7 +1,6 @@
 //! `/api/v1/tokens`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 use crate::wire::{Done, NewToken, RotateToken, TokenIssued, Tokens};
@@ -9,6 +8,7 @@ use crate::wire::{Done, NewToken, RotateToken, TokenIssued, Tokens};
 use super::super::engine::Actor;
 use super::Api;
 use super::extract::{Body, BodyOrDefault, Id};
+use super::openapi::Created;
 use super::problem::Failure;
 use super::tasks::done;
 
@@ -20,9 +20,9 @@ pub(super) async fn create(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Body(wish): Body<NewToken>,
-) -> Result<(StatusCode, Json<TokenIssued>), Failure> {
+) -> Result<Created<TokenIssued>, Failure> {
     let issued = api.access.tokens().create(wish, &actor, api.clock.now()).await?;
-    Ok((StatusCode::CREATED, Json(issued)))
+    Ok(Created(issued))
 }
 
 pub(super) async fn revoke(
@@ -39,8 +39,8 @@ pub(super) async fn rotate(
     Id(name): Id,
     Extension(actor): Extension<Actor>,
     BodyOrDefault(request): BodyOrDefault<RotateToken>,
-) -> Result<(StatusCode, Json<TokenIssued>), Failure> {
+) -> Result<Created<TokenIssued>, Failure> {
     let grace_s = request.grace_s.unwrap_or(0);
     let issued = api.access.tokens().rotate(&name, grace_s, &actor, api.clock.now()).await?;
-    Ok((StatusCode::CREATED, Json(issued)))
+    Ok(Created(issued))
 }

@@ -1,8 +1,12 @@
 //! What whoever operates a coordinator reads of it.
 
-use reqwest::header::CONTENT_TYPE;
+use std::collections::BTreeSet;
 
-use super::Home;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::Value;
+
+use super::{Home, Served};
 
 /// The value of a sample in the text that Prometheus reads.
 fn sample(text: &str, name: &str) -> f64 {
@@ -47,7 +51,161 @@ async fn metrics_tell_the_state_and_what_was_counted() {
     assert!(sample(&text, "vigie_commit_seconds_count") >= 4.0);
     assert!(sample(&text, "vigie_database_size_bytes") > 10_000.0);
     assert!(text.ends_with("# EOF\n"));
-    let refused = served.bare(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let refused = served.bare(Method::GET, "/metrics").send().await.unwrap();
     assert_eq!(refused.status(), 401);
+    served.stop().await;
+}
+
+/// Objects have no other members than those that are described. What is only
+/// a part of an object (`part`) leaves that to the whole.
+fn strict(schema: &mut Value, part: bool) {
+    match schema {
+        Value::Object(object) => {
+            if !part && object.get("properties").is_some_and(Value::is_object) {
+                object.entry("unevaluatedProperties").or_insert_with(|| false.into());
+            }
+            for (key, value) in object {
+                strict(value, ["anyOf", "oneOf", "allOf"].contains(&key.as_str()));
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| strict(value, part)),
+        _ => {}
+    }
+}
+
+/// The description of the API, to hold answers against.
+struct Described {
+    paths: Value,
+    components: Value,
+    checked: BTreeSet<String>,
+}
+
+impl Described {
+    async fn read(served: &Served) -> Self {
+        let mut document = served.read("/openapi.json").await;
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut components = document["components"].take();
+        strict(&mut components, false);
+        Self { paths: document["paths"].take(), components, checked: BTreeSet::new() }
+    }
+
+    /// Sends a call, and holds its answer against what is described for it.
+    async fn holds(
+        &mut self,
+        method: Method,
+        path: &str,
+        url: &str,
+        served: &Served,
+        body: Option<Value>,
+    ) -> Value {
+        let mut request = served.bare(method.clone(), url).bearer_auth(&served.file.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let described = &self.paths[path][method.as_str().to_ascii_lowercase()]["responses"];
+        let answer = described.get(status.as_str()).unwrap_or(&described["default"]);
+        let media = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let schema = answer["content"][&media]["schema"].clone();
+        assert!(schema.is_object(), "{method} {path}: {status} {media} is not described: {described}");
+        let mut whole = schema;
+        whole["components"] = self.components.clone();
+        let body: Value = response.json().await.unwrap();
+        let validator = jsonschema::draft202012::new(&whole).unwrap();
+        let errors: Vec<String> =
+            validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{method} {url}: {errors:#?}\n{body:#}");
+        self.checked.insert(format!("{method} {path}"));
+        body
+    }
+}
+
+#[tokio::test]
+async fn the_description_of_the_api_fits_its_answers() {
+    let home = Home::new(
+        "[[task]]\nid = \"good\"\nname = \"Good\"\ncommand = [\"true\"]\nteam = \"data\"\nlabels = { env = \"prod\" }\n\
+         schedule = \"0 3 * * *\"\nretry = { count = 2 }\n[[task]]\nid = \"bad\"\ncommand = [\"false\"]\n\
+         [[task]]\nid = \"watched\"\nevery = \"1h\"\n[[task]]\nid = \"long\"\ncommand = [\"sleep\", \"600\"]\n",
+    );
+    let served = home.serve().await;
+    let mut api = Described::read(&served).await;
+    let get = Method::GET;
+    let post = Method::POST;
+    for (task, state) in [("good", "succeeded"), ("bad", "failed"), ("long", "running")] {
+        let path = "/api/v1/tasks/{id}/runs";
+        let accepted =
+            api.holds(post.clone(), path, &format!("/api/v1/tasks/{task}/runs"), &served, None).await;
+        served.until_run(accepted["run"].as_str().unwrap(), state).await;
+    }
+    let runs = api.holds(get.clone(), "/api/v1/runs", "/api/v1/runs?limit=2", &served, None).await;
+    let run = runs["runs"][0]["id"].as_str().unwrap().to_owned();
+    let tasks = api.holds(get.clone(), "/api/v1/tasks", "/api/v1/tasks", &served, None).await;
+    let cursor = tasks["cursor"].as_str().unwrap().to_owned();
+    let made = serde_json::json!({ "id": "made", "command": ["true"], "every": "1h", "team": "data" });
+    let (all, one) = ("/api/v1/tasks", "/api/v1/tasks/{id}");
+    api.holds(post.clone(), all, all, &served, Some(made.clone())).await;
+    api.holds(Method::PUT, one, "/api/v1/tasks/made", &served, Some(made)).await;
+    api.holds(get.clone(), "/api/v1/tasks/{id}/definition", "/api/v1/tasks/made/definition", &served, None)
+        .await;
+    let bad = serde_json::json!({ "id": "made", "commando": ["true"] });
+    let problem = api.holds(Method::PUT, one, "/api/v1/tasks/made", &served, Some(bad)).await;
+    assert_eq!(problem["problems"][0]["field"], "commando");
+    api.holds(post.clone(), "/api/v1/tasks/{id}/archive", "/api/v1/tasks/made/archive", &served, None).await;
+    api.holds(Method::DELETE, one, "/api/v1/tasks/made", &served, None).await;
+    let work = serde_json::json!({ "command": ["true"], "priority": 1 });
+    api.holds(post.clone(), "/api/v1/runs", "/api/v1/runs", &served, Some(work)).await;
+    let token = serde_json::json!({ "name": "grafana", "role": "viewer", "teams": ["data"] });
+    api.holds(post.clone(), "/api/v1/tokens", "/api/v1/tokens", &served, Some(token)).await;
+    let report = serde_json::json!({ "rid": "a", "what": "started", "at": "2026-01-20T09:00:59Z" });
+    let reports = "/api/v1/tasks/{id}/reports";
+    api.holds(post.clone(), reports, "/api/v1/tasks/watched/reports", &served, Some(report)).await;
+    for (path, url) in [
+        ("/api/v1/tasks", "/api/v1/tasks?limit=2&state=healthy".to_owned()),
+        ("/api/v1/tasks/{id}", "/api/v1/tasks/good".to_owned()),
+        ("/api/v1/tasks/{id}", "/api/v1/tasks/none".to_owned()),
+        ("/api/v1/runs/{id}", format!("/api/v1/runs/{run}")),
+        ("/api/v1/runs/{id}/log", format!("/api/v1/runs/{run}/log")),
+        ("/api/v1/queues", "/api/v1/queues".to_owned()),
+        ("/api/v1/alerts", "/api/v1/alerts".to_owned()),
+        ("/api/v1/flips", "/api/v1/flips?limit=5".to_owned()),
+        ("/api/v1/flips", "/api/v1/flips?limit=0".to_owned()),
+        ("/api/v1/changes", format!("/api/v1/changes?since={cursor}")),
+        ("/api/v1/coordinator", "/api/v1/coordinator".to_owned()),
+        ("/api/v1/tokens", "/api/v1/tokens".to_owned()),
+    ] {
+        api.holds(get.clone(), path, &url, &served, None).await;
+    }
+    for (path, url, body) in [
+        ("/api/v1/tasks/{id}/pause", "/api/v1/tasks/good/pause".to_owned(), None),
+        ("/api/v1/tasks/{id}/resume", "/api/v1/tasks/good/resume".to_owned(), None),
+        (
+            "/api/v1/tasks/{id}/priority",
+            "/api/v1/tasks/good/priority".to_owned(),
+            Some(serde_json::json!({ "priority": 9 })),
+        ),
+        ("/api/v1/runs/{id}/cancel", format!("/api/v1/runs/{run}/cancel"), None),
+        ("/api/v1/runs/{id}/retry", format!("/api/v1/runs/{run}/retry"), None),
+        (
+            "/api/v1/runs/{id}/priority",
+            format!("/api/v1/runs/{run}/priority"),
+            Some(serde_json::json!({ "priority": 1 })),
+        ),
+        ("/api/v1/reload", "/api/v1/reload".to_owned(), None),
+        ("/api/v1/tokens/{name}/rotate", "/api/v1/tokens/grafana/rotate".to_owned(), None),
+    ] {
+        api.holds(post.clone(), path, &url, &served, body).await;
+    }
+    let (one, url) = ("/api/v1/tokens/{name}", "/api/v1/tokens/grafana");
+    api.holds(Method::DELETE, one, url, &served, None).await;
+    // What has no JSON to hold against is named here.
+    let apart = ["GET /api/v1/lease", "GET /api/v1/openapi.json"];
+    for (path, methods) in api.paths.as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/"))
+    {
+        for method in methods.as_object().unwrap().keys() {
+            let call = format!("{} {path}", method.to_ascii_uppercase());
+            assert!(api.checked.contains(&call) || apart.contains(&call.as_str()), "{call} is not checked");
+        }
+    }
     served.stop().await;
 }
