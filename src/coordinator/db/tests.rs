@@ -40,6 +40,20 @@ fn audit(at: DateTime<Utc>, target: &str) -> Write {
     Write::Audit(Audit { at, actor, action: "trigger", target: Clean::line(target), detail, outcome })
 }
 
+fn flip() -> Flip {
+    Flip {
+        task: TaskId::new("a"),
+        old: TaskState::Healthy,
+        new: TaskState::Late,
+        reason: "why".into(),
+        computed: now(),
+        noticed: now(),
+        evidence: Evidence::Fresh,
+        problem: Some(AlertKind::Late),
+        run: Some(RunId::new("r")),
+    }
+}
+
 #[tokio::test]
 async fn rows_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,17 +70,7 @@ async fn rows_come_back_as_they_were() {
         acknowledged_by: None,
         silenced_until: None,
     };
-    let flip = Flip {
-        task: TaskId::new("a"),
-        old: TaskState::Healthy,
-        new: TaskState::Late,
-        reason: "why".into(),
-        computed: now(),
-        noticed: now(),
-        evidence: Evidence::Fresh,
-        problem: Some(AlertKind::Late),
-        run: Some(RunId::new("r")),
-    };
+    let flip = flip();
     let (ended, queued) = (run(1, "a", RunState::Failed), run(2, "a", RunState::Queued));
     let record = Box::new(Record::new(now()));
     let task = |id| Write::Task {

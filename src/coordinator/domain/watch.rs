@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Clean, Run, RunId, RunMark, RunState, TaskId};
+use crate::model::{Clean, Run, RunId, RunMark, RunState, Scope, TaskId};
 
 use super::judge::lapse;
 use super::marks::{Noticed, heartbeat_timeout, overrun_at, silent_at};
@@ -165,10 +165,10 @@ impl Domain {
         Ok(noted)
     }
 
-    /// The team of a task that is defined; the inner `None`: it has none.
+    /// Whether a task is defined, and one of these.
     #[must_use]
-    pub fn team_of(&self, task: &TaskId) -> Option<Option<&str>> {
-        self.tasks.get(task).map(|entry| entry.definition.team.as_deref())
+    pub fn is_within(&self, task: &TaskId, scope: &Scope) -> bool {
+        self.tasks.get(task).is_some_and(|entry| scope.holds(entry.definition.team.as_deref()))
     }
 
     fn runs_here(&self, id: &TaskId) -> bool {

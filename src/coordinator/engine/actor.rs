@@ -293,8 +293,7 @@ impl Actor {
             return Err(Refusal::Storage("it is ending".into()));
         }
         if let Whose::Task(task) = &signal.whose
-            && let Some(team) = self.domain.team_of(task)
-            && !signal.scope.holds(team)
+            && !self.domain.is_within(task, &signal.scope)
         {
             return Err(Refusal::NoTask(task.clone()));
         }
