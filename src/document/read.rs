@@ -160,6 +160,12 @@ impl<'a> Table<'a> {
         self.asked.borrow_mut().extend(keys.iter().map(|&key| key.to_owned()));
     }
 
+    /// The keys that were asked for so far, by name.
+    #[must_use]
+    pub fn known(&self) -> Vec<String> {
+        self.asked.borrow().iter().cloned().collect()
+    }
+
     /// The value of `key`, if it is there.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {

@@ -29,7 +29,7 @@ pub use endpoint::{EndpointSpec, Guard, OptionValue, RetryRule, SecretRef, TlsSp
 pub use id::{EndpointName, QueueName, RunId, TaskId, TaskKey};
 pub use intent::{Arguments, Intent, IntentId, Receipt, Stage, Target};
 pub use kind::{AuthName, Kind, KindSpec, OptionName, OptionShape};
-pub use schedule::{Dialect, Facts, Policy, QueuedFact, RunningFact, Schedule, Timing};
+pub use schedule::{Blackout, Dialect, Facts, Policy, QueuedFact, RunningFact, Schedule, Timing, Weekday};
 pub use snapshot::{Coverage, Part, Snapshot};
 pub use state::{
     AlertKind, Evidence, Health, Priority, PriorityOutOfRange, RunMark, RunState, Severity, TaskState,

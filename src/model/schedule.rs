@@ -62,6 +62,40 @@ impl Schedule {
     }
 }
 
+words! {
+    /// A day of the week.
+    Weekday {
+        /// Monday.
+        Monday = "mon",
+        /// Tuesday.
+        Tuesday = "tue",
+        /// Wednesday.
+        Wednesday = "wed",
+        /// Thursday.
+        Thursday = "thu",
+        /// Friday.
+        Friday = "fri",
+        /// Saturday.
+        Saturday = "sat",
+        /// Sunday.
+        Sunday = "sun",
+    }
+}
+
+/// A time of the day at which a task does not start by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blackout {
+    /// When it begins, in minutes since midnight; below 1440.
+    pub from_min: u16,
+    /// When it is over, in minutes since midnight, at most 1440; at or before
+    /// the beginning: on the next day.
+    pub to_min: u16,
+    /// The days on which it begins; none: every day.
+    pub days: Vec<Weekday>,
+    /// The IANA zone of its times.
+    pub zone: Clean,
+}
+
 /// Lateness windows, limits and thresholds of a task. Times in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

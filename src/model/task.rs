@@ -79,6 +79,9 @@ pub struct Task {
     /// When it should run; `None`: on demand only.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// The tasks whose success starts it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TaskId>,
     /// Its lateness windows, limits and thresholds.
     #[serde(default)]
     pub policy: Policy,
@@ -134,6 +137,7 @@ impl Task {
             machine: None,
             labels: Labels::default(),
             schedule: None,
+            after: Vec::new(),
             policy: Policy::default(),
             next_due: None,
             last_run: None,

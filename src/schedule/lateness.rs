@@ -101,16 +101,18 @@ impl<'a> Case<'a> {
         match facts.since {
             Some(since) if !facts.undated_failure && !overlapped => {
                 let from = since - TimeDelta::nanoseconds(1);
-                let slot = plan.next(satisfied.map_or(from, |slot| slot.max(from)));
+                // A slot in a blackout is none, and time in one does not make late.
+                let slot = plan.next_open(satisfied.map_or(from, |slot| slot.max(from)));
                 case.open = slot.map(|slot| {
                     let (start, lateness) = windows(policy, plan.interval(slot));
-                    Open { slot, late: slot + start, absent: slot + start + lateness }
+                    let after = |time| plan.blackouts().after(slot, time);
+                    Open { slot, late: after(start), absent: after(start + lateness) }
                 });
                 // A run that waits for its place is queued, not late.
                 case.judged = facts.queued.is_none();
             }
             _ => {
-                case.coming = plan.next(satisfied.map_or(now, |slot| slot.max(now)));
+                case.coming = plan.next_open(satisfied.map_or(now, |slot| slot.max(now)));
                 case.first_sign = facts.scheduled_since.and_then(|since| plan.next(since)).map(|slot| {
                     let (start, lateness) = windows(policy, plan.interval(slot));
                     slot + start + lateness
@@ -151,7 +153,7 @@ impl<'a> Case<'a> {
         match (self.open, self.coming) {
             (Some(open), _) => Some(open.slot),
             (None, Some(coming)) if coming > at => Some(coming),
-            (None, Some(_)) => self.plan?.next(at),
+            (None, Some(_)) => self.plan?.next_open(at),
             (None, None) => None,
         }
     }

@@ -7,8 +7,10 @@
 //! A cron text becomes sets of wall-clock fields (`cron`, by the crates that
 //! know the dialects), a walk over them finds matching wall-clock times
 //! (`wall`), and one rule for every dialect makes instants of those (`dst`).
-//! [`Plan`] is what comes of it; [`assess`] judges a task by it.
+//! [`Plan`] is what comes of it; [`assess`] judges a task by it. [`Blackouts`] are
+//! the times at which a task does not start by itself.
 
+mod blackout;
 mod cron;
 mod dst;
 mod lateness;
@@ -17,9 +19,11 @@ mod wall;
 mod windows;
 mod zone;
 
+pub use blackout::Blackouts;
 pub use lateness::{Assessment, Problem, assess};
 pub use plan::{Plan, validate};
 pub use windows::{answered, satisfied, windows};
+pub use zone::check as check_zone;
 
 use crate::model::Clean;
 

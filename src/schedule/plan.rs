@@ -8,14 +8,18 @@ use crate::model::{Clean, Dialect, Schedule, Timing};
 
 use super::wall::Fields;
 use super::zone::Zone;
-use super::{BadSchedule, cron, dst};
+use super::{BadSchedule, Blackouts, cron, dst};
 
 /// A schedule that has been read: gives slots. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Plan {
     rule: Rule,
     zone: Zone,
+    blackouts: Blackouts,
 }
+
+/// Slots in a blackout that are passed over at most to find one that is in none.
+const PASSED: usize = 1_000;
 
 #[derive(Debug, Clone)]
 enum Rule {
@@ -40,7 +44,39 @@ impl Plan {
             }
             Timing::Every { seconds } => Rule::Every(i64::from(*seconds)),
         };
-        Ok(Self { rule, zone })
+        Ok(Self { rule, zone, blackouts: Blackouts::default() })
+    }
+
+    /// Whether any slot of it can ever come: not for 30 February, or in years without the date.
+    #[must_use]
+    pub fn can_come(&self) -> bool {
+        match &self.rule {
+            Rule::Cron(fields) => fields.ever(),
+            Rule::Every(_) => true,
+        }
+    }
+
+    /// The same, with times at which nothing of it starts.
+    #[must_use]
+    pub fn avoiding(self, blackouts: Blackouts) -> Self {
+        Self { blackouts, ..self }
+    }
+
+    /// Its blackouts. Its slots are its slots all the same: see [`Plan::next_open`].
+    #[must_use]
+    pub const fn blackouts(&self) -> &Blackouts {
+        &self.blackouts
+    }
+
+    /// The first slot strictly after `after` that is in no blackout; `None`: never again.
+    #[must_use]
+    pub fn next_open(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut slot = self.next(after)?;
+        for _ in 0..PASSED {
+            let Some(end) = self.blackouts.end(slot) else { return Some(slot) };
+            slot = self.next(end - TimeDelta::nanoseconds(1))?;
+        }
+        None
     }
 
     /// The first slot strictly after `after`; `None`: never again (within a century).

@@ -120,6 +120,13 @@ impl Fields {
         Some(date.and_time(self.time_from(NaiveTime::MIN)?))
     }
 
+    /// Whether there is any match at all: not for 30 February.
+    pub fn ever(&self) -> bool {
+        let first = self.years.as_ref().and_then(|years| years.first().copied()).unwrap_or(1970);
+        let start = NaiveDate::from_ymd_opt(first, 1, 1).map(|day| day.and_time(NaiveTime::MIN));
+        start.is_some_and(|start| self.at_or_after(start).is_some())
+    }
+
     /// The last match at or before `until` (whole seconds), within a century.
     pub fn at_or_before(&self, until: NaiveDateTime) -> Option<NaiveDateTime> {
         let today = until.date();

@@ -130,6 +130,14 @@ impl Zone {
     }
 }
 
+/// Whether there is such a zone.
+///
+/// # Errors
+/// It is unknown; with the nearest name.
+pub fn check(name: &str) -> Result<(), BadSchedule> {
+    Zone::named(name).map(drop)
+}
+
 /// How far a name is from what was written: a city alone is near its zone.
 fn distance(wanted: &str, zone: &str) -> usize {
     let whole = strsim::osa_distance(wanted, zone);

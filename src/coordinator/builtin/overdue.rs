@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::coordinator::db::Overview;
 use crate::model::{Alert, AlertKind, Clean, TaskId, TaskState, duration_text};
-use crate::schedule::{Plan, assess};
+use crate::schedule::{BadSchedule, Blackouts, Plan, assess};
 
 use super::{Context, Failure, LogWriter};
 
@@ -64,10 +64,11 @@ fn tells(alert: &Alert, task: &TaskId) -> bool {
 fn judge(tasks: &[Overview], now: DateTime<Utc>) -> (Vec<Overdue>, Vec<(&TaskId, Clean)>) {
     let (mut overdue, mut unreadable) = (Vec::new(), Vec::new());
     for task in tasks {
-        let plan = match task.schedule.as_ref().map(Plan::new).transpose() {
+        let read = |schedule| Ok(Plan::new(schedule)?.avoiding(Blackouts::new(&task.blackout)?));
+        let plan = match task.schedule.as_ref().map(read).transpose() {
             Ok(plan) => plan,
-            Err(error) => {
-                unreadable.push((&task.id, error.0));
+            Err(BadSchedule(error)) => {
+                unreadable.push((&task.id, error));
                 continue;
             }
         };

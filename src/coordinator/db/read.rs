@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow, Stop};
 use crate::coordinator::engine::RunFilter;
 use crate::model::{
-    Alert, Facts, Flip, Policy, Run, RunId, RunState, RunningFact, Schedule, TaskId, TaskSource,
+    Alert, Blackout, Facts, Flip, Policy, Run, RunId, RunState, RunningFact, Schedule, TaskId, TaskSource,
 };
 
 use super::DbError;
@@ -47,6 +47,8 @@ pub struct Overview {
     pub facts: Facts,
     /// Its schedule.
     pub schedule: Option<Schedule>,
+    /// When it does not start by itself.
+    pub blackout: Vec<Blackout>,
     /// Its windows and limits.
     pub policy: Policy,
     /// Whether it is not scheduled.
@@ -245,7 +247,7 @@ impl Reader {
 }
 
 fn remembered(connection: &Connection) -> Result<BTreeMap<TaskId, Remembered>, DbError> {
-    let sql = "SELECT id, defined, paused, schedule, policy, record FROM tasks ORDER BY id";
+    let sql = "SELECT id, defined, paused, schedule, policy, record, blackout FROM tasks ORDER BY id";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut tasks = BTreeMap::new();
@@ -256,6 +258,7 @@ fn remembered(connection: &Connection) -> Result<BTreeMap<TaskId, Remembered>, D
         let known = Remembered {
             record: from_json(text(5)?.unwrap_or_default())?,
             schedule: text(3)?.map(from_json).transpose()?,
+            blackout: from_json(text(6)?.unwrap_or_default())?,
             policy: from_json(text(4)?.unwrap_or_default())?,
             defined: row.get(1)?,
             paused: row.get(2)?,
@@ -366,6 +369,7 @@ fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
             id,
             facts: known.record.facts,
             schedule: known.schedule,
+            blackout: known.blackout,
             policy: known.policy,
             paused: known.paused,
         })

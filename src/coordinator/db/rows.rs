@@ -44,17 +44,20 @@ pub(super) fn word<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
 /// Makes one change.
 pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbError> {
     match write {
-        Write::Task { id, record, schedule, policy, paused } => {
+        Write::Task { id, record, schedule, blackout, policy, paused } => {
             let schedule = schedule.as_ref().map(json).transpose()?;
-            let sql = "INSERT INTO tasks (id, defined, paused, schedule, policy, record) VALUES (?1, 1, ?2, ?3, ?4, ?5) \
+            let sql = "INSERT INTO tasks (id, defined, paused, schedule, policy, record, blackout) \
+                       VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6) \
                        ON CONFLICT (id) DO UPDATE SET defined = 1, paused = excluded.paused, \
-                       schedule = excluded.schedule, policy = excluded.policy, record = excluded.record";
+                       schedule = excluded.schedule, policy = excluded.policy, record = excluded.record, \
+                       blackout = excluded.blackout";
             connection.prepare_cached(sql)?.execute(params![
                 id.as_raw(),
                 paused,
                 schedule,
                 json(policy)?,
-                json(record)?
+                json(record)?,
+                json(blackout)?
             ])?;
         }
         Write::TaskGone(id) => {

@@ -105,6 +105,9 @@ const STEP_3: &str = "
 ALTER TABLE runs ADD COLUMN machine TEXT;
 -- Why a run in progress is being stopped, as JSON.
 ALTER TABLE runs ADD COLUMN stopping TEXT;
+
+-- When a task does not start by itself, as JSON.
+ALTER TABLE tasks ADD COLUMN blackout TEXT NOT NULL DEFAULT '[]';
 -- `rid`: how whoever carries a run out elsewhere calls it, '' if not at all; NULL: it is carried out here.
 -- `marks`: words, a space between them.
 ALTER TABLE runs ADD COLUMN rid TEXT;

@@ -77,6 +77,7 @@ async fn rows_come_back_as_they_were() {
         id: TaskId::new(id),
         record: record.clone(),
         schedule: schedule.clone(),
+        blackout: Vec::new(),
         policy: Policy::default(),
         paused: true,
     };

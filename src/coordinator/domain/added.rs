@@ -93,14 +93,15 @@ impl Domain {
             {
                 entry.forget_slots(now);
             }
+            self.follow(&id, now);
             self.mark(&id);
         } else {
             let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
             record.forget_slots(now);
             record.archived = None;
-            self.add(id, Entry::new(Arc::new(definition), record));
+            self.add(&id, Entry::new(Arc::new(definition), record));
         }
-        self.name_queues();
+        self.follow_definitions();
         Ok(())
     }
 
@@ -162,7 +163,7 @@ impl Domain {
         });
         self.queue_names.insert(definition.queue());
         self.queues_changed = true;
-        self.add(id.clone(), Entry::new(Arc::new(definition), Record::new(now)));
+        self.add(&id, Entry::new(Arc::new(definition), Record::new(now)));
         self.enqueue(&id, None, "submitted", None, now).ok_or(Refused::NoTask(id))
     }
 
@@ -207,7 +208,7 @@ impl Domain {
             return Err(conflict(format!("{id} names it in its {field}: change that first")));
         }
         self.remove_now(task, now);
-        self.name_queues();
+        self.follow_definitions();
         Ok(())
     }
 
@@ -251,7 +252,7 @@ impl Domain {
             self.remove_now(id, now);
         }
         if !old.is_empty() {
-            self.name_queues();
+            self.follow_definitions();
         }
         old.len()
     }

@@ -139,6 +139,7 @@ impl Domain {
             entry.record.archived = None;
             entry.reason = Some(Clean::from(format!("resumed by {by}")));
             entry.forget_slots(now);
+            self.follow(task, now);
             self.mark(task);
         }
         Ok(())

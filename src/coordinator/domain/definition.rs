@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Clean, Labels, Policy, Priority, QueueName, Schedule, TaskId, TaskSource};
+use crate::model::{Blackout, Clean, Labels, Policy, Priority, QueueName, Schedule, TaskId, TaskSource};
 
 /// A task that the coordinator itself carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,6 +151,11 @@ pub struct Definition {
     pub secrets: BTreeMap<String, String>,
     /// When it runs; `None`: on demand.
     pub schedule: Option<Schedule>,
+    /// The tasks that start it: it runs once each of them has succeeded since
+    /// it last started. Only without a schedule.
+    pub after: Vec<TaskId>,
+    /// When it does not start by itself.
+    pub blackout: Vec<Blackout>,
     /// Windows, limits and thresholds.
     pub policy: Policy,
     /// Between SIGTERM and SIGKILL.
@@ -188,6 +193,8 @@ impl Definition {
             ping_key: None,
             secrets: BTreeMap::new(),
             schedule: None,
+            after: Vec::new(),
+            blackout: Vec::new(),
             policy: Policy::default(),
             kill_grace: Duration::from_secs(10),
             priority: Priority::default(),
@@ -224,11 +231,11 @@ impl Definition {
 
     /// The tasks that it names, each with the field that names it.
     pub fn names(&self) -> impl Iterator<Item = (&'static str, &TaskId)> {
-        match &self.failure_action {
+        let on_failure = match &self.failure_action {
             FailureAction::Run(task) => Some(("failure_action", task)),
             _ => None,
-        }
-        .into_iter()
+        };
+        self.after.iter().map(|task| ("after", task)).chain(on_failure)
     }
 
     /// Whether the coordinator itself carries it out, outside limits and queue.

@@ -17,6 +17,7 @@ impl Entry {
             id: self.definition.id.clone(),
             record: Box::new(self.record.clone()),
             schedule: self.definition.schedule.clone(),
+            blackout: self.definition.blackout.clone(),
             policy: self.definition.policy,
             paused: self.is_paused(),
         }
@@ -67,7 +68,7 @@ impl Domain {
             facts.running.iter_mut().for_each(|run| run.last_beat = None);
         }
         let assessment = assess(&facts, entry.plan.as_ref(), false, &policy, entry.is_paused(), now);
-        if entry.record.archived.is_some() { put_away(assessment) } else { assessment }
+        if entry.record.archived.is_some() { put_away(assessment.next_due) } else { assessment }
     }
 
     /// Judges one task: flip, alerts, and when to look again.
@@ -87,14 +88,19 @@ impl Domain {
                 self.stalled.remove(id);
             }
         }
+        // What is told of a blackout is told anew when it begins and when it is over.
+        let blackout = entry.blackouts.change(now);
+        let dark_until = entry.blackouts.end(now).map(|end| entry.blackouts.clock(end));
         self.flip(id, &assessment, now);
         self.judge_alerts(id, &assessment, now);
-        let next_change = assessment.next_change.into_iter().chain(stall_at).chain(skipped).min();
-        if let Some(entry) = self.tasks.get_mut(id)
-            && std::mem::take(&mut entry.touched)
-        {
-            let write = entry.write();
-            self.out.writes.push(write);
+        let changes = assessment.next_change.into_iter().chain(stall_at).chain(skipped).chain(blackout);
+        let next_change = changes.min();
+        if let Some(entry) = self.tasks.get_mut(id) {
+            entry.dark_until = dark_until;
+            if std::mem::take(&mut entry.touched) {
+                let write = entry.write();
+                self.out.writes.push(write);
+            }
         }
         self.schedule_wake(id, next_change, now);
         self.tell_task(id, &assessment);
@@ -348,9 +354,9 @@ impl Domain {
 }
 
 /// What is put away has no problems, and does not change by itself.
-fn put_away(assessment: Assessment) -> Assessment {
-    let state = TaskState::Archived;
-    Assessment { state, since: None, problems: Vec::new(), next_change: None, ..assessment }
+fn put_away(next_due: Option<DateTime<Utc>>) -> Assessment {
+    let (state, problems) = (TaskState::Archived, Vec::new());
+    Assessment { state, since: None, next_due, late_since: None, problems, next_change: None }
 }
 
 fn alert(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Alert, Clean, Policy, RunId, RunState, Schedule, TaskId, TaskSource};
+use crate::model::{Alert, Blackout, Clean, Policy, RunId, RunState, Schedule, TaskId, TaskSource};
 
 use super::{
     Active, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Record, RunRow, Stop, Work, Write,
@@ -21,6 +21,8 @@ pub struct Remembered {
     pub record: Record,
     /// The schedule that it had.
     pub schedule: Option<Schedule>,
+    /// The blackouts that it had.
+    pub blackout: Vec<Blackout>,
     /// The windows and limits that it had.
     pub policy: Policy,
     /// Whether it was defined when the coordinator ended.
@@ -64,10 +66,13 @@ impl Domain {
             let entry = match remembered.remove(&id) {
                 Some(known) => {
                     let same = known.defined && known.schedule == definition.schedule;
-                    let (policy, paused) = (known.policy, known.paused);
+                    let (policy, paused, blackout) = (known.policy, known.paused, known.blackout);
                     let mut entry = Entry::new(Arc::new(definition), known.record);
                     // What is on disk as it is needs no writing.
-                    entry.touched = !same || entry.definition.policy != policy || entry.is_paused() != paused;
+                    entry.touched = !same
+                        || entry.definition.policy != policy
+                        || entry.definition.blackout != blackout
+                        || entry.is_paused() != paused;
                     if !same {
                         entry.forget_slots(now);
                     }
@@ -76,7 +81,7 @@ impl Domain {
                 }
                 None => Entry::new(Arc::new(definition), Record::new(now)),
             };
-            self.add(id, entry);
+            self.add(&id, entry);
         }
         for (id, known) in remembered {
             if known.defined {
@@ -84,6 +89,7 @@ impl Domain {
             }
             self.forgotten.insert(id, known.record);
         }
+        self.follow_definitions();
         for row in loaded.runs {
             let id = row.run.id.as_ref();
             let stopping = id.and_then(|id| loaded.stopping.remove(id));
@@ -91,12 +97,12 @@ impl Domain {
             let fate = fate.unwrap_or_else(|| Fate::Lost(Lost::with_its_coordinator()));
             self.take_over(row, stopping, fate, now);
         }
-        self.name_queues();
         self.doubt_everything();
         let ids = self.order.clone();
         for id in ids.iter() {
             if self.scheduling {
                 self.advance(id, now);
+                self.follow(id, now);
             } else {
                 self.give_up_slots(id, now);
             }
@@ -156,14 +162,14 @@ impl Domain {
         }
     }
 
-    pub(super) fn add(&mut self, id: TaskId, entry: Entry) {
+    pub(super) fn add(&mut self, id: &TaskId, entry: Entry) {
         self.dirty.insert(id.clone());
         if entry.definition.source == TaskSource::OneOff {
             self.one_offs.insert(id.clone());
         }
         Arc::make_mut(&mut self.order).push(id.clone());
         self.tasks.insert(id.clone(), entry);
-        self.key_task(&id, None);
+        self.key_task(id, None);
     }
 
     /// Puts these tasks and limits in the place of those before, but for the
@@ -184,14 +190,14 @@ impl Domain {
                 let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
                 record.forget_slots(now);
                 let entry = Entry::new(Arc::new(definition), record);
-                self.add(id, entry);
+                self.add(&id, entry);
             }
         }
         Arc::make_mut(&mut self.order).extend(added);
         for id in gone {
             self.drop_task(&id, &GONE.into(), now);
         }
-        self.name_queues();
+        self.follow_definitions();
     }
 
     pub(super) fn redefine(&mut self, id: &TaskId, definition: Definition, now: DateTime<Utc>) {
@@ -205,9 +211,10 @@ impl Domain {
         if old.priority != new.priority {
             entry.record.priority = None;
         }
-        if old.schedule != new.schedule {
-            entry.plan = new.schedule.as_ref().and_then(|schedule| crate::schedule::Plan::new(schedule).ok());
+        if old.schedule != new.schedule || old.blackout != new.blackout {
+            (entry.plan, entry.blackouts) = super::plan(&new);
         }
+        entry.record.succeeded.retain(|task| new.after.contains(task));
         if old.schedule != new.schedule || old.enabled != new.enabled {
             entry.forget_slots(now);
         }
@@ -222,6 +229,9 @@ impl Domain {
             active.definition = new.clone();
             if waits {
                 self.queue.push(super::runs::place(active), super::runs::claim(active));
+            } else if old.blackout != new.blackout && active.row.run.attempt == 0 {
+                // It was held back, and may be no more.
+                self.make_ready(&run, now);
             }
         }
     }

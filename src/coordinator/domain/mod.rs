@@ -14,11 +14,13 @@
 //! - `watch`: what pings and reports tell of runs that are carried out elsewhere;
 //! - `marks`: what is noticed of runs: started late, too often, over their time, without heartbeat;
 //! - `keys`: by what a task is pinged;
+//! - `after`: a task's success starts others; what a blackout holds back;
 //! - [`links`](Links): which task's end starts which;
 //! - `added`: tasks that come over the API, and putting tasks away;
 //! - `judge`: states, flips, alerts, and how a task reads from outside.
 
 mod added;
+mod after;
 mod calls;
 mod clock;
 mod definition;
@@ -46,7 +48,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Alert, AlertKey, Capabilities, Clean, RunId, RunState, Task, TaskId};
-use crate::schedule::Plan;
+use crate::schedule::{Blackouts, Plan};
 
 pub use definition::{
     BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
@@ -68,6 +70,7 @@ const MAX_PENDING: usize = 100;
 struct Entry {
     definition: Arc<Definition>,
     plan: Option<Plan>,
+    blackouts: Blackouts,
     record: Record,
     /// Runs that have not ended, oldest first.
     active: BTreeSet<(u64, RunId)>,
@@ -81,15 +84,18 @@ struct Entry {
     touched: bool,
     /// Why its state changes, for the flip.
     reason: Option<Clean>,
+    /// When the blackout is over that it was in when it was last judged.
+    dark_until: Option<Clean>,
 }
 
 impl Entry {
     fn new(definition: Arc<Definition>, record: Record) -> Self {
-        let plan = definition.schedule.as_ref().and_then(|schedule| Plan::new(schedule).ok());
+        let (plan, blackouts) = plan(&definition);
         let next_slot = plan.as_ref().and_then(|plan| plan.next(record.considered));
         Self {
             definition,
             plan,
+            blackouts,
             record,
             active: BTreeSet::new(),
             next_slot,
@@ -97,6 +103,7 @@ impl Entry {
             told: None,
             touched: true,
             reason: None,
+            dark_until: None,
         }
     }
 
@@ -111,6 +118,13 @@ impl Entry {
         self.next_slot = self.plan.as_ref().and_then(|plan| plan.next(self.record.considered));
         self.touched = true;
     }
+}
+
+/// What is read of a definition, which was found to be readable.
+fn plan(definition: &Definition) -> (Option<Plan>, Blackouts) {
+    let blackouts = Blackouts::new(&definition.blackout).unwrap_or_default();
+    let plan = definition.schedule.as_ref().and_then(|schedule| Plan::new(schedule).ok());
+    (plan.map(|plan| plan.avoiding(blackouts.clone())), blackouts)
 }
 
 /// What is to be known of a task beyond how it is told. It changes only when that does.
@@ -151,6 +165,8 @@ pub struct Domain {
     dirty: BTreeSet<TaskId>,
     queues: Vec<crate::model::Queue>,
     queues_changed: bool,
+    /// By task, those that its success starts.
+    followers: BTreeMap<TaskId, BTreeSet<TaskId>>,
     /// The queues of the tasks that are defined.
     queue_names: BTreeSet<crate::model::QueueName>,
     /// What is to be known of every task.
@@ -187,6 +203,7 @@ impl Domain {
             dirty: BTreeSet::new(),
             queues: Vec::new(),
             queues_changed: true,
+            followers: BTreeMap::new(),
             queue_names: BTreeSet::new(),
             remarks: Vec::new(),
             spoken: HashMap::new(),
@@ -320,8 +337,14 @@ impl Domain {
         self.queues_changed = true;
     }
 
-    /// The queues are those of the tasks that are defined now.
-    fn name_queues(&mut self) {
+    /// The queues are those of the tasks that are defined now, and each task is followed by those that name it.
+    fn follow_definitions(&mut self) {
+        self.followers.clear();
+        for (id, entry) in &self.tasks {
+            for named in &entry.definition.after {
+                self.followers.entry(named.clone()).or_default().insert(id.clone());
+            }
+        }
         let own = self.tasks.values().filter(|entry| entry.definition.built_in().is_none());
         self.queue_names = own.map(|entry| entry.definition.queue()).collect();
         self.queues_changed = true;

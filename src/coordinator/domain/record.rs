@@ -1,14 +1,15 @@
 //! What is kept of tasks and runs, and what a transition gives back: rows to
 //! write, and effects to carry out once they are written.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Alert, AlertKey, Clean, Facts, Flip, Policy, Queue, QueueName, Role, Run, RunId, RunMark, RunState,
-    Schedule, Scope, Task, TaskId, TaskSource, TaskState,
+    Alert, AlertKey, Blackout, Clean, Facts, Flip, Policy, Queue, QueueName, Role, Run, RunId, RunMark,
+    RunState, Schedule, Scope, Task, TaskId, TaskSource, TaskState,
 };
 use crate::wire::FieldProblem;
 
@@ -44,6 +45,9 @@ pub struct Record {
     /// What the newest bad run ended by.
     #[serde(default)]
     pub bad: Option<Bad>,
+    /// Of the tasks that start it, those that have succeeded since it last started.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub succeeded: BTreeSet<TaskId>,
     /// The key that was made for its pings; one that its definition has goes before.
     #[serde(default)]
     pub ping_key: Option<String>,
@@ -69,6 +73,7 @@ impl Record {
             last_run: None,
             last_success: None,
             bad: None,
+            succeeded: BTreeSet::new(),
             ping_key: None,
             last_lateness: None,
             last_failure: None,
@@ -291,6 +296,8 @@ pub enum Write {
         record: Box<Record>,
         /// Its schedule, so that lateness can be judged from the database alone.
         schedule: Option<Schedule>,
+        /// When it does not start by itself, for the same.
+        blackout: Vec<Blackout>,
         /// Its windows and limits, for the same.
         policy: Policy,
         /// Whether it is not scheduled.

@@ -169,7 +169,9 @@ impl Domain {
             self.start(&run, now);
         }
         while let Some(claim) = self.queue.start_next(&self.limits) {
-            self.start(&claim.run, now);
+            if !self.hold(&claim, now) {
+                self.start(&claim.run, now);
+            }
         }
     }
 
@@ -183,6 +185,9 @@ impl Domain {
         let (task, slot, attempt) = (run.task.clone(), run.slot, run.attempt);
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.record.satisfy(slot);
+            if attempt == 0 {
+                entry.record.succeeded.clear();
+            }
             entry.touched = true;
             let cause = run.cause.as_deref().unwrap_or("manual");
             entry.reason = Some(Clean::from(format!("run started ({cause})")));
@@ -336,6 +341,7 @@ impl Domain {
         run.ended = Some(at);
         run.duration_ms =
             run.started.and_then(|started| u64::try_from((at - started).num_milliseconds()).ok());
+        let mut good = false;
         if let Some(entry) = self.tasks.get_mut(&run.task) {
             entry.active.remove(&(active.row.seq, id.clone()));
             entry.touched = true;
@@ -354,6 +360,7 @@ impl Domain {
             if newest && (counts || !elsewhere) {
                 entry.record.last_run = Some(run.clone());
             }
+            good = newest && state == RunState::Succeeded;
             if newest && counts {
                 let policy = entry.definition.policy;
                 entry.record.count(bad, &policy, at);
@@ -362,6 +369,9 @@ impl Domain {
         let row = active.row;
         self.mark(&row.run.task.clone());
         self.note_run(&row);
+        // What is told of a run elsewhere may be dated back; what it starts is not.
+        let now = self.latest.map_or(at, |latest| latest.max(at));
+        self.ended(&row.run.task, good, now);
         Some(row)
     }
 }

@@ -47,13 +47,24 @@ impl Domain {
             entry.next_slot = plan.next(now);
             return;
         };
-        let older = plan.slots_between(considered, newest - TimeDelta::milliseconds(1), COUNTED);
-        let (window, _) = windows(&entry.definition.policy, plan.interval(newest));
-        let in_time = now - newest <= window.max(BUSY);
+        let mut older = plan.slots_between(considered, newest - TimeDelta::milliseconds(1), COUNTED);
+        let dark = plan.blackouts().end(newest).map(|end| (newest, plan.blackouts().clock(end)));
+        // What is in a blackout is no slot to catch up with.
+        older.retain(|slot| plan.blackouts().end(*slot).is_none());
+        let newest = if dark.is_some() { older.pop() } else { Some(newest) };
+        let passed = dark.as_ref().map(|(slot, _)| *slot).or(newest).unwrap_or(now);
+        let in_time = newest.is_some_and(|newest| {
+            let (window, _) = windows(&entry.definition.policy, plan.interval(newest));
+            now - newest <= window.max(BUSY)
+        });
         let catch_up = entry.definition.catch_up;
-        entry.record.considered = newest;
-        entry.next_slot = plan.next(newest);
+        entry.record.considered = passed;
+        entry.next_slot = plan.next(passed);
         entry.touched = true;
+        if let Some((slot, end)) = dark {
+            self.miss(id, slot, &format!("blackout: nothing of it starts by itself until {end}"), now);
+        }
+        let Some(newest) = newest else { return };
         if self.scheduling && (in_time || catch_up == CatchUp::Once) {
             if let (Some(last), CatchUp::None) = (older.last(), catch_up) {
                 self.miss(id, *last, &passed_over(older.len()), now);

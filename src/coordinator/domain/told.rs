@@ -62,6 +62,7 @@ impl Domain {
             team: definition.team.clone(),
             labels: definition.labels.clone(),
             schedule: definition.schedule.clone(),
+            after: definition.after.clone(),
             policy: definition.policy,
             next_due: assessment.next_due,
             last_run: record.last_run.clone(),
@@ -93,6 +94,13 @@ impl Domain {
         if entry.definition.work == Work::Watched {
             remarks.push("only watched: it has no command here, and tells by pings how it runs".into());
         }
+        if let Some(end) = &entry.dark_until {
+            remarks.push(Clean::from(format!("blackout until {end}: it starts only by hand")));
+        }
+        if entry.plan.is_some() && entry.next_slot.is_none() {
+            remarks.push("its schedule has no time to come".into());
+        }
+        remarks.extend(self.waits_for(entry));
         if !self.scheduling && entry.definition.schedule.is_some() {
             remarks
                 .push("not scheduled now: this coordinator only answers; start one with: vigie serve".into());

@@ -2,6 +2,7 @@
 //! tasks of the API are read by the same reader ([`from_json`]).
 
 mod object;
+mod when;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::document::{Document, Problem, Table, Value, did_you_mean};
-use crate::model::{Clean, Dialect, Labels, Policy, Priority, Schedule, TaskId, Timing};
-use crate::schedule::Plan;
+use crate::model::{Clean, Labels, Policy, Priority, TaskId};
 
 use super::domain::{
     BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Links, Overlap, RetryOn, RetryRule,
@@ -207,7 +207,7 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
     task.description = text(table, "description");
     task.team = text(table, "team");
     task.labels = labels(table);
-    task.schedule = schedule(table);
+    let mut names = when::read(table, &mut task);
     task.policy = policy(table);
     if let Some(grace) = time(table, "kill_grace", Duration::ZERO) {
         task.kill_grace = grace;
@@ -232,7 +232,7 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
     }
     task.concurrency = table.integer("concurrency", 1..=i64::from(u32::MAX)).map(count);
     task.enabled = table.bool("enabled").unwrap_or(true);
-    let names = failure_action(table, &mut task.failure_action).into_iter().collect();
+    names.extend(failure_action(table, &mut task.failure_action));
     (task, names)
 }
 
@@ -247,7 +247,6 @@ fn refuse_unbuilt(table: &Table<'_>) {
             "secrets",
             "vigie's own store of secrets is not built yet: take it out, or read them in the command",
         ),
-        ("windows", "windows are not built yet: say the hours in the schedule"),
     ] {
         if let Some(value) = table.get(key) {
             value.problem(why);
@@ -311,46 +310,6 @@ fn cwd(table: &Table<'_>) -> Option<PathBuf> {
 fn labels(table: &Table<'_>) -> Labels {
     let labels = table.string_map("labels").unwrap_or_default();
     Arc::new(labels.iter().map(|(name, value)| (Clean::line(name), Clean::line(value))).collect())
-}
-
-fn schedule(table: &Table<'_>) -> Option<Schedule> {
-    let cron = table.get("schedule");
-    let every = table.get("every");
-    let zone = table.get("zone");
-    let dialect: Option<Dialect> = table.word("dialect", Dialect::ALL.iter().map(|dialect| dialect.word()));
-    let zone_text = zone.clone().and_then(Value::string).unwrap_or_else(|| "UTC".to_owned());
-    if let (Some(_), Some(every)) = (&cron, &every) {
-        every.problem("there is a schedule too: one of the two");
-        return None;
-    }
-    for (key, given) in [("zone", zone.is_some()), ("dialect", dialect.is_some())] {
-        if given && cron.is_none() {
-            let value = if key == "zone" { zone.clone() } else { table.get("dialect") };
-            if let Some(value) = value {
-                value.problem("says how a schedule is read, and there is none");
-            }
-        }
-    }
-    let (value, timing) = match (cron, every) {
-        (Some(value), _) => {
-            let expression = Clean::line(value.clone().string()?.trim());
-            (value, Timing::Cron { expression, dialect: dialect.unwrap_or(Dialect::Unix) })
-        }
-        (None, Some(value)) => {
-            let every = value.clone().duration_within(Duration::from_secs(1)..=MAX_TIME)?;
-            if every.subsec_nanos() != 0 {
-                value.problem("must be whole seconds");
-            }
-            let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
-            (value, Timing::Every { seconds })
-        }
-        (None, None) => return None,
-    };
-    let schedule = Schedule { timing, zone: Clean::line(&zone_text), assumed: false };
-    if let Err(error) = Plan::new(&schedule) {
-        value.problem(&error.to_string());
-    }
-    Some(schedule)
 }
 
 fn policy(table: &Table<'_>) -> Policy {

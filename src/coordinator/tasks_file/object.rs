@@ -67,7 +67,9 @@ pub fn from_submission(submission: &Submission) -> (Map<String, Json>, String) {
     let stem = name.as_ref().map_or(program, Clean::as_str).to_owned();
     let mut task = Map::new();
     let mut put = |key: &str, value: Json| task.insert(key.to_owned(), value);
-    if let Some(name) = name.as_ref().map(Clean::as_str).or(Some(program).filter(|name| !name.is_empty())) {
+    if let Some(name) =
+        name.as_ref().map(Clean::as_str).or_else(|| Some(program).filter(|name| !name.is_empty()))
+    {
         put("name", name.into());
     }
     if shell.is_none() || !command.is_empty() {

@@ -1,4 +1,7 @@
+use std::fmt::Write as _;
+
 use super::*;
+use crate::model::Timing;
 
 /// Problems as `line: message begins`.
 fn problems(text: &str) -> Vec<(usize, String)> {
@@ -108,7 +111,6 @@ fn what_is_refused_says_why() {
     for (line, words) in [
         ("machine = \"db-1\"", "remote machines are not built yet"),
         ("secrets = { A = \"b\" }", "store of secrets is not built yet"),
-        ("windows = []", "windows are not built yet"),
         ("ping_key = \"short\"", "16 to 128 letters"),
         ("ping_key = \"sixteen bytes or more, with blanks\"", "16 to 128 letters"),
         (
@@ -116,6 +118,7 @@ fn what_is_refused_says_why() {
             "a task above",
         ),
         ("ping_key = \"the-id-of-a-task\"\n[[task]]\nid = \"the-id-of-a-task\"", "the id of a task"),
+        ("windows = []", "say when it must not start with blackout"),
         ("schedule = \"@daily\"\nevery = \"1m\"", "there is a schedule too"),
         ("zone = \"UTC\"", "there is none"),
         ("dialect = \"unix\"", "there is none"),
@@ -169,37 +172,128 @@ fn the_examples_of_the_reference_parse_and_show_every_field() {
     };
     let text: String = EXAMPLE.lines().map(example).collect();
     let file = parse(&text).unwrap();
-    assert_eq!(file.tasks.len(), 2);
-    for field in [
-        "name",
-        "description",
-        "team",
-        "labels",
-        "ping_key",
-        "command",
-        "shell",
-        "env",
-        "cwd",
-        "schedule",
-        "every",
-        "zone",
-        "dialect",
-        "enabled",
-        "overlap",
-        "catch_up",
-        "priority",
-        "concurrency",
-        "max_runtime",
-        "kill_grace",
-        "retry",
-        "failure_action",
-        "start_window",
-        "lateness_window",
-        "heartbeat_timeout",
-        "min_gap",
-        "failure_threshold",
-        "recovery_threshold",
-    ] {
-        assert!(text.lines().any(|line| line.starts_with(&format!("{field} = "))), "{field}");
+    let ids: Vec<&str> = file.tasks.iter().map(|task| task.id.as_raw()).collect();
+    assert_eq!(ids, ["example", "sync", "extract", "load", "report"]);
+    assert_eq!(file.tasks[4].after, ["extract".into(), "load".into()]);
+    // What the reader asks for is what there is; what it asks for only to refuse it is not.
+    let document = Document::parse("[[task]]\nid = \"a\"\n").unwrap();
+    let table = document.root().tables("task").remove(0);
+    let _ = task(&table, "a");
+    let _ = ping_key(&table, &[]);
+    let refused = |key: &str| {
+        parse(&format!("[[task]]\nid = \"a\"\n{key} = {{}}\n"))
+            .err()
+            .is_some_and(|problems| problems.iter().all(|problem| !problem.message.contains("must be")))
+    };
+    for key in table.known().into_iter().filter(|key| !refused(key)) {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
     }
+}
+
+/// Each of these is refused as a whole; the snapshot has what is said of it, to the word.
+const BAD: &[&str] = &[
+    "[[task]]\nid = \n",
+    "[[task]\nid = \"a\"\n",
+    "[task]\nid = \"a\"\n",
+    "[[tasks]]\nid = \"a\"\n",
+    "[limit]\ncoordinator = 1\n",
+    "[limits]\ncoordinator = 0\nteam = { data = \"two\" }\nteem = {}\n",
+    "[[task]]\nname = \"no id\"\n",
+    "[[task]]\nid = \"a b\"\n",
+    "[[task]]\nid = \"self-backup\"\n",
+    "[[task]]\nid = \"a\"\n[[task]]\nid = \"a\"\n",
+    "[[task]]\nid = 7\n",
+    "[[task]]\nid = \"a\"\ncomand = [\"true\"]\n",
+    "[[task]]\nid = \"a\"\ncommand = \"true\"\n",
+    "[[task]]\nid = \"a\"\ncommand = []\n",
+    "[[task]]\nid = \"a\"\ncommand = [\"true\"]\nshell = \"true\"\n",
+    "[[task]]\nid = \"a\"\nshell = \" \"\n",
+    "[[task]]\nid = \"a\"\nshell = \"true\"\nenv = { A = 1 }\ncwd = \"tmp\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"0 3 * *\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"99 * * * *\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"@dayly\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"30 2 30 2 *\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"0 0 31 4,6,9,11 *\"\ndialect = \"quartz\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"0 0 0 29 2 * 2027\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"0 3 * * *\"\nzone = \"Europe/Pariss\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"0 3 30 2 *\"\nzone = \"Nowhere\"\ndialect = \"unixx\"\n",
+    "[[task]]\nid = \"a\"\nzone = \"UTC\"\ndialect = \"unix\"\n",
+    "[[task]]\nid = \"a\"\nschedule = \"@daily\"\nevery = \"1h\"\n",
+    "[[task]]\nid = \"a\"\nevery = \"10\"\n[[task]]\nid = \"b\"\nevery = \"100ms\"\n",
+    "[[task]]\nid = \"a\"\nevery = \"1500ms\"\n",
+    "[[task]]\nid = \"a\"\npriority = 6\nconcurrency = 0\nfailure_threshold = 0\n",
+    "[[task]]\nid = \"a\"\nstart_window = 120\nlateness_window = \"400d\"\nmax_runtime = \"soon\"\n",
+    "[[task]]\nid = \"a\"\noverlap = \"skp\"\ncatch_up = \"always\"\nenabled = \"yes\"\n",
+    "[[task]]\nid = \"a\"\nretry = { delay = \"1s\", jiter = 1 }\n",
+    "[[task]]\nid = \"a\"\nretry = { count = 101, backoff = 0.5, jitter = 2, on = [\"failure\"] }\n",
+    "[[task]]\nid = \"a\"\nfailure_action = \"mail\"\n",
+    "[[task]]\nid = \"cleaner\"\n[[task]]\nid = \"a\"\nfailure_action = \"run:cleaners\"\n",
+    "[[task]]\nid = \"a\"\nfailure_action = \"run:b\"\n[[task]]\nid = \"b\"\nfailure_action = \"run:a\"\n",
+    "[[task]]\nid = \"a\"\nshell = \"true\"\nafter = \"a\"\n",
+    "[[task]]\nid = \"a\"\nshell = \"true\"\nafter = [\"extract\", 1, \"extract\"]\n[[task]]\nid = \"extracts\"\n",
+    "[[task]]\nid = \"a\"\nshell = \"x\"\nafter = \"c\"\n[[task]]\nid = \"b\"\nshell = \"x\"\nafter = \"a\"\n[[task]]\nid = \"c\"\nshell = \"x\"\nafter = [\"b\"]\n",
+    "[[task]]\nid = \"a\"\nshell = \"x\"\nafter = \"b\"\nfailure_action = \"run:b\"\n[[task]]\nid = \"b\"\n",
+    "[[task]]\nid = \"a\"\nafter = []\nevery = \"1h\"\n",
+    "[[task]]\nid = \"a\"\nwindows = []\n",
+    "[[task]]\nid = \"a\"\nblackout = [{ from = \"22\", to = \"24:30\" }, { from = \"06:00\" }]\n",
+    "[[task]]\nid = \"a\"\nblackout = [{ from = \"06:00\", to = \"06:00\", days = [\"sunday\"], zone = \"Europe/Pari\", til = 1 }]\n",
+    "[[task]]\nid = \"a\"\nblackout = [{ from = \"00:00\", to = \"24:00\" }]\n",
+];
+
+#[test]
+fn bad_files_are_refused_as_a_whole_with_every_line_and_what_to_do() {
+    let mut told = String::new();
+    for text in BAD {
+        let problems = parse(text).expect_err(text);
+        assert!(!problems.is_empty(), "{text}");
+        told.push_str(text);
+        for problem in problems {
+            assert!(problem.line >= 1 && problem.line <= text.lines().count() + 1, "{text}");
+            writeln!(told, "  => {problem}").unwrap();
+        }
+        told.push('\n');
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_check_of_a_file_tells_all_of_it_with_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasks.toml");
+    assert_eq!(check(&path).unwrap(), 0);
+    std::fs::write(&path, "[[task]]\nid = \"a\"\nschedule = \"30 2 30 2 *\"\nafter = \"b\"\n").unwrap();
+    let problems = check(&path).unwrap_err().problems;
+    assert!(problems.iter().all(|problem| problem.contains("tasks.toml: line ")), "{problems:?}");
+    assert!(problems.len() >= 3, "{problems:?}");
+    std::fs::write(&path, "[[task]]\nid = \"a\"\n").unwrap();
+    assert_eq!(check(&path).unwrap(), 1);
+}
+
+#[test]
+fn a_task_reads_the_same_from_json_and_from_the_file() {
+    let json = serde_json::json!({
+        "id": "a", "shell": "true", "schedule": "0 3 * * *", "zone": "Europe/Paris", "priority": 2, "team": "data",
+        "retry": {"count": 3, "delay": "30s", "backoff": 2.0, "on": ["failed"]}, "env": {"A": "b\nc"},
+        "blackout": [{"from": "22:00", "to": "06:00", "days": ["sat"]}], "labels": {"x y": "z"}
+    });
+    let text = r#"
+        [[task]]
+        id = "a"
+        shell = "true"
+        schedule = "0 3 * * *"
+        zone = "Europe/Paris"
+        priority = 2
+        team = "data"
+        retry = { count = 3, delay = "30s", backoff = 2.0, on = ["failed"] }
+        env = { A = "b\nc" }
+        blackout = [{ from = "22:00", to = "06:00", days = ["sat"] }]
+        labels = { "x y" = "z" }
+    "#;
+    let of_file = parse(text).unwrap().tasks.remove(0);
+    assert_eq!(from_json(json.as_object().unwrap()).unwrap(), of_file);
+    let mut kept = json.clone();
+    kept.as_object_mut().unwrap().remove("id");
+    let kept = from_kept(&"a".into(), crate::model::TaskSource::Api, &kept.to_string()).unwrap();
+    assert_eq!(kept.source, crate::model::TaskSource::Api);
+    assert_eq!(Definition { source: of_file.source, ..kept }, of_file);
 }

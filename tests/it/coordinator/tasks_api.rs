@@ -211,3 +211,54 @@ async fn what_is_submitted_once_is_a_task_of_its_own_with_its_run() {
     assert_eq!(problem(served.post("/api/v1/runs").json(&json!({"comand": ["x"]}))).await.1, "bad-body");
     served.stop().await;
 }
+
+#[tokio::test]
+async fn a_bad_file_is_told_whole_wherever_it_is_asked_for_and_changes_nothing() {
+    let home = Home::new(FILE);
+    let served = home.serve().await;
+    home.write_tasks(
+        "[[task]]\nid = \"of-file\"\nschedule = \"30 2 30 2 *\"\nzone = \"Europe/Pari\"\n\n\
+         [[task]]\nid = \"b\"\nshell = \"true\"\nafter = \"bb\"\ncolour = \"red\"\n",
+    );
+    let lines = [
+        "line 3: task[0].schedule",
+        "line 4: task[0].zone",
+        "line 9: task[1].after",
+        "line 10: task[1].colour",
+    ];
+    let (status, _, detail) = problem(served.post("/api/v1/reload")).await;
+    assert_eq!(status, 422);
+    let old = served.post("/reload-config").send().await.unwrap();
+    assert_eq!(old.status(), 500);
+    let old = text(&old.json::<Value>().await.unwrap()["error"]);
+    let all = served.read("/tasks").await;
+    let told = all["file_problems"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("\n");
+    for line in lines {
+        assert!(
+            detail.contains(line) && old.contains(line) && told.contains(line),
+            "{line}: {detail}\n{old}\n{told}"
+        );
+    }
+    assert_eq!(served.ids().await, ["of-file"]);
+    assert_eq!(served.read("/tasks/of-file").await["schedule"], Value::Null);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_of_the_api_starts_after_one_of_the_file() {
+    let home = Home::new(FILE);
+    let served = home.serve().await;
+    let task = json!({"id": "then", "shell": "echo then", "after": "of-file"});
+    let told = answer(served.post("/api/v1/tasks").json(&task), 201).await;
+    assert_eq!(told["after"], json!(["of-file"]));
+    let run = served.start_run("of-file").await;
+    served.until_run(&run, "succeeded").await;
+    let followed = served
+        .until(|answer| {
+            let runs = answer["runs"].as_array()?;
+            runs.iter().find(|run| run["task"] == "then" && run["state"] == "succeeded").cloned()
+        })
+        .await;
+    assert_eq!(followed["cause"], "after of-file");
+    served.stop().await;
+}

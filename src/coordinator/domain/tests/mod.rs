@@ -1,3 +1,7 @@
+mod added;
+mod after;
+mod moments;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -107,10 +111,11 @@ impl Bench {
                 Write::AlertOpened(alert) => assert!(self.open.insert(alert.key(), alert.clone()).is_none()),
                 Write::AlertChanged(alert) => assert!(self.open.insert(alert.key(), alert.clone()).is_some()),
                 Write::AlertClosed(key, _) => assert!(self.open.remove(key).is_some()),
-                Write::Task { id, record, schedule, policy, paused } => {
+                Write::Task { id, record, schedule, blackout, policy, paused } => {
                     let known = Remembered {
                         record: (**record).clone(),
                         schedule: schedule.clone(),
+                        blackout: blackout.clone(),
                         policy: *policy,
                         defined: true,
                         paused: *paused,
