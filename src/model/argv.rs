@@ -1,6 +1,8 @@
 //! A command as one line, for people who type and read it: words as a shell
 //! splits them, with its quotes, and nothing else of a shell.
 
+use std::fmt::Write as _;
+
 /// What a shell would not take as it stands. Refused unquoted: whoever types it means a shell.
 const FOR_A_SHELL: &str = "|&;<>()$`*?";
 
@@ -120,8 +122,12 @@ fn quote(word: &str) -> String {
             '\n' => text.push_str("\\n"),
             '\t' => text.push_str("\\t"),
             '\\' | '\'' => text.extend(['\\', c]),
-            c if spelled(c) && u32::from(c) > 0xffff => text.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c if spelled(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if spelled(c) => {
+                let code = u32::from(c);
+                // Writing to a text can't fail.
+                let _ =
+                    if code > 0xffff { write!(text, "\\U{code:08x}") } else { write!(text, "\\u{code:04x}") };
+            }
             c => text.push(c),
         }
     }

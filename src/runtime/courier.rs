@@ -124,7 +124,7 @@ impl Courier {
                 format!("none of the endpoints takes reports of runs; there are: {}", known()),
             ),
         };
-        let spec = found.ok_or(Undelivered { reason: Clean::from(missing), fate: Fate::Barred })?;
+        let spec = found.ok_or_else(|| Undelivered { reason: Clean::from(missing), fate: Fate::Barred })?;
         match backend::offers(spec.kind).reports.refusal() {
             None => Ok(spec),
             Some(reason) => {

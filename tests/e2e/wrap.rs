@@ -307,7 +307,7 @@ fn input_and_output_go_through_whole_and_in_order() {
     let script = "i=0; while [ $i -lt 200 ]; do echo out$i; echo err$i >&2; i=$((i+1)); done";
     let both = wrapped(&home, &["sh", "-c", script]).stdout(file.try_clone().unwrap()).stderr(file).status();
     assert!(both.unwrap().success());
-    let expected: String = (0..200).map(|i| format!("out{i}\nerr{i}\n")).collect();
+    let expected = (0..200).map(|i| format!("out{i}\nerr{i}\n")).collect::<Vec<_>>().concat();
     assert_eq!(fs::read_to_string(home.path().join("log")).unwrap(), expected);
     // A reader that goes ends the command as it would without vigie.
     let mut child = wrapped(&home, &["yes"]).stdout(Stdio::piped()).spawn().unwrap();

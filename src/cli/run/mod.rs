@@ -97,7 +97,9 @@ pub fn run(global: &Global, options: &WrapOptions) -> ExitCode {
 fn last_words(done: &mpsc::Receiver<Vec<String>>, quiet: bool) {
     let Ok(complaints) = done.recv_timeout(LAST_WORDS) else { return };
     if !quiet {
-        complaints.iter().for_each(|complaint| complain(complaint));
+        for complaint in &complaints {
+            complain(complaint);
+        }
     }
 }
 

@@ -186,7 +186,7 @@ impl Run {
             match courier.deliver(&waiting).await {
                 Ok(()) => {}
                 Err(Undelivered { reason, fate: Fate::Refused }) => {
-                    self.complain(format!("not reported: {reason}"))
+                    self.complain(format!("not reported: {reason}"));
                 }
                 Err(Undelivered { reason, fate }) => {
                     if fate != Fate::Away {
@@ -233,7 +233,7 @@ impl Run {
         match spool.map_or(0, Spool::take_dropped) {
             0 => {}
             dropped => {
-                self.complain(format!("{dropped} earlier reports were dropped, since too many waited"))
+                self.complain(format!("{dropped} earlier reports were dropped, since too many waited"));
             }
         }
         self.complaints

@@ -64,7 +64,9 @@ mod tests {
         #[test]
         fn whatever_the_pieces_the_end_is_kept(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40_000), 0..8)) {
             let mut tail = Tail::default();
-            pieces.iter().for_each(|piece| tail.push(piece));
+            for piece in &pieces {
+                tail.push(piece);
+            }
             let all = pieces.concat();
             let kept: Vec<u8> = tail.bytes.iter().copied().collect();
             prop_assert_eq!(&kept[..], &all[all.len().saturating_sub(MAX)..]);

@@ -135,14 +135,13 @@ fn copy(mut from: PipeReader, mut to: File, until: &PipeReader, tail: &Mutex<Tai
         left = left.map(|left: usize| left.saturating_sub(read));
         tail.lock().unwrap_or_else(PoisonError::into_inner).push(&piece[..read]);
         match write(&mut to, &piece[..read]) {
-            Ok(()) => {}
             // Nobody reads any more: the command shall know it.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return None,
             Err(error) if !lost => {
                 lost = true;
                 complain(&format!("what the command writes is lost: {error}"));
             }
-            Err(_) => {}
+            _ => {}
         }
     }
 }
