@@ -77,6 +77,7 @@ fn ingest(criterion: &mut Criterion) {
         alerts: Vec::new(),
         runs: Vec::new(),
         file_problems: Vec::new(),
+        you: None,
     };
     let Ok(bytes) = serde_json::to_vec(&answer) else { return };
     let names = synthetic::endpoints(ROWS);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::model::{Kind, Priority, parse_duration};
+use crate::model::{Kind, Priority, Role, parse_duration};
 
 use super::serve::LogFormat;
 
@@ -106,6 +106,9 @@ pub enum Command {
     PassOn,
     /// Run the coordinator: scheduler, queue and monitor of this machine
     Serve(ServeOptions),
+    /// Who may call a coordinator from elsewhere: make, list, revoke and rotate tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// The configuration: make it, check it, find it
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -441,13 +444,19 @@ pub struct ServeOptions {
     /// Where to listen
     #[arg(long, value_name = "ADDR", help = LISTEN_HELP)]
     pub listen: Option<String>,
+    /// The certificate to show beyond loopback: a PEM file [default: tls in the configuration]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key: a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// The tasks [default: tasks.toml beside the configuration]
     #[arg(long, value_name = "FILE")]
     pub tasks: Option<PathBuf>,
     /// The data directory
     #[arg(long, value_name = "DIR", help = DATA_HELP)]
     pub data: Option<PathBuf>,
-    /// Check the tasks and end
+    /// Check the tasks, how it would be reached, and its certificate, and end
     #[arg(long)]
     pub check: bool,
     /// Print a systemd unit that starts it with these options, and end
@@ -462,6 +471,90 @@ pub struct ServeOptions {
     /// Answer, but schedule nothing: how a command starts its own.
     #[arg(long, hide = true)]
     pub answer_only: bool,
+}
+
+/// `token …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token: it is printed this once, alone on standard output
+    Create(TokenCreate),
+    /// The tokens: names, roles, teams and times; never the tokens themselves
+    List(TokenList),
+    /// End a token at once
+    Revoke(TokenRevoke),
+    /// Put a new token in the place of one; the old one ends at once, or after a grace
+    Rotate(TokenRotate),
+}
+
+/// Whose tokens.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TokenPlace {
+    /// The coordinator of this data directory, whether it runs or not
+    #[arg(long, value_name = "DIR", help = DATA_HELP, conflicts_with = "endpoint")]
+    pub data: Option<PathBuf>,
+    /// The coordinator that is configured as this endpoint, with an admin's token
+    #[arg(long, value_name = "NAME")]
+    pub endpoint: Option<String>,
+}
+
+/// Options of `token create`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TokenCreate {
+    /// What people call it: it stands in the audit log
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// What its bearer may do: viewer (read), operator (act, report, submit) or admin (configure)
+    #[arg(long, value_name = "ROLE", value_parser = roles())]
+    pub role: Role,
+    /// Only this team's tasks; may be repeated [default: all tasks]
+    #[arg(long, value_name = "TEAM")]
+    pub team: Vec<String>,
+    /// How long it is good, such as 90d [default: until it is revoked]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub expires: Option<Duration>,
+    /// Whose.
+    #[command(flatten)]
+    pub place: TokenPlace,
+}
+
+/// Options of `token list`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TokenList {
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: Format,
+    /// Whose.
+    #[command(flatten)]
+    pub place: TokenPlace,
+}
+
+/// Options of `token revoke`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TokenRevoke {
+    /// Which
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Whose.
+    #[command(flatten)]
+    pub place: TokenPlace,
+}
+
+/// Options of `token rotate`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TokenRotate {
+    /// Which
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How much longer the old one is good [default: not at all]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub grace: Option<Duration>,
+    /// Whose.
+    #[command(flatten)]
+    pub place: TokenPlace,
+}
+
+fn roles() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.word())).try_map(|word| word.parse::<Role>())
 }
 
 /// `config …`

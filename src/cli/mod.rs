@@ -18,6 +18,7 @@ mod serve;
 mod session;
 mod standing;
 mod table;
+mod token;
 mod tty;
 
 use std::ffi::OsString;
@@ -174,6 +175,7 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         // Handled before there were any threads.
         Some(Command::Run(_) | Command::PassOn) => Ok(Exit::OK),
         Some(Command::Serve(options)) => serve::run(&global, options).await,
+        Some(Command::Token(command)) => token::run(&global, command).await,
         Some(Command::Config(command)) => config::run(&global, &command),
     }
 }

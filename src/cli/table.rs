@@ -9,6 +9,8 @@ use crate::console::format;
 use crate::fleet::{AlertRow, EndpointRow, Fleet, QueueRow, RunRow, TaskRow, Worst};
 use crate::model::{AuditEntry, Clean, EndpointName, Health, Priority, Schedule, TaskId};
 
+use crate::wire::TokenInfo;
+
 use super::output::{self, Align};
 use super::read::why;
 use super::report::stamp;
@@ -260,6 +262,38 @@ pub fn audit(rows: &[(EndpointName, AuditEntry)]) -> String {
         ]
     };
     table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no lines in any audit log")
+}
+
+/// Tokens.
+pub fn tokens(rows: &[TokenInfo], now: DateTime<Utc>) -> String {
+    const COLUMNS: &Columns = &[
+        ("NAME", Align::Left),
+        ("ROLE", Align::Left),
+        ("TEAMS", Align::Left),
+        ("STATE", Align::Left),
+        ("CREATED", Align::Left),
+        ("EXPIRES", Align::Left),
+        ("LAST USED", Align::Right),
+    ];
+    let state = |row: &TokenInfo| match row {
+        TokenInfo { revoked: Some(_), .. } => "revoked",
+        TokenInfo { expires: Some(at), .. } if *at <= now => "expired",
+        TokenInfo { replaced: Some(_), .. } => "replaced",
+        _ => "good",
+    };
+    let cells = |row: &TokenInfo| {
+        let teams = row.teams.as_ref().map(|teams| teams.iter().map(String::as_str).collect::<Vec<_>>());
+        vec![
+            row.name.to_string(),
+            row.role.to_string(),
+            teams.map_or_else(|| "all".to_owned(), |teams| Clean::from(teams.join(", ")).to_string()),
+            state(row).to_owned(),
+            stamp(row.created),
+            or_dash(row.expires, stamp),
+            or_dash(row.last_used, |at| format::ago(now, at)),
+        ]
+    };
+    table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no tokens: only this machine's own may call")
 }
 
 #[cfg(test)]

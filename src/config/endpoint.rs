@@ -38,7 +38,7 @@ pub struct Base<'a> {
 }
 
 impl Base<'_> {
-    fn path(&self, value: Value<'_>) -> Option<PathBuf> {
+    pub(super) fn path(&self, value: Value<'_>) -> Option<PathBuf> {
         let place = value.clone();
         let text = value.string()?;
         if text.is_empty() {

@@ -7,6 +7,7 @@
 //! Needs no network and resolves no secret. May import: `model`, `action`,
 //! `schedule`, `document`.
 
+mod access;
 mod endpoint;
 mod keys;
 mod paths;
@@ -57,6 +58,19 @@ pub struct Settings {
     pub screen: String,
     /// The duplistatus surface of `vigie serve` needs no token on loopback.
     pub open_on_loopback: bool,
+    /// How `vigie serve` is reached.
+    pub access: ServeAccess,
+}
+
+/// How `vigie serve` is reached: `[coordinator]` but for `open_on_loopback`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServeAccess {
+    /// Where it listens, unless the command line says otherwise.
+    pub listen: Option<String>,
+    /// The names by which it may be called beyond loopback.
+    pub hosts: Vec<String>,
+    /// Its certificate and key: PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for Settings {
@@ -69,6 +83,7 @@ impl Default for Settings {
             ascii: false,
             screen: "tasks".to_owned(),
             open_on_loopback: false,
+            access: ServeAccess::default(),
         }
     }
 }
@@ -107,6 +122,7 @@ impl Settings {
         if let Some(coordinator) = root.table("coordinator") {
             settings.open_on_loopback =
                 coordinator.bool("open_on_loopback").unwrap_or(settings.open_on_loopback);
+            settings.access = access::read(&coordinator, base);
             coordinator.finish();
         }
         if let Some(table) = root.table("keys") {

@@ -44,6 +44,8 @@ fn the_reference_is_the_defaults() {
         "read_only = ",
         "[coordinator]",
         "open_on_loopback = ",
+        "listen = ",
+        "hosts = ",
         "[keys]",
     ] {
         assert!(EXAMPLE.lines().any(|l| l.starts_with(line)), "{line}");
@@ -63,9 +65,14 @@ fn the_examples_of_the_reference_parse_and_show_every_kind_and_name() {
     let text = uncommented();
     let settings = parse(&text).unwrap();
     assert_eq!(
-        Settings { endpoints: Settings::default().endpoints, ..settings.clone() },
+        Settings {
+            endpoints: Settings::default().endpoints,
+            access: Settings::default().access,
+            ..settings.clone()
+        },
         Settings::default()
     );
+    assert!(settings.access.tls.is_some());
     for &kind in Kind::ALL {
         let of_kind: Vec<&EndpointSpec> = settings.endpoints.iter().filter(|e| e.kind == kind).collect();
         assert!(!of_kind.is_empty(), "{kind}");

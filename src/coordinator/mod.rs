@@ -28,14 +28,18 @@ mod private;
 mod serve;
 mod shell;
 mod tasks_file;
+mod tls;
 pub mod tokens;
 
 pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
 pub use exec::{SUPERVISE, supervise};
 pub use lock::{DataLock, Holder, LockError, acquire as acquire_lock};
-pub use serve::{BindError, DEFAULT_PORT, Ended, ServeError, Server, address, bind, serve};
+pub use serve::{
+    BindError, CertificateReload, DEFAULT_PORT, Ended, ServeError, Server, address, bind, serve,
+};
 pub use tasks_file::check as check_tasks;
+pub use tls::{Certificate, TlsError};
 
 /// How a coordinator runs.
 #[derive(Debug, Clone)]

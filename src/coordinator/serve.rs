@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +15,10 @@ use crate::wire::CoordinatorFile;
 use super::announce::{AnnounceError, Announced};
 use super::api::{self, Api};
 use super::engine::{Engine, StartError};
-use super::http::Connections;
+use super::http::{Connections, Door};
 use super::lease::Leases;
 use super::lock::{self, DataLock, LockError};
+use super::tls::{Tls, TlsError};
 use super::tokens::{TokenRefusal, Tokens};
 use super::{Options, SharedClock};
 
@@ -30,6 +32,9 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// How often it is noted on disk when tokens were used.
 const NOTE_USES: Duration = Duration::from_secs(300);
+
+/// How often the files of the certificate are looked at.
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(30);
 
 /// Why a coordinator came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +50,17 @@ pub enum Ended {
 pub enum ServeError {
     /// The address can be reached from other machines.
     #[error(
-        "{0} is not a loopback address: beyond loopback a coordinator needs TLS, which this version does not \
-         have; listen on 127.0.0.1 or [::1]"
+        "{0} is not a loopback address: beyond loopback a coordinator speaks TLS only; name a certificate with \
+         --tls-cert and --tls-key (or tls = {{ cert = \"…\", key = \"…\" }} under [coordinator] in the \
+         configuration), or listen on 127.0.0.1 or [::1]"
     )]
     NotLoopback(SocketAddr),
+    /// The certificate can't be shown.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no port on loopback for this machine itself.
+    #[error("can't listen on loopback: {0}")]
+    Loopback(io::Error),
     /// The listener has no address.
     #[error("the listener is of no use: {0}")]
     Listener(io::Error),
@@ -118,13 +130,18 @@ pub fn address(listen: Option<&str>, cron_port: Option<&str>) -> Result<SocketAd
     }
 }
 
-/// Listens where [`address`] says. Port 0 takes any free one.
+/// Listens where [`address`] says. Port 0 takes any free one. Beyond loopback
+/// only `with_tls`: see [`Options::tls`].
 ///
 /// # Errors
 /// A [`BindError`] that names the address and what to do.
-pub async fn bind(listen: Option<&str>, cron_port: Option<&str>) -> Result<TcpListener, BindError> {
+pub async fn bind(
+    listen: Option<&str>,
+    cron_port: Option<&str>,
+    with_tls: bool,
+) -> Result<TcpListener, BindError> {
     let address = address(listen, cron_port)?;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && !with_tls {
         return Err(BindError::NotLoopback(ServeError::NotLoopback(address)));
     }
     TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
@@ -150,9 +167,10 @@ pub async fn serve(
 /// A coordinator that has started and is announced; it answers once [`Server::run`] is polled.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    doors: Doors,
     router: axum::Router,
     engine: Engine,
+    clock: SharedClock,
     tokens: Tokens,
     leases: Leases,
     linger: Option<Duration>,
@@ -175,9 +193,7 @@ impl Server {
         shutdown: CancellationToken,
     ) -> Result<Self, ServeError> {
         let address = listener.local_addr().map_err(ServeError::Listener)?;
-        if !address.ip().is_loopback() {
-            return Err(ServeError::NotLoopback(address));
-        }
+        let doors = doors(listener, address, &options, clock.now()).await?;
         let lock = lock::acquire(&options.data)?;
         let engine = Engine::start(options.clone(), SharedClock::clone(&clock)).await?;
         let tokens = match Tokens::load(&engine).await {
@@ -187,7 +203,7 @@ impl Server {
                 return Err(ServeError::Tokens(error));
             }
         };
-        let announced = match Announced::write(&options.data, format!("http://{address}")) {
+        let announced = match Announced::write(&options.data, format!("http://{}", doors.local)) {
             Ok(announced) => announced,
             Err(error) => {
                 engine.shutdown().await;
@@ -198,19 +214,21 @@ impl Server {
         let closing = shutdown.child_token();
         let router = api::router(Api::new(
             engine.clone(),
-            clock,
+            SharedClock::clone(&clock),
             leases.clone(),
             closing.clone(),
             &options,
             tokens.clone(),
             &announced.file().token,
         ));
+        let address = doors.beyond.unwrap_or(doors.local);
         tracing::info!(%address, data = %options.data.display(), scheduling = options.scheduling, "coordinator started");
         let linger = options.linger;
         Ok(Self {
-            listener,
+            doors,
             router,
             engine,
+            clock,
             tokens,
             leases,
             linger,
@@ -227,6 +245,18 @@ impl Server {
         self.announced.file()
     }
 
+    /// Where other machines find it, if they may.
+    #[must_use]
+    pub const fn beyond(&self) -> Option<SocketAddr> {
+        self.doors.beyond
+    }
+
+    /// Reads the certificate again, whenever it is asked to.
+    #[must_use]
+    pub fn certificate(&self) -> CertificateReload {
+        CertificateReload { tls: self.doors.tls().cloned(), clock: SharedClock::clone(&self.clock) }
+    }
+
     /// The engine behind it, for a reload on SIGHUP.
     #[must_use]
     pub const fn engine(&self) -> &Engine {
@@ -237,13 +267,15 @@ impl Server {
     /// have a moment, the engine ends, and the announcement and lock go.
     pub async fn run(self) -> Ended {
         let mut connections = Connections::new(self.closing.clone());
+        let certificate = self.certificate();
         let ended = tokio::select! {
             () = self.shutdown.cancelled() => Ended::Asked,
             () = self.leases.deserted(self.linger) => Ended::LastConsoleGone,
-            () = connections.accept(&self.listener, &self.router) => Ended::Asked,
+            () = connections.accept(&self.doors.all, &self.router) => Ended::Asked,
             () = note_uses(&self.tokens) => Ended::Asked,
+            () = certificate.follow() => Ended::Asked,
         };
-        drop(self.listener);
+        drop(self.doors);
         self.closing.cancel();
         connections.drained(DRAIN).await;
         note_uses_now(&self.tokens).await;
@@ -253,6 +285,73 @@ impl Server {
         connections.cut().await;
         tracing::info!(?ended, "coordinator ended");
         ended
+    }
+}
+
+/// The ways in.
+#[derive(Debug)]
+struct Doors {
+    all: Vec<Door>,
+    /// The one on loopback, without TLS.
+    local: SocketAddr,
+    /// The one for other machines.
+    beyond: Option<SocketAddr>,
+}
+
+impl Doors {
+    fn tls(&self) -> Option<&Tls> {
+        self.all.iter().find_map(Door::tls)
+    }
+}
+
+/// With a certificate, `listener` speaks TLS, and this machine itself has a port of its own on loopback:
+/// local consoles and commands neither know the certificate nor need it.
+async fn doors(
+    listener: TcpListener,
+    address: SocketAddr,
+    options: &Options,
+    now: DateTime<Utc>,
+) -> Result<Doors, ServeError> {
+    let Some(files) = &options.tls else {
+        if !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback(address));
+        }
+        return Ok(Doors { all: vec![Door::on_loopback(listener)], local: address, beyond: None });
+    };
+    let tls = Tls::new(files.clone(), now)?;
+    let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(ServeError::Loopback)?;
+    let local = inner.local_addr().map_err(ServeError::Loopback)?;
+    let all = vec![Door::on_loopback(inner), Door::with_tls(listener, tls)];
+    Ok(Doors { all, local, beyond: Some(address) })
+}
+
+/// Reads the certificate's files again.
+#[derive(Debug, Clone)]
+pub struct CertificateReload {
+    tls: Option<Tls>,
+    clock: SharedClock,
+}
+
+impl CertificateReload {
+    /// Now: connections from now on see the new certificate. One that can't be used is logged, and the old one stays.
+    pub fn now(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload(self.clock.now());
+        }
+    }
+
+    /// Whenever the files have changed, for ever.
+    async fn follow(&self) {
+        let Some(tls) = &self.tls else { return std::future::pending().await };
+        let mut seen = tls.print();
+        loop {
+            tokio::time::sleep(LOOK_AT_CERTIFICATE).await;
+            let print = tls.print();
+            if print != seen {
+                seen = print;
+                self.now();
+            }
+        }
     }
 }
 
@@ -305,12 +404,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_or_open_address_is_named() {
-        let first = bind(Some("127.0.0.1:0"), None).await.unwrap();
+        let first = bind(Some("127.0.0.1:0"), None, false).await.unwrap();
         let taken = first.local_addr().unwrap();
-        let error = bind(Some(&taken.to_string()), None).await.unwrap_err();
+        let error = bind(Some(&taken.to_string()), None, false).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("{taken} is taken")), "{error}");
-        let error = bind(Some("0.0.0.0:0"), None).await.unwrap_err();
-        assert!(error.to_string().contains("needs TLS"), "{error}");
+        let error = bind(Some("0.0.0.0:0"), None, false).await.unwrap_err();
+        assert!(error.to_string().contains("TLS only; name a certificate with --tls-cert"), "{error}");
+        bind(Some("0.0.0.0:0"), None, true).await.unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use super::{Aim, Clean, Command, UnknownWord};
+use super::{Aim, Clean, Command, Role, UnknownWord};
 
 words! {
     /// An action that changes something at an endpoint.
@@ -38,6 +38,12 @@ words! {
 impl Verb {
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// What a caller of a coordinator has to be for it.
+    #[must_use]
+    pub const fn role(self) -> Role {
+        if matches!(self, Self::ReloadConfig) { Role::Admin } else { Role::Operator }
+    }
 
     /// Whether work in progress or waiting is lost by it.
     #[must_use]
@@ -194,6 +200,17 @@ impl Capabilities {
         Self::by(|_| Some(reason.clone()))
     }
 
+    /// As far as `role` goes: what needs more is refused for that.
+    #[must_use]
+    pub fn within(&self, role: Role) -> Self {
+        let more =
+            |needed: Role| (!role.covers(needed)).then(|| Clean::from(format!("needs the role {needed}")));
+        let verbs = Self::by(|verb| more(verb.role()).or_else(|| self.refusal(verb).cloned()));
+        verbs.with(
+            self.commands().map(|(command, why)| (command, more(Role::Operator).or_else(|| why.cloned()))),
+        )
+    }
+
     /// With the commands of a system: `None` allows, `Some(reason)` refuses.
     #[must_use]
     pub fn with(self, commands: impl IntoIterator<Item = (Command, Option<Clean>)>) -> Self {
@@ -272,6 +289,19 @@ mod tests {
         assert_eq!(sparse.refusal(Verb::Trigger), None);
         assert!(sparse.refusal(Verb::Cancel).is_some());
         assert_eq!(sparse.iter().count(), Verb::COUNT, "a command that nobody knows is left out");
+    }
+
+    #[test]
+    fn a_role_greys_what_needs_more() {
+        let all = Capabilities::by(|verb| (verb == Verb::Pause).then(|| "it is paused already".into()));
+        let of = |role, verb| all.within(role).refusal(verb).map(ToString::to_string);
+        assert_eq!(all.within(Role::Admin), all);
+        assert_eq!(of(Role::Operator, Verb::Trigger), None);
+        assert_eq!(of(Role::Operator, Verb::Pause).unwrap(), "it is paused already");
+        assert_eq!(of(Role::Operator, Verb::ReloadConfig).unwrap(), "needs the role admin");
+        for verb in Verb::ALL.iter().filter(|verb| **verb != Verb::ReloadConfig) {
+            assert_eq!(of(Role::Viewer, *verb).unwrap(), "needs the role operator");
+        }
     }
 
     #[test]

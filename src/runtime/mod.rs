@@ -41,7 +41,7 @@ use crate::model::{
     Snapshot, TaskId, Trace,
 };
 
-pub use credentials::Question;
+pub use credentials::{Credentials, Question};
 pub use handle::{Handle, Runtime, Updates};
 pub use shell::now;
 

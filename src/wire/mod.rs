@@ -95,6 +95,9 @@ pub struct Tasks {
     /// What is wrong with the tasks file, each with line and cause; the tasks are those of before.
     #[serde(default)]
     pub file_problems: Vec<Clean>,
+    /// Who asks, as this coordinator knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub you: Option<Caller>,
 }
 
 /// A page of tasks by their ids: those that a call with parameters asks for.

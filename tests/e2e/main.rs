@@ -39,4 +39,6 @@ mod terminal;
 #[path = "../stand_ins/systems.rs"]
 mod three;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod wrap;

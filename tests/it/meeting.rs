@@ -69,7 +69,7 @@ impl Home {
             tls: None,
         };
         let shutdown = CancellationToken::new();
-        let listener = bind(Some("127.0.0.1:0"), None).await.unwrap();
+        let listener = bind(Some("127.0.0.1:0"), None, false).await.unwrap();
         let server = Server::open(listener, options, Arc::new(SystemClock), shutdown.clone()).await.unwrap();
         self.url.clone_from(&server.announced().url);
         self.running = Some((tokio::spawn(server.run()), shutdown));

@@ -105,6 +105,11 @@ impl Http {
         self.request(Method::POST, segments)
     }
 
+    /// Starts a DELETE of the path made of `segments`, each percent-encoded.
+    pub fn delete(&self, segments: &[&str]) -> Request<'_> {
+        self.request(Method::DELETE, segments)
+    }
+
     fn request(&self, method: Method, segments: &[&str]) -> Request<'_> {
         Request {
             http: self,

@@ -6,6 +6,7 @@
 mod convert;
 mod session;
 mod submit;
+mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,11 +21,13 @@ use super::{
     Accepted, Backend, BackendError, BuildError, Call, Cursor, LogChunk, Polled, RunsQuery, Surroundings,
 };
 use crate::model::{
-    AuditEntry, Capabilities, Clean, Command, Deed, EndpointSpec, Kind, LogOf, Run, RunId, RunState,
+    AuditEntry, Capabilities, Clean, Command, Deed, EndpointSpec, Kind, LogOf, Role, Run, RunId, RunState,
     Snapshot, Task, TaskId, Trace, Verb,
 };
 use crate::wire;
 use session::Locator;
+
+pub use tokens::TokenCalls;
 
 /// The longest that a poll waits at the coordinator for the next change.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -85,6 +88,8 @@ struct State {
     latency_ms: u64,
     /// What the last full poll could not read; deltas leave it as it was.
     unread: Option<Clean>,
+    /// Who we are there, as of the last full poll.
+    you: Option<wire::Caller>,
     /// The last poll brought nothing, or is still under way.
     lost: bool,
 }
@@ -111,13 +116,18 @@ impl Vigie {
     async fn full(&self) -> Result<Polled, BackendError> {
         let answer = self.locator.send(|session| session.get(&path(&["tasks"]))).await?;
         let base = Snapshot::unchanged(answer.at, answer.latency_ms);
+        let mut you = None;
         let (told, unread) = match answer.json::<wire::Tasks>() {
-            Ok(tasks) => (convert::full(tasks, base), None),
+            Ok(mut tasks) => {
+                you = tasks.you.take();
+                (convert::full(tasks, base), None)
+            }
             Err(error) => convert::rough(&answer.body, base).ok_or(error)?,
         };
         let mut state = self.state();
         state.latency_ms = answer.latency_ms;
         state.unread = unread;
+        state.you = you.or_else(|| state.you.take());
         Ok(told.polled(state.unread.as_ref()))
     }
 
@@ -332,11 +342,16 @@ impl Backend for Vigie {
     }
 
     fn endpoint_capabilities(&self) -> Capabilities {
-        Capabilities::by(|verb| {
+        let all = Capabilities::by(|verb| {
             (verb != Verb::ReloadConfig)
                 .then(|| Clean::from(format!("{verb} is for a task, not for the endpoint")))
         })
-        .with([(Command::VigieSubmit, None)])
+        .with([(Command::VigieSubmit, None)]);
+        match &self.state().you {
+            None => all,
+            Some(you) if you.teams.is_some() => all.within(you.role.min(Role::Operator)),
+            Some(you) => all.within(you.role),
+        }
     }
 
     async fn poll(&self, since: Option<&Cursor>) -> Result<Polled, BackendError> {

@@ -58,6 +58,11 @@ impl Session {
         self.admit(self.http.post(segments))
     }
 
+    /// A DELETE with the token.
+    pub fn delete(&self, segments: &[&str]) -> Request<'_> {
+        self.admit(self.http.delete(segments))
+    }
+
     fn admit<'a>(&self, request: Request<'a>) -> Request<'a> {
         match &self.token {
             Some(token) => request.bearer(token),

@@ -5,6 +5,7 @@
 //! the tasks stay as they last were. So is one in the configuration: the tasks
 //! run all the same.
 
+mod access;
 mod log;
 mod service;
 mod spooled;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, ConfigWatch, Overrides, Paths, Settings};
 use crate::coordinator::engine::{Actor, Engine};
-use crate::coordinator::{self, BindError, Options, Server, SystemClock};
+use crate::coordinator::{self, BindError, CertificateReload, Options, Server, SystemClock};
 use crate::runtime::Places;
 use crate::runtime::policy::{self, Configured};
 
@@ -38,6 +39,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     }
     let paths = session::paths(global)?;
     let policies = is_for_itself(&options);
+    let line = access::Line::of(&options);
     let tasks = options.tasks.unwrap_or_else(|| paths.tasks.clone());
     // What is told of it later must not depend on where this was started.
     let tasks = std::path::absolute(&tasks).unwrap_or(tasks);
@@ -45,15 +47,18 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         let count = check(&tasks)?;
         let there = if tasks.exists() { "is right" } else { "is not there, which is fine" };
         print(&format!("{} {there}: {count} tasks, and the built-in ones\n", tasks.display()))?;
-        return Ok(Exit::OK);
+        let (_, settings) = session::configuration(global)?;
+        return access::check(&access::wanted(&line, &settings.access));
     }
     let overrides = session::overrides(global)?;
     log::to_stderr(options.log_format);
     // A console's own coordinator takes nothing from the configuration, which may be being edited.
     let configured = if policies { settle(Settings::load(&paths, &overrides))? } else { Settings::default() };
     let cron_port = session::variable("CRON_PORT").map(|port| port.to_string_lossy().into_owned());
-    let listener =
-        coordinator::bind(options.listen.as_deref(), cron_port.as_deref()).await.map_err(unbound)?;
+    let access = access::wanted(&line, &configured.access);
+    let listener = coordinator::bind(access.listen.as_deref(), cron_port.as_deref(), access.tls.is_some())
+        .await
+        .map_err(unbound)?;
     let settings = Options {
         data: options.data.unwrap_or_else(|| paths.data.clone()),
         program: program(),
@@ -61,28 +66,29 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
         scheduling: !options.answer_only,
         linger: options.linger,
         open_on_loopback: configured.open_on_loopback,
-        hosts: Vec::new(),
-        tls: None,
+        hosts: access.hosts,
+        tls: access.tls,
     };
     let signals = Signals::new().map_err(refused)?;
     let shutdown = CancellationToken::new();
     let server = Server::open(listener, settings.clone(), Arc::new(SystemClock), shutdown.clone())
         .await
         .map_err(refused)?;
+    let beyond = server.beyond().map_or_else(String::new, |address| format!("https://{address}, and on "));
     print(&format!(
-        "vigie's coordinator listens on {}\n  data   {}\n  tasks  {}\n",
+        "vigie's coordinator listens on {beyond}{}\n  data   {}\n  tasks  {}\n",
         server.announced().url,
         settings.data.display(),
         settings.tasks.display()
     ))?;
-    let engine = server.engine().clone();
+    let (engine, certificate) = (server.engine().clone(), server.certificate());
     service::ready(&format!("serving {}", server.announced().url));
     let mut running = std::pin::pin!(server.run());
     let serving = async {
         tokio::select! {
             _ = &mut running => shutdown.cancel(),
             () = service::keep_alive(&engine) => {}
-            () = signals.until_the_end(&engine) => {
+            () = signals.until_the_end(&engine, &certificate) => {
                 service::stopping();
                 shutdown.cancel();
                 running.await;
@@ -110,6 +116,11 @@ fn print_unit(global: &Global, options: &ServeOptions) -> Result<Exit, Failure> 
     let mut arguments = vec!["serve".to_owned()];
     let paths = [("--config", &global.config), ("--tasks", &options.tasks), ("--data", &options.data)];
     for (name, path) in paths {
+        if let Some(path) = path {
+            arguments.extend([name.to_owned(), absolute(path)]);
+        }
+    }
+    for (name, path) in [("--tls-cert", &options.tls_cert), ("--tls-key", &options.tls_key)] {
         if let Some(path) = path {
             arguments.extend([name.to_owned(), absolute(path)]);
         }
@@ -225,12 +236,13 @@ impl Signals {
     }
 
     /// Until SIGTERM or SIGINT; SIGHUP reloads.
-    async fn until_the_end(mut self, engine: &Engine) {
+    async fn until_the_end(mut self, engine: &Engine, certificate: &CertificateReload) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
+                    certificate.now();
                     let actor = Actor::here("SIGHUP");
                     if let Err(error) = engine.reload(actor).await {
                         for problem in &error.problems {
@@ -258,6 +270,8 @@ mod tests {
             log_format: LogFormat::Text,
             linger: None,
             answer_only: false,
+            tls_cert: None,
+            tls_key: None,
         };
         assert!(is_for_itself(&own()));
         let of_a_console = ServeOptions { linger: Some(std::time::Duration::from_secs(1)), ..own() };

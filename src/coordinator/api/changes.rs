@@ -2,18 +2,20 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::Task;
+use crate::model::{Scope, Task};
 use crate::wire::Changes;
 
-use super::super::engine::ChangesSince;
+use super::super::engine::{Actor, ChangesSince};
+use super::super::tokens::Token;
 use super::Api;
 use super::extract::Params;
 use super::problem::Failure;
@@ -59,6 +61,8 @@ pub(super) struct ChangesParams {
 /// Answers as soon as there is a change, after `wait_s`, or when the coordinator closes.
 pub(super) async fn since(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    token: Option<Extension<Arc<Token>>>,
     Params(params): Params<ChangesParams>,
 ) -> Result<Json<Changes>, Failure> {
     let from: Cursor = params.since.parse()?;
@@ -70,30 +74,48 @@ pub(super) async fn since(
     }
     // Subscribed before the first look, so that no change falls between.
     let mut revisions = api.engine.revisions();
-    let mut changes = look(&api, from)?;
+    let mut changes = look(&api, &actor, from)?;
     if params.wait_s > 0 && changes.revision == from.revision {
         let _room = api.waiting.try_acquire().map_err(|_| {
             Failure::busy("too many callers wait for changes; ask again without wait_s, or later")
         })?;
+        let _own_room = match &token {
+            None => None,
+            Some(Extension(token)) => Some(token.wait().ok_or_else(|| {
+                Failure::busy("too many calls with this token wait; ask again without wait_s, or later")
+            })?),
+        };
         let moved = async {
+            let mut seen = from.revision;
             // An error means that the engine has ended: what is known is the answer.
-            let _ = revisions.wait_for(|revision| *revision > from.revision).await;
+            while revisions.wait_for(|revision| *revision > seen).await.is_ok() {
+                seen = *revisions.borrow_and_update();
+                // Others' changes are no news to whoever does not see them.
+                if actor.scope == Scope::All || matters(&look(&api, &actor, from)) {
+                    return;
+                }
+            }
         };
         tokio::select! {
             () = moved => {}
             () = tokio::time::sleep(Duration::from_secs(params.wait_s)) => {}
             () = api.closing.cancelled() => {}
         }
-        changes = look(&api, from)?;
+        changes = look(&api, &actor, from)?;
     }
-    Ok(Json(answer(&api, from.epoch, changes)))
+    Ok(Json(answer(&api, &actor, from.epoch, changes)))
+}
+
+/// Whether there is something to tell.
+fn matters(found: &Result<ChangesSince, Failure>) -> bool {
+    found.as_ref().map_or(true, |changes| !changes.tells_nothing())
 }
 
 /// What is known after `from`.
-fn look(api: &Api, from: Cursor) -> Result<ChangesSince, Failure> {
+fn look(api: &Api, actor: &Actor, from: Cursor) -> Result<ChangesSince, Failure> {
     let view = api.engine.view();
     let known = view.epoch == from.epoch && from.revision <= view.revision;
-    known.then(|| api.engine.since(from.revision)).flatten().ok_or_else(|| {
+    known.then(|| api.engine.seen_by(actor).since(from.revision)).flatten().ok_or_else(|| {
         Failure::new(
             StatusCode::GONE,
             "cursor-too-old",
@@ -103,7 +125,7 @@ fn look(api: &Api, from: Cursor) -> Result<ChangesSince, Failure> {
     })
 }
 
-fn answer(api: &Api, epoch: u64, changes: ChangesSince) -> Changes {
+fn answer(api: &Api, actor: &Actor, epoch: u64, changes: ChangesSince) -> Changes {
     Changes {
         cursor: Cursor { epoch, revision: changes.revision }.to_string(),
         now: api.clock.now(),
@@ -114,7 +136,7 @@ fn answer(api: &Api, epoch: u64, changes: ChangesSince) -> Changes {
         queues_gone: changes.queues_gone,
         alerts: changes.alerts,
         alerts_gone: changes.alerts_gone,
-        file_problems: api.engine.view().file_problems.to_vec(),
+        file_problems: actor.file_problems(&api.engine.view()),
     }
 }
 

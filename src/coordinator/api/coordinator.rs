@@ -2,6 +2,7 @@
 //! flips, leases, reload.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -13,15 +14,15 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::Scope;
-use crate::wire::{Alerts, Caller, Coordinator, Done, Flips, Queues};
+use crate::wire::{Alerts, Coordinator, Done, Flips, Queues};
 
 use super::super::engine::Actor;
+use super::super::tokens::Token;
 use super::Api;
 use super::extract::Params;
 use super::problem::Failure;
 use super::runs::within;
-use super::tasks::done;
+use super::tasks::{done, you};
 
 /// How many flips come if nobody says.
 const FLIPS: usize = 100;
@@ -32,12 +33,12 @@ const BEAT: Duration = Duration::from_secs(15);
 /// So many consoles at once.
 const MAX_CONSOLES: usize = 256;
 
-pub(super) async fn queues(State(api): State<Api>) -> Json<Queues> {
-    Json(Queues { queues: api.engine.view().queues.to_vec() })
+pub(super) async fn queues(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Queues> {
+    Json(Queues { queues: actor.queues(&api.engine.view()) })
 }
 
-pub(super) async fn alerts(State(api): State<Api>) -> Json<Alerts> {
-    Json(Alerts { alerts: api.engine.view().alerts.to_vec() })
+pub(super) async fn alerts(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Alerts> {
+    Json(Alerts { alerts: actor.alerts(&api.engine.view()) })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -48,17 +49,14 @@ pub(super) struct FlipsParams {
 
 pub(super) async fn flips(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Params(params): Params<FlipsParams>,
 ) -> Result<Json<Flips>, Failure> {
     let limit = within("limit", params.limit.unwrap_or(FLIPS), MAX_FLIPS)?;
-    Ok(Json(Flips { flips: api.engine.flips(limit).await? }))
+    Ok(Json(Flips { flips: api.engine.seen_by(&actor).flips(limit).await? }))
 }
 
 pub(super) async fn about(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Coordinator> {
-    let teams = match actor.scope {
-        Scope::All => None,
-        Scope::Teams(teams) => Some(teams),
-    };
     Json(Coordinator {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -66,7 +64,7 @@ pub(super) async fn about(State(api): State<Api>, Extension(actor): Extension<Ac
         scheduling: api.scheduling,
         ends_with_consoles: api.ends_with_consoles,
         consoles: api.leases.count(),
-        you: Some(Caller { name: actor.name, role: actor.role, teams }),
+        you: Some(you(&actor)),
     })
 }
 
@@ -80,18 +78,30 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Failure>
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
-/// Line breaks, now and then, while the console is there. The lease lives in
-/// the stream: it goes with the connection.
-pub(super) async fn lease(State(api): State<Api>) -> Result<Response, Failure> {
+/// Line breaks, now and then, while the console is there, and its token is
+/// good. The lease lives in the stream: it goes with the connection.
+pub(super) async fn lease(
+    State(api): State<Api>,
+    token: Option<Extension<Arc<Token>>>,
+) -> Result<Response, Failure> {
     if api.leases.count() >= MAX_CONSOLES {
         return Err(Failure::busy("too many consoles are open"));
     }
     let lease = api.leases.take();
-    let closing = api.closing.clone();
-    let beats = stream::unfold((lease, tokio::time::interval(BEAT), closing), async |mut state| {
+    let (closing, now) = (api.closing.clone(), api.clock.now());
+    let over = Box::pin(async move {
+        let ended = async {
+            match token {
+                Some(Extension(token)) => token.ended(now).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { () = ended => {} () = closing.cancelled() => {} }
+    });
+    let beats = stream::unfold((lease, tokio::time::interval(BEAT), over), async |mut state| {
         let more = tokio::select! {
             _ = state.1.tick() => true,
-            () = state.2.cancelled() => false,
+            () = state.2.as_mut() => false,
         };
         more.then_some((Ok::<_, Infallible>(Bytes::from_static(b"\n")), state))
     });

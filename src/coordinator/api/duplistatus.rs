@@ -135,8 +135,12 @@ fn unchanged(headers: &HeaderMap, etag: &str) -> bool {
             .any(|value| value.trim() == "*" || value.split(',').any(|tag| opaque(tag) == opaque(etag)))
 }
 
-pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Response {
-    let known = api.engine.health();
+pub(super) async fn health(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    headers: HeaderMap,
+) -> Response {
+    let known = api.engine.seen_by(&actor).health();
     let HealthView { active, last_success, errors, trouble } = &*known;
     let health = Health {
         is_running: trouble.is_none(),
@@ -210,15 +214,15 @@ pub(super) async fn start(
         Ok(Path(name)) => name,
         Err(rejection) => return undecodable(&rejection),
     };
-    let view = api.engine.view();
-    let Some(task) = view.tasks.get(name.as_str()) else {
+    let sight = api.engine.seen_by(&actor);
+    let Ok(task) = sight.task(&TaskId::new(&name)) else {
         return error(StatusCode::NOT_FOUND, &format!("Task {name} not found in configuration"));
     };
-    if !api.engine.health().active.contains(&task.id) {
+    if !sight.health().active.contains(&task.id) {
         if task.schedule.is_none() {
             return error(StatusCode::CONFLICT, &format!("Task {name} has no schedule: trigger it"));
         }
-        if let Err(refusal) = api.engine.resume(&task.id, actor).await {
+        if let Err(refusal) = api.engine.resume(&task.id, actor.clone()).await {
             return refused(refusal);
         }
     }
@@ -233,7 +237,7 @@ pub(super) async fn stop(State(api): State<Api>, name: Name, Extension(actor): E
     };
     let task = TaskId::new(&name);
     let not_found = || error(StatusCode::NOT_FOUND, &format!("Task {name} not found"));
-    if !api.engine.health().active.contains(&task) {
+    if !api.engine.seen_by(&actor).health().active.contains(&task) {
         return not_found();
     }
     match api.engine.pause(&task, actor).await {

@@ -7,10 +7,12 @@
 //! or missing is a mistake, and is told so each time.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::coordinator::http::neighbourhood;
 
 /// So many wrong tokens from one address in a window are answered one by one.
 const ALLOWED: u32 = 10;
@@ -66,17 +68,6 @@ impl Failed {
 /// Whether a window goes on. One that begins in the future is of a clock that was set back.
 fn is_open(window: &Window, now: DateTime<Utc>) -> bool {
     window.since <= now && now < window.since + WINDOW
-}
-
-/// What one customer of a network has: an IPv4 address, or 64 bits of an IPv6 one.
-pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let bits = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(bits))
-        }
-    }
 }
 
 #[cfg(test)]

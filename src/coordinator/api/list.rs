@@ -4,11 +4,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt as _, stream};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
@@ -16,13 +16,14 @@ use serde::Deserialize;
 use crate::model::{Task, TaskId, TaskState};
 use crate::wire::{TaskPage, Tasks};
 
-use super::super::engine::{RunFilter, View};
+use super::super::engine::{Actor, RunFilter, View};
 use super::Api;
 use super::changes::Cursor;
 use super::extract::Params;
 use super::openapi::{Answer, Operation};
 use super::problem::Failure;
 use super::runs::within;
+use super::tasks::you;
 
 /// How many of the newest runs come with all tasks.
 const NEWEST_RUNS: usize = 200;
@@ -64,29 +65,31 @@ impl Answer for Listed {
 /// Everything, and the cursor to go on from; or a page.
 pub(super) async fn tasks(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Params(params): Params<TasksParams>,
 ) -> Result<Listed, Failure> {
     let view = api.engine.view();
     if params != TasksParams::default() {
-        return Ok(Listed(Json(page(&api, &view, &params)?).into_response()));
+        return Ok(Listed(Json(page(&api, &view, &actor, &params)?).into_response()));
     }
     // The cursor is of the view: what changes while runs are read comes again with the next changes.
     let newest = RunFilter { limit: NEWEST_RUNS, ..RunFilter::default() };
-    let runs = api.engine.runs(newest).await?;
+    let runs = api.engine.seen_by(&actor).runs(newest).await?;
     let rest = Tasks {
         cursor: Cursor { epoch: view.epoch, revision: view.revision }.to_string(),
         now: api.clock.now(),
         tasks: Vec::new(),
-        queues: view.queues.to_vec(),
-        alerts: view.alerts.to_vec(),
+        queues: actor.queues(&view),
+        alerts: actor.alerts(&view),
         runs,
-        file_problems: view.file_problems.to_vec(),
+        file_problems: actor.file_problems(&view),
+        you: Some(you(&actor)),
     };
-    let body = Body::from_stream(pieces(view, &rest).map(Ok::<_, Infallible>));
+    let body = Body::from_stream(pieces(view, actor, &rest).map(Ok::<_, Infallible>));
     Ok(Listed(([(header::CONTENT_TYPE, "application/json")], body).into_response()))
 }
 
-fn page(api: &Api, view: &View, params: &TasksParams) -> Result<TaskPage, Failure> {
+fn page(api: &Api, view: &View, actor: &Actor, params: &TasksParams) -> Result<TaskPage, Failure> {
     let limit = within("limit", params.limit.unwrap_or(PAGE), MAX_PAGE)?;
     let wanted = Wanted::new(params)?;
     let from = match &params.after {
@@ -94,13 +97,14 @@ fn page(api: &Api, view: &View, params: &TasksParams) -> Result<TaskPage, Failur
         None => view.tasks.iter(),
     };
     // One more than is shown tells whether there is a next page.
-    let mut tasks: Vec<&Arc<Task>> = from.filter(|task| wanted.fits(task)).take(limit + 1).collect();
+    let theirs = |task: &&Arc<Task>| actor.sees(task) && wanted.fits(task);
+    let mut tasks: Vec<&Arc<Task>> = from.filter(theirs).take(limit + 1).collect();
     let more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().filter(|_| more).map(|task| task.id.clone());
     Ok(TaskPage {
         now: api.clock.now(),
-        tasks: tasks.into_iter().map(|task| Task::clone(task)).collect(),
+        tasks: tasks.into_iter().map(|task| Arc::unwrap_or_clone(actor.read(view, task))).collect(),
         next,
     })
 }
@@ -156,31 +160,32 @@ fn contains(text: &str, lower: &str) -> bool {
 }
 
 /// The answer `rest` with the tasks of the view in their place.
-fn pieces(view: Arc<View>, rest: &Tasks) -> impl stream::Stream<Item = Bytes> + use<> {
+fn pieces(view: Arc<View>, actor: Actor, rest: &Tasks) -> impl stream::Stream<Item = Bytes> + use<> {
     const PLACE: &str = "\"tasks\":[";
     // Writing to memory does not fail.
     let whole = serde_json::to_string(rest).unwrap_or_default();
     let (head, tail) = whole.split_at(whole.find(PLACE).map_or(whole.len(), |at| at + PLACE.len()));
     let head = stream::iter([Bytes::copy_from_slice(head.as_bytes())]);
     let tail = stream::iter([Bytes::copy_from_slice(tail.as_bytes())]);
-    let tasks = stream::unfold((view, None::<TaskId>), async |(view, last)| {
-        let mut bytes = Vec::new();
-        let mut newest = None;
-        let from = match &last {
-            Some(last) => view.tasks.after(last),
-            None => view.tasks.iter(),
-        };
-        for (i, task) in from.take(PIECE).enumerate() {
-            if i > 0 || last.is_some() {
-                bytes.push(b',');
+    let tasks =
+        stream::unfold((view, actor, None::<TaskId>, true), async |(view, actor, last, mut first)| {
+            let mut bytes = Vec::new();
+            let mut newest = None;
+            let from = match &last {
+                Some(last) => view.tasks.after(last),
+                None => view.tasks.iter(),
+            };
+            for task in from.filter(|task| actor.sees(task)).take(PIECE) {
+                if !std::mem::take(&mut first) {
+                    bytes.push(b',');
+                }
+                let _ = serde_json::to_writer(&mut bytes, &actor.read(&view, task));
+                newest = Some(task.id.clone());
             }
-            let _ = serde_json::to_writer(&mut bytes, task);
-            newest = Some(task.id.clone());
-        }
-        // The tasks of others have their turn.
-        tokio::task::yield_now().await;
-        newest.map(|newest| (Bytes::from(bytes), (view, Some(newest))))
-    });
+            // The tasks of others have their turn.
+            tokio::task::yield_now().await;
+            newest.map(|newest| (Bytes::from(bytes), (view, actor, Some(newest), first)))
+        });
     head.chain(tasks).chain(tail)
 }
 

@@ -9,6 +9,9 @@ use crate::wire::Problem;
 use super::super::engine::{Refusal, ReloadError};
 use super::super::tokens::TokenRefusal;
 
+/// The longest detail of what can't be read, in characters.
+const MAX_DETAIL: usize = 500;
+
 /// A call that was not done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -32,12 +35,12 @@ impl Failure {
 
     /// 400: a part of the path, the query or a header can't be read.
     pub(super) fn bad_parameter(detail: String) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "a parameter can't be read", detail)
+        Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "a parameter can't be read", short(detail))
     }
 
     /// 400: the body is not what the call takes.
     pub(super) fn bad_body(detail: String) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-body", "the body can't be read", detail)
+        Self::new(StatusCode::BAD_REQUEST, "bad-body", "the body can't be read", short(detail))
     }
 
     /// 413.
@@ -124,6 +127,15 @@ impl Failure {
         }
         response
     }
+}
+
+/// What is quoted of a call is not all of it.
+fn short(mut detail: String) -> String {
+    if let Some((cut, _)) = detail.char_indices().nth(MAX_DETAIL) {
+        detail.truncate(cut);
+        detail.push('…');
+    }
+    detail
 }
 
 impl IntoResponse for Failure {

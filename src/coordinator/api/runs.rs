@@ -34,12 +34,18 @@ pub(super) struct PageParams {
 /// A page, newest first. One more is read than shown: that tells whether there is a next page.
 pub(super) async fn list(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Params(params): Params<PageParams>,
 ) -> Result<Json<Runs>, Failure> {
     let limit = within("limit", params.limit.unwrap_or(PAGE), MAX_PAGE)?;
-    let filter =
-        RunFilter { task: params.task, state: params.state, limit: limit + 1, before: params.before };
-    let mut runs = api.engine.runs(filter).await?;
+    let filter = RunFilter {
+        task: params.task,
+        state: params.state,
+        limit: limit + 1,
+        before: params.before,
+        of: None,
+    };
+    let mut runs = api.engine.seen_by(&actor).runs(filter).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next = runs.last().filter(|_| more).and_then(|run| run.id.as_ref()).map(|id| id.as_raw().to_owned());
@@ -63,8 +69,12 @@ pub(super) fn within(name: &str, count: usize, most: usize) -> Result<usize, Fai
     Ok(count.min(most))
 }
 
-pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Run>, Failure> {
-    Ok(Json(api.engine.run(&RunId::new(&id)).await?))
+pub(super) async fn one(
+    State(api): State<Api>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<Run>, Failure> {
+    Ok(Json(api.engine.seen_by(&actor).run(&RunId::new(&id)).await?))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -77,9 +87,11 @@ pub(super) struct LogParams {
 pub(super) async fn log(
     State(api): State<Api>,
     Id(id): Id,
+    Extension(actor): Extension<Actor>,
     Params(params): Params<LogParams>,
 ) -> Result<Json<Log>, Failure> {
-    Ok(Json(readable(api.engine.log(&RunId::new(&id), params.offset, LOG_PIECE).await?)))
+    let piece = api.engine.seen_by(&actor).log(&RunId::new(&id), params.offset, LOG_PIECE).await?;
+    Ok(Json(readable(piece)))
 }
 
 /// A piece as text. A character that the end of the piece cuts in two is left

@@ -1,11 +1,13 @@
 //! `/api/v1/tasks`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use crate::model::{Clean, Run, RunState, Task, TaskId};
-use crate::wire::{Done, FieldProblem, PriorityRequest, Report, RunAccepted, TriggerRequest};
+use crate::model::{Clean, Run, RunState, Scope, Task, TaskId};
+use crate::wire::{Caller, Done, FieldProblem, PriorityRequest, Report, RunAccepted, TriggerRequest};
 
 use super::super::engine::{Actor, Refusal};
 use super::Api;
@@ -13,10 +15,22 @@ use super::extract::{Body, BodyOrDefault, Id};
 use super::openapi::{Accepted, Located};
 use super::problem::Failure;
 
-pub(super) async fn one(State(api): State<Api>, Id(id): Id) -> Result<Json<Task>, Failure> {
-    let view = api.engine.view();
-    let found = view.tasks.get(id.as_str());
-    Ok(Json(found.map(|task| Task::clone(task)).ok_or_else(|| Refusal::NoTask(TaskId::new(&id)))?))
+/// Who asks, as this coordinator knows them.
+pub(super) fn you(actor: &Actor) -> Caller {
+    let teams = match &actor.scope {
+        Scope::All => None,
+        Scope::Teams(teams) => Some(teams.clone()),
+    };
+    Caller { name: actor.name.clone(), role: actor.role, teams }
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<Task>, Failure> {
+    let task = api.engine.seen_by(&actor).task(&TaskId::new(&id))?;
+    Ok(Json(Arc::unwrap_or_clone(task)))
 }
 
 /// A JSON object with the fields of the task file.
@@ -28,8 +42,8 @@ pub(super) async fn define(
     Extension(actor): Extension<Actor>,
     Body(task): Body<Object>,
 ) -> Result<Located<Task>, Failure> {
-    let id = api.engine.define(&task, false, actor).await?;
-    defined(&api, &id, true)
+    let id = api.engine.define(&task, false, actor.clone()).await?;
+    defined(&api, &actor, &id, true)
 }
 
 /// Another definition for a task of the API, or a new task.
@@ -46,26 +60,29 @@ pub(super) async fn replace(
         return Err(Refusal::Invalid(vec![FieldProblem { field, detail }]).into());
     }
     let is_new = api.engine.view().tasks.get(id.as_str()).is_none();
-    let id = api.engine.define(&task, true, actor).await?;
-    defined(&api, &id, is_new)
+    let id = api.engine.define(&task, true, actor.clone()).await?;
+    defined(&api, &actor, &id, is_new)
 }
 
-fn defined(api: &Api, id: &TaskId, is_new: bool) -> Result<Located<Task>, Failure> {
-    let view = api.engine.view();
-    let task = view.tasks.get(id).ok_or_else(|| Refusal::NoTask(id.clone()))?;
+fn defined(api: &Api, actor: &Actor, id: &TaskId, is_new: bool) -> Result<Located<Task>, Failure> {
+    let task = api.engine.seen_by(actor).task(id)?;
     let location = format!("/api/v1/tasks/{}", id.as_raw());
-    Ok(Located { location, is_new, body: task.as_ref().clone() })
+    Ok(Located { location, is_new, body: Arc::unwrap_or_clone(task) })
 }
 
 /// What a task of the API was defined as.
-pub(super) async fn definition(State(api): State<Api>, Id(id): Id) -> Result<Json<Object>, Failure> {
+pub(super) async fn definition(
+    State(api): State<Api>,
+    Id(id): Id,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<Object>, Failure> {
     let id = TaskId::new(&id);
+    api.engine.seen_by(&actor).owns(&id)?;
     if let Some(text) = api.engine.definition(&id).await? {
         let object = serde_json::from_str(&text).map_err(|error| Failure::bad_body(error.to_string()))?;
         return Ok(Json(object));
     }
-    let view = api.engine.view();
-    let known = view.tasks.get(&id).is_some();
+    let known = api.engine.view().tasks.get(&id).is_some();
     let elsewhere =
         || Refusal::Conflict("it was not defined over the API: its definition is in tasks.toml".into());
     Err(if known { elsewhere() } else { Refusal::NoTask(id) }.into())

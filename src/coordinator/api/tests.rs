@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::{Body, to_bytes};
+use axum::http::Method;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use crate::coordinator::SystemClock;
 use crate::coordinator::engine::Actor;
 use crate::coordinator::http::Entrance;
-use crate::model::Role;
+use crate::model::{Role, RunId, TaskId};
 use crate::wire::NewToken;
 
 use super::routes::Route;
@@ -46,11 +47,36 @@ impl Bare {
         Self { api, data: data }
     }
 
+    /// Whoever waits, waits.
+    fn stay_open(&mut self) {
+        if let Some(parts) = Arc::get_mut(&mut self.api.0) {
+            parts.closing = CancellationToken::new();
+        }
+    }
+
     async fn token(&self, name: &str, role: Role, teams: &[&str]) -> String {
         let teams: BTreeSet<String> = teams.iter().map(|team| (*team).to_owned()).collect();
         let wish = NewToken { name: name.to_owned(), role, teams, expires_in_s: None };
         let now = self.api.clock.now();
         self.api.access.tokens().create(wish, &Actor::here("test"), now).await.unwrap().token
+    }
+
+    /// The status and the body of a call; one that would wait or go on for ever has its beginning read.
+    async fn call(&self, method: &Method, path: &str, body: &str, token: Option<&str>) -> (u16, String) {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let address = ([127, 0, 0, 1], 8667).into();
+        let request = request
+            .extension(Entrance { peer: address, local: address, beyond: false })
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        let service = TowerToHyperService::new(router(self.api.clone()));
+        let response = service.call(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
     }
 
     /// The status, and the problem's kind where the answer is one.
@@ -63,23 +89,11 @@ impl Bare {
             .replace("{key}", "nothing")
             .replace("{action}", "start");
         let path = if path.ends_with("/changes") { format!("{path}?since=0-0") } else { path };
-        let mut request = Request::builder().method(&route.method).uri(path).header("host", "localhost");
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let address = ([127, 0, 0, 1], 8667).into();
-        let request = request
-            .extension(Entrance { peer: address, local: address, beyond: false })
-            .body(Body::empty())
-            .unwrap();
-        let service = TowerToHyperService::new(router(self.api.clone()));
-        let response = service.call(request).await.unwrap();
-        let status = response.status().as_u16();
+        let (status, body) = self.call(&route.method, &path, "", token).await;
         if status < 400 {
             return (status, String::new());
         }
-        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
         (status, body["type"].as_str().or(body["error"].as_str()).unwrap_or_default().to_owned())
     }
 }
@@ -214,14 +228,14 @@ async fn a_disk_that_can_t_be_written_is_a_problem_with_what_to_do() {
     let bare = Bare::new("[[task]]\nid = \"a\"\nshell = \"true\"\n").await;
     assert_eq!(bare.get("/health").await.1["isRunning"], true);
     let database = bare.data.path().join(FILE);
-    let route = Route { method: hyper::Method::POST, path: "/api/v1/tasks/a/runs", need: Need::Operator };
+    let route = Route { method: Method::POST, path: "/api/v1/tasks/a/runs", need: Need::Operator };
     let token = bare.token("operator", Role::Operator, &[]).await;
     let reader = bare.token("reader", Role::Viewer, &[]).await;
     fault::set(&database, Some(fault::Fault::Io));
     assert_eq!(bare.ask(&route, Some(&token)).await, (503, "storage".to_owned()));
-    let health = Route { method: hyper::Method::GET, path: "/health", need: Need::Nothing };
+    let health = Route { method: Method::GET, path: "/health", need: Need::Nothing };
     assert_eq!(bare.ask(&health, None).await.0, 503, "who watches it hears of it");
-    let tasks = Route { method: hyper::Method::GET, path: "/api/v1/tasks", need: Need::Viewer };
+    let tasks = Route { method: Method::GET, path: "/api/v1/tasks", need: Need::Viewer };
     assert_eq!(bare.ask(&tasks, Some(&reader)).await.0, 200, "what is known can be read");
     fault::set(&database, None);
     let mut revisions = bare.api.engine.revisions();
@@ -233,5 +247,177 @@ async fn a_disk_that_can_t_be_written_is_a_problem_with_what_to_do() {
     tokio::time::timeout(std::time::Duration::from_secs(30), well).await.unwrap();
     assert_eq!(bare.ask(&health, None).await.0, 200);
     assert_eq!(bare.ask(&route, Some(&token)).await.0, 202);
+    bare.api.engine.clone().shutdown().await;
+}
+
+const TWO_TEAMS: &str = r#"
+[[task]]
+id = "own-task"
+team = "ours"
+shell = "echo own words"
+
+[[task]]
+id = "foreign-task"
+name = "foreign name"
+team = "theirs"
+shell = "echo foreign words; exit 3"
+schedule = "0 3 29 2 *"
+
+[[task]]
+id = "foreign-nobodys"
+shell = "exit 4"
+"#;
+
+/// Two teams, each with a task that has run, and a token of one of them.
+async fn two_teams() -> (Bare, String, RunId) {
+    let bare = Bare::new(TWO_TEAMS).await;
+    let token = bare.token("ours", Role::Admin, &["ours"]).await;
+    let mut foreign = None;
+    for task in ["own-task", "foreign-nobodys", "foreign-task"] {
+        let actor = Actor::here("test");
+        let run = bare.api.engine.trigger(&TaskId::new(task), None, actor).await.unwrap().id.unwrap();
+        bare.api.engine.ended(&run).await.unwrap();
+        foreign = Some(run);
+    }
+    (bare, token, foreign.unwrap())
+}
+
+/// Walks the list that the router is made of: a route that is added later is in it.
+#[tokio::test]
+async fn nothing_of_another_team_is_in_any_list() {
+    let (bare, token, _) = two_teams().await;
+    let view = bare.api.engine.view();
+    let since = format!("?since={:016x}-0", view.epoch);
+    let mut told = 0;
+    for route in routes(Routes::new(bare.api.clone())).list() {
+        if route.method != Method::GET || route.path.contains('{') || route.path == "/api/v1/lease" {
+            continue;
+        }
+        let query = if route.path.ends_with("/changes") { since.as_str() } else { "" };
+        let path = format!("{}{query}", route.path);
+        let (status, body) = bare.call(&route.method, &path, "", Some(&token)).await;
+        assert!(!body.contains("foreign") && !body.contains("theirs"), "{path}: {status} {body}");
+        let (_, all) = bare.call(&route.method, &path, "", Some("the local one")).await;
+        told += usize::from(all.contains("foreign") && status == 200);
+        // What is theirs is there for them, wherever it is for everybody.
+        if status == 200 && all.contains("own-task") {
+            assert!(body.contains("own-task"), "{path}: {body}");
+        }
+    }
+    assert!(told >= 4, "most lists tell of all to whoever sees all: {told}");
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_of_another_team_is_answered_as_if_it_were_not_there() {
+    let (bare, token, run) = two_teams().await;
+    let mut asked = 0;
+    for route in routes(Routes::new(bare.api.clone())).list() {
+        let theirs = if route.path.starts_with("/api/v1/runs/") {
+            run.as_raw()
+        } else if route.path.contains("/tasks/{id}") || route.path.contains("{task}") {
+            "foreign-task"
+        } else {
+            continue;
+        };
+        // A task that another team has keeps its id: that much is told to who would take it.
+        if route.method == Method::PUT {
+            continue;
+        }
+        asked += 1;
+        let body = match route.path {
+            path if path.ends_with("/priority") => r#"{"priority":1}"#,
+            path if path.ends_with("/reports") => {
+                r#"{"rid":"r","what":"started","at":"2026-01-20T09:00:00Z"}"#
+            }
+            _ => "",
+        };
+        let mut answers = Vec::new();
+        for id in [theirs, "no-such-thing"] {
+            let path = route.path.replace("{id}", id).replace("{task}", id);
+            let (status, answer) = bare.call(&route.method, &path, body, Some(&token)).await;
+            answers.push((status, answer.replace(id, "IT")));
+        }
+        let what = format!("{} {}", route.method, route.path);
+        assert_eq!(answers[0], answers[1], "{what}");
+        assert!(answers[0].0 == 404 || answers[0].1.contains("Unknown task"), "{what}: {answers:?}");
+    }
+    assert!(asked > 12);
+    let still = bare.api.engine.view();
+    let task = still.tasks.iter().find(|task| task.id.as_raw() == "foreign-task").unwrap();
+    assert!(!task.paused && task.active_runs.is_empty(), "nothing was done to it");
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_viewer_is_told_what_an_operator_could_do_and_no_key_to_ping_with() {
+    let bare = Bare::new("[[task]]\nid = \"watched\"\nschedule = \"0 3 * * *\"\n").await;
+    let viewer = bare.token("viewer", Role::Viewer, &[]).await;
+    let operator = bare.token("operator", Role::Operator, &[]).await;
+    let task = async |token: &str| -> Value {
+        let (_, body) = bare.call(&Method::GET, "/api/v1/tasks/watched", "", Some(token)).await;
+        serde_json::from_str(&body).unwrap()
+    };
+    let seen = task(&viewer).await;
+    assert_eq!(seen["actions"]["pause"], "needs the role operator", "{seen}");
+    assert_eq!(seen["actions"]["reload-config"], "needs the role admin");
+    assert!(seen["ping_key"].is_null());
+    let seen = task(&operator).await;
+    assert_eq!(seen["actions"]["pause"], Value::Null, "{seen}");
+    assert_eq!(seen["actions"]["reload-config"], "needs the role admin");
+    assert!(seen["ping_key"].is_string());
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_revoked_token_lets_go_of_who_waits_with_it() {
+    let mut bare = Bare::new("").await;
+    bare.stay_open();
+    let token = bare.token("gone", Role::Viewer, &[]).await;
+    let view = bare.api.engine.view();
+    let path = format!("/api/v1/changes?since={:016x}-{}&wait_s=60", view.epoch, view.revision);
+    let waiting = bare.call(&Method::GET, &path, "", Some(&token));
+    let lease = bare.call(&Method::GET, "/api/v1/lease", "", Some(&token));
+    let revoking = async {
+        // Both wait: the one with a lease, the other in its place.
+        while bare.api.leases.count() == 0 || bare.api.waiting.available_permits() == MAX_WAITING {
+            tokio::task::yield_now().await;
+        }
+        bare.api.access.tokens().revoke("gone", &Actor::here("test"), bare.api.clock.now()).await.unwrap();
+    };
+    let all = async { tokio::join!(waiting, lease, revoking) };
+    let ((status, body), (leased, _), ()) =
+        tokio::time::timeout(std::time::Duration::from_secs(30), all).await.expect("they were not let go");
+    assert_eq!((status, leased), (401, 200));
+    assert!(body.contains("the token gone is revoked"), "{body}");
+    assert_eq!(bare.api.leases.count(), 0);
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let bare = Bare::new("").await;
+    let address = ([127, 0, 0, 1], 8667).into();
+    let never = futures_util::stream::pending::<Result<axum::body::Bytes, std::convert::Infallible>>();
+    let request = Request::post("/api/v1/reload")
+        .header("host", "localhost")
+        .header("authorization", "Bearer the local one")
+        .extension(Entrance { peer: address, local: address, beyond: false })
+        .body(Body::from_stream(never))
+        .unwrap();
+    let response = TowerToHyperService::new(router(bare.api.clone())).call(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 408);
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_told_so_however_it_comes() {
+    let bare = Bare::new("").await;
+    let token = Some("the local one");
+    let fits = format!("\"{}\"", "x".repeat(MAX_BODY - 2));
+    let (status, _) = bare.call(&Method::POST, "/api/v1/tokens", &fits, token).await;
+    assert_eq!(status, 400, "read, and no token");
+    let (status, body) = bare.call(&Method::POST, "/api/v1/tokens", &format!("{fits} "), token).await;
+    assert_eq!(status, 413, "{body}");
     bare.api.engine.clone().shutdown().await;
 }

@@ -192,15 +192,19 @@ impl Reader {
         .await
     }
 
-    /// Flips, newest first.
+    /// Flips, newest first; only those of these tasks, if any are given.
     ///
     /// # Errors
     /// What can't be read.
-    pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, DbError> {
+    pub async fn flips(&self, of: Option<Arc<[TaskId]>>, limit: usize) -> Result<Vec<Flip>, DbError> {
         self.read(move |connection| {
-            let sql = format!("SELECT {FLIP_COLUMNS} FROM flips WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+            let of = of.as_deref().map(ids).transpose()?;
+            let which =
+                if of.is_some() { newest_of("flips", "") } else { "?2 IS NULL AND seq < ?3".to_owned() };
+            let sql = format!("SELECT {FLIP_COLUMNS} FROM flips WHERE {which} ORDER BY seq DESC LIMIT ?1");
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([i64::MAX, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = statement.query(params![limit, of, i64::MAX])?;
             let mut flips = Vec::new();
             while let Some(row) = rows.next()? {
                 flips.push(read_flip(row)?);
@@ -331,6 +335,21 @@ fn open_alerts(connection: &Connection) -> Result<Vec<Alert>, DbError> {
     Ok(alerts)
 }
 
+/// Ids as the JSON that a query takes.
+fn ids(tasks: &[TaskId]) -> Result<String, DbError> {
+    let raw: Vec<&str> = tasks.iter().map(TaskId::as_raw).collect();
+    serde_json::to_string(&raw).map_err(|error| DbError::Row(error.to_string()))
+}
+
+/// The condition for the newest `?1` rows before `?3` of each of the tasks `?2` that `only` lets pass: through the
+/// index on tasks, so that rare rows are found without looking at all.
+fn newest_of(table: &str, only: &str) -> String {
+    format!(
+        "seq IN (SELECT found.seq FROM json_each(?2) AS own JOIN {table} AS found ON found.seq IN \
+         (SELECT seq FROM {table} WHERE task = own.value AND seq < ?3 {only} ORDER BY seq DESC LIMIT ?1))"
+    )
+}
+
 fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Run>, DbError> {
     let before = match &filter.before {
         None => i64::MAX,
@@ -342,18 +361,22 @@ fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Run>, DbError
             .unwrap_or(0),
     };
     let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
+    // One task is one of those that are asked for, or there would be nothing to read.
+    let of = filter.of.as_deref().filter(|_| filter.task.is_none()).map(ids).transpose()?;
     // Of a task, its own runs are looked through: their states are in the index.
-    let only = match (&filter.task, filter.state) {
-        (None, None) => "AND ?3 IS NULL AND ?4 IS NULL",
-        (None, Some(_)) => "AND ?3 IS NULL AND state = ?4",
-        (Some(_), None) => "AND task = ?3 AND ?4 IS NULL",
-        (Some(_), Some(_)) => "AND task = ?3 AND +state = ?4",
+    let which = match (&filter.task, filter.state, &of) {
+        (None, None, None) => "?2 IS NULL AND seq < ?3 AND ?4 IS NULL".to_owned(),
+        (None, Some(_), None) => "?2 IS NULL AND seq < ?3 AND state = ?4".to_owned(),
+        (Some(_), None, _) => "task = ?2 AND seq < ?3 AND ?4 IS NULL".to_owned(),
+        (Some(_), Some(_), _) => "task = ?2 AND seq < ?3 AND +state = ?4".to_owned(),
+        (None, None, Some(_)) => format!("{} AND ?4 IS NULL", newest_of("runs", "")),
+        (None, Some(_), Some(_)) => newest_of("runs", "AND +state = ?4"),
     };
-    let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < ?1 {only} ORDER BY seq DESC LIMIT ?2");
-    let task = filter.task.as_ref().map(TaskId::as_raw);
+    let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE {which} ORDER BY seq DESC LIMIT ?1");
+    let task = filter.task.as_ref().map(|task| task.as_raw().to_owned());
     let state = filter.state.map(RunState::word);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![before, limit, task, state])?;
+    let mut rows = statement.query(params![limit, task.or(of), before, state])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         runs.push(read_run(row)?.run);
@@ -467,7 +490,7 @@ mod tests {
         runtime.block_on(async {
             assert!(reader.run(&RunId::new("run-7")).await.unwrap().is_some());
             assert!(reader.run_of_rid(Some(&TaskId::new("task-7")), "rid-7").await.unwrap().is_some());
-            assert_eq!(reader.flips(20).await.unwrap().len(), 20);
+            assert_eq!(reader.flips(None, 20).await.unwrap().len(), 20);
             assert_eq!(reader.open_alerts().await.unwrap().len(), 10);
             assert!(reader.answer("key-7").await.unwrap().is_some());
         });

@@ -115,7 +115,7 @@ async fn rows_come_back_as_they_were() {
     assert!(known.defined && known.record == *record && known.schedule == schedule);
     assert!(!loaded.tasks[&TaskId::new("b")].defined);
     assert_eq!(reader.run(&RunId::new("run-1")).await.unwrap(), Some(ended.run.clone()));
-    assert_eq!(reader.flips(10).await.unwrap(), [flip]);
+    assert_eq!(reader.flips(None, 10).await.unwrap(), [flip]);
     assert_eq!(reader.answer("k").await.unwrap(), Some(answer));
     assert_eq!(reader.answer("other").await.unwrap(), None);
     let overview = reader.overview().await.unwrap();

@@ -25,7 +25,7 @@ use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, TaskId, Verb};
 
-use super::message::{Call, Message, Output, Reply, Signal, same_again};
+use super::message::{Call, Message, Output, Reply, Signal, refuse_all, same_again, take_ends};
 use super::shared::Shared;
 use super::watch_file::Watching;
 use super::{Refusal, ReloadError};
@@ -319,6 +319,9 @@ impl Actor {
         if self.domain.is_closing() {
             return Err(Refusal::Conflict("the coordinator is ending".into()));
         }
+        if let Some(refusal) = call.on_others(&self.domain, &actor.scope) {
+            return Err(refusal);
+        }
         let domain = &mut self.domain;
         let result = match call {
             Call::Trigger { task, priority } => domain.trigger(task, *priority, now).map(Some),
@@ -598,35 +601,5 @@ pub(super) async fn read_file(path: &Path) -> Result<String, Clean> {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(Clean::from(format!("{}: can't be read: {error}", path.display()))),
-    }
-}
-
-/// Takes out who waits for the end.
-fn take_ends(inbox: Vec<Message>, ends: &mut Vec<oneshot::Sender<()>>) -> Vec<Message> {
-    let mut rest = Vec::with_capacity(inbox.len());
-    for message in inbox {
-        match message {
-            Message::Shutdown { reply } => ends.push(reply),
-            other => rest.push(other),
-        }
-    }
-    rest
-}
-
-/// While the disk can't be written nothing is decided.
-fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) {
-    let trouble = trouble.map_or("the last change could not be written yet", Clean::as_str);
-    let why = || Clean::from(format!("{trouble}; nothing is taken until it can: ask again then"));
-    for message in inbox {
-        match message {
-            Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
-            Message::Signal { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
-            Message::Record { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
-            Message::Reload { reply: Some(reply), .. } => {
-                let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
-            }
-            // Whoever waits asks the disk, and the rest is nobody's.
-            _ => {}
-        }
     }
 }

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::announce::hex;
-use crate::coordinator::domain::{Answer, Definition, Heard, Noted, Whose, Write};
+use crate::coordinator::domain::{Answer, Definition, Domain, Heard, Noted, Whose, Write};
 use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
@@ -70,6 +70,36 @@ impl Call {
             Self::Submit { stem, .. } => stem,
             Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => run.as_raw(),
             Self::Retry(run) => run.id.as_ref().map_or("", RunId::as_raw),
+        }
+    }
+
+    /// Why it is refused to a caller of `scope`: what is of others is not there.
+    pub(super) fn on_others(&self, domain: &Domain, scope: &Scope) -> Option<Refusal> {
+        if *scope == Scope::All {
+            return None;
+        }
+        let others = |task: &TaskId| !domain.is_within(task, scope);
+        match self {
+            Self::Trigger { task, .. }
+            | Self::Pause(task)
+            | Self::Resume(task)
+            | Self::Remove(task)
+            | Self::Archive(task)
+            | Self::ReprioritiseTask { task, .. } => others(task).then(|| Refusal::NoTask(task.clone())),
+            Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => {
+                let active = domain.active(run)?;
+                others(&active.row.run.task).then(|| Refusal::NoRun(run.clone()))
+            }
+            // An id is there once: that much is told.
+            Self::Define { definition, .. } => {
+                let taken = domain.is_within(&definition.id, &Scope::All) && others(&definition.id);
+                taken.then(|| Refusal::Conflict("the id is taken: take another".into()))
+            }
+            // It was looked at by itself, and comes to be under an id of its own.
+            Self::Submit { .. } => None,
+            Self::Retry(run) => {
+                others(&run.task).then(|| Refusal::NoRun(run.id.clone().unwrap_or_else(|| RunId::new(""))))
+            }
         }
     }
 
@@ -180,5 +210,35 @@ pub(super) fn same_again(answer: &Answer, call: &Call) -> Result<Option<Run>, Re
         let (action, target) = (&answer.action, &answer.target);
         let why = format!("this idempotency key was used to {action} {target}: take a new one");
         Err(Refusal::Conflict(Clean::from(why)))
+    }
+}
+
+/// Takes out who waits for the end.
+pub(super) fn take_ends(inbox: Vec<Message>, ends: &mut Vec<oneshot::Sender<()>>) -> Vec<Message> {
+    let mut rest = Vec::with_capacity(inbox.len());
+    for message in inbox {
+        match message {
+            Message::Shutdown { reply } => ends.push(reply),
+            other => rest.push(other),
+        }
+    }
+    rest
+}
+
+/// While the disk can't be written nothing is decided.
+pub(super) fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) {
+    let trouble = trouble.map_or("the last change could not be written yet", Clean::as_str);
+    let why = || Clean::from(format!("{trouble}; nothing is taken until it can: ask again then"));
+    for message in inbox {
+        match message {
+            Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Signal { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Record { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Reload { reply: Some(reply), .. } => {
+                let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
+            }
+            // Whoever waits asks the disk, and the rest is nobody's.
+            _ => {}
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! waits for changes.
 
 mod actor;
+mod beside;
 mod listed;
 mod message;
 mod shared;
+mod sight;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,7 @@ use crate::model::{
 };
 
 use super::db::Reader;
-use super::domain::{Heard, Sign, TokenRow, Via, Whose, Write};
+use super::domain::{Heard, Sign, Via, Whose};
 use super::exec::Logs;
 use super::metrics::Metrics;
 use super::{Options, SharedClock, shell, tasks_file};
@@ -36,6 +38,8 @@ use shared::Shared;
 pub use super::domain::Noted;
 pub use listed::{Listed, Values};
 pub use message::Inside;
+pub use sight::Sight;
+use sight::within_scope;
 
 /// The folder of logs in the data directory.
 pub(super) const LOGS: &str = "logs";
@@ -171,6 +175,8 @@ pub struct RunFilter {
     pub task: Option<TaskId>,
     /// Only in this state.
     pub state: Option<RunState>,
+    /// Only of these tasks.
+    pub of: Option<Arc<[TaskId]>>,
     /// At most so many.
     pub limit: usize,
     /// Only before this run, in the order newest first.
@@ -252,7 +258,7 @@ impl Engine {
     /// What changed after `revision`; `None` when that is no longer known: read everything.
     #[must_use]
     pub fn since(&self, revision: u64) -> Option<ChangesSince> {
-        self.shared.since(revision)
+        self.shared.since(revision, &Scope::All)
     }
 
     /// For the duplistatus surface.
@@ -354,7 +360,7 @@ impl Engine {
     /// # Errors
     /// Why not.
     pub async fn retry(&self, run: &RunId, actor: Actor) -> Result<Run, Refusal> {
-        let run = self.run(run).await?;
+        let run = self.seen_by(&actor).run(run).await?;
         self.call_for_run(Call::Retry(Box::new(run)), actor).await
     }
 
@@ -523,25 +529,11 @@ impl Engine {
     /// # Errors
     /// They can't be read.
     pub async fn flips(&self, limit: usize) -> Result<Vec<Flip>, Refusal> {
-        self.reader.flips(limit).await.map_err(unreadable)
+        self.flips_of(None, limit).await
     }
 
-    /// Writes rows that are no business of the domain's, with everything else that waits.
-    ///
-    /// # Errors
-    /// They are not on disk yet; whether they will be is not known.
-    pub(in crate::coordinator) async fn record(&self, writes: Vec<Write>) -> Result<(), Refusal> {
-        let (reply, done) = oneshot::channel();
-        self.mailbox.send(Message::Record { writes, reply }).await.map_err(|_| closed())?;
-        done.await.map_err(|_| closed())?
-    }
-
-    /// Every token that is kept.
-    ///
-    /// # Errors
-    /// They can't be read.
-    pub(in crate::coordinator) async fn token_rows(&self) -> Result<Vec<TokenRow>, Refusal> {
-        self.reader.tokens().await.map_err(unreadable)
+    async fn flips_of(&self, of: Option<Arc<[TaskId]>>, limit: usize) -> Result<Vec<Flip>, Refusal> {
+        self.reader.flips(of, limit).await.map_err(unreadable)
     }
 
     /// Starts nothing more and closes the database. What runs is left to its supervisors.
@@ -569,27 +561,15 @@ impl Engine {
 
     /// A call on a run that has not ended; of one that has, it says how that ended.
     async fn on_active(&self, run: &RunId, call: Call, actor: Actor) -> Result<Run, Refusal> {
+        let who = actor.clone();
         match self.call_for_run(call, actor).await {
             Err(Refusal::NoRun(_)) => {
-                let state = self.run(run).await?.state;
+                let state = self.seen_by(&who).run(run).await?.state;
                 Err(Refusal::Conflict(format!("it is over: it {}", past(state)).into()))
             }
             answer => answer,
         }
     }
-}
-
-/// Whether the caller may give a team a task.
-fn within_scope(definition: &super::domain::Definition, actor: &Actor) -> Result<(), Refusal> {
-    let team = definition.team.as_deref();
-    if actor.scope.holds(team) {
-        return Ok(());
-    }
-    let whose = team.map_or_else(|| "a task without a team".to_owned(), |team| format!("a task of {team}"));
-    Err(Refusal::OtherTeam(Clean::from(format!(
-        "{} may not make {whose}: name one of its own teams",
-        actor.name
-    ))))
 }
 
 const fn past(state: RunState) -> &'static str {

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::coordinator::domain::{Batch, Domain, Pulse};
-use crate::model::{Alert, AlertKey, AlertKind, Clean, QueueName, Run, RunId, TaskId};
+use crate::model::{Alert, AlertKey, AlertKind, Clean, QueueName, Run, RunId, Scope, TaskId};
 
 use super::listed::Listed;
+use super::sight::narrow;
 use super::trail::Trail;
 use super::{ChangesSince, HealthView, View};
 
@@ -28,6 +29,8 @@ struct State {
     /// When an open alert began: that is its place in the view.
     began: HashMap<AlertKey, DateTime<Utc>>,
     tasks: Trail<TaskId, ()>,
+    /// Teams that tasks are no longer of, or were of when they went.
+    left: Trail<(TaskId, Option<Clean>), ()>,
     runs: Trail<RunId, Box<Run>>,
     queues: Trail<QueueName, ()>,
     alerts: Trail<AlertKey, ()>,
@@ -62,6 +65,7 @@ impl Shared {
             pulses: HashMap::new(),
             began: HashMap::new(),
             tasks: Trail::default(),
+            left: Trail::default(),
             runs: Trail::default(),
             queues: Trail::default(),
             alerts: Trail::default(),
@@ -114,8 +118,14 @@ impl Shared {
         self.revision.subscribe()
     }
 
-    pub(super) fn since(&self, revision: u64) -> Option<ChangesSince> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).since(revision)
+    /// What changed after `revision`, as far as it is of `scope`; `None` when that is no longer known.
+    pub(super) fn since(&self, revision: u64, scope: &Scope) -> Option<ChangesSince> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = state.since(revision)?;
+        if *scope != Scope::All {
+            narrow(&mut changes, &state.left.since(revision)?, &state.view, scope);
+        }
+        Some(changes)
     }
 }
 
@@ -137,6 +147,9 @@ impl State {
             self.order = domain.order().clone();
         }
         for id in batch.tasks_gone {
+            if let Some(task) = view.tasks.get(&id) {
+                self.left.touch((id.clone(), task.team.clone()), (), revision);
+            }
             view.tasks.remove(&id);
             self.pulses.remove(&id);
             self.tasks.touch(id, (), revision);
@@ -145,6 +158,9 @@ impl State {
             let id = task.id.clone();
             if let Some(pulse) = domain.pulse(&id) {
                 self.pulses.insert(id.clone(), pulse);
+            }
+            if let Some(before) = view.tasks.get(&id).filter(|before| before.team != task.team) {
+                self.left.touch((id.clone(), before.team.clone()), (), revision);
             }
             view.tasks.insert(id.clone(), task);
             if !is_first {
@@ -186,6 +202,7 @@ impl State {
         }
         let tasks = view.tasks.len();
         self.tasks.trim(tasks + KEPT);
+        self.left.trim(KEPT);
         self.runs.trim(KEPT);
         self.queues.trim(KEPT);
         self.alerts.trim(KEPT);

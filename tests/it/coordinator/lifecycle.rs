@@ -55,7 +55,7 @@ async fn beyond_loopback_it_does_not_start() {
         tls: None,
     };
     let refused = serve(listener, options, std::sync::Arc::new(SystemClock), CancellationToken::new()).await;
-    assert!(refused.unwrap_err().to_string().contains("needs TLS"));
+    assert!(refused.unwrap_err().to_string().contains("speaks TLS only"));
     assert!(!home.data().exists(), "nothing is left behind");
 }
 

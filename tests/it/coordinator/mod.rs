@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test is the shell of what it tests")]
 
+mod access;
 mod duplistatus;
 mod lifecycle;
 mod native;
@@ -9,6 +10,7 @@ mod operation;
 mod tasks_api;
 mod watching;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +19,10 @@ use chrono::{DateTime, Utc};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use vigie::coordinator::{Clock, Ended, Options, ServeError, Server, bind};
+use vigie::coordinator::{Clock, Ended, Options, ServeError, Server, TlsFiles, bind};
 use vigie::wire::CoordinatorFile;
 
 /// Longer than anything here takes: only a hang reaches it.
@@ -43,12 +46,15 @@ struct Home {
     linger: Option<Duration>,
     open_on_loopback: bool,
     clock: Arc<dyn Clock>,
+    /// The certificate that it shows beyond loopback.
+    tls: Option<TlsFiles>,
 }
 
 impl Home {
     fn new(tasks: &str) -> Self {
+        let dir = TempDir::new().unwrap();
         let clock = Arc::new(StandingClock(NOW.parse().unwrap()));
-        let home = Self { dir: TempDir::new().unwrap(), linger: None, open_on_loopback: false, clock };
+        let home = Self { dir, linger: None, open_on_loopback: false, clock, tls: None };
         home.write_tasks(tasks);
         home
     }
@@ -62,6 +68,14 @@ impl Home {
     }
 
     async fn open(&self, shutdown: &CancellationToken) -> Result<Server, ServeError> {
+        self.open_at(bind(Some("127.0.0.1:0"), None, false).await.unwrap(), shutdown).await
+    }
+
+    async fn open_at(
+        &self,
+        listener: TcpListener,
+        shutdown: &CancellationToken,
+    ) -> Result<Server, ServeError> {
         let options = Options {
             data: self.data(),
             program: env!("CARGO_BIN_EXE_vigie").into(),
@@ -70,17 +84,16 @@ impl Home {
             linger: self.linger,
             open_on_loopback: self.open_on_loopback,
             hosts: Vec::new(),
-            tls: None,
+            tls: self.tls.clone(),
         };
-        let listener = bind(Some("127.0.0.1:0"), None).await.unwrap();
         Server::open(listener, options, self.clock.clone(), shutdown.clone()).await
     }
 
     async fn serve(&self) -> Served {
         let shutdown = CancellationToken::new();
         let server = self.open(&shutdown).await.unwrap();
-        let file = server.announced().clone();
-        Served { file, client: client(), shutdown, running: tokio::spawn(server.run()) }
+        let (file, beyond) = (server.announced().clone(), server.beyond());
+        Served { file, beyond, client: client(), shutdown, running: tokio::spawn(server.run()) }
     }
 }
 
@@ -107,6 +120,8 @@ fn client() -> Client {
 /// A coordinator that runs, and a client that knows its token.
 struct Served {
     file: CoordinatorFile,
+    /// Where other machines find it, if they may.
+    beyond: Option<SocketAddr>,
     client: Client,
     shutdown: CancellationToken,
     running: JoinHandle<Ended>,

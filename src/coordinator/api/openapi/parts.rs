@@ -17,6 +17,7 @@ pub(in super::super) trait Part {
 
 impl<S> Part for State<S> {}
 impl<E> Part for Extension<E> {}
+impl<E> Part for Option<Extension<E>> {}
 impl Part for HeaderMap {}
 impl Part for Request {}
 /// The path's placeholders tell.
