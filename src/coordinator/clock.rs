@@ -1,11 +1,20 @@
 //! Where the coordinator's time comes from: the one place in it that reads a clock.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SubsecRound, Utc};
+
+use super::domain::Steady;
 
 /// Gives the time. Everything below `engine` gets it as an argument.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Now.
     fn now(&self) -> DateTime<Utc>;
+
+    /// How long the machine has been up; `None` where there is no telling.
+    fn steady(&self) -> Option<Steady> {
+        None
+    }
 }
 
 /// The machine's clock, in whole milliseconds, which is what the database keeps.
@@ -16,5 +25,13 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the coordinator's one reading of the system clock")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now().trunc_subsecs(3)
+    }
+
+    /// On Linux alone both clocks can be told apart (clock_gettime(2)).
+    #[cfg(target_os = "linux")]
+    fn steady(&self) -> Option<Steady> {
+        use rustix::time::{ClockId, clock_gettime};
+        let read = |clock| Duration::try_from(clock_gettime(clock)).ok();
+        Some(Steady { up: read(ClockId::Boottime)?, awake: read(ClockId::Monotonic)? })
     }
 }

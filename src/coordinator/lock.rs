@@ -12,6 +12,11 @@ use super::announce;
 /// The file that is locked. It stays when the lock is gone; only the lock counts.
 const LOCK_FILE: &str = "coordinator.lock";
 
+/// How often a lock is tried that nobody may be holding any more.
+const LOOKS: u32 = 50;
+/// The pause between.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// The lock on a data directory, held until it is dropped.
 #[derive(Debug)]
 pub struct DataLock {
@@ -76,7 +81,14 @@ pub fn acquire(data: &Path) -> Result<DataLock, LockError> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| failed(&path, &error))?;
-    match file.try_lock() {
+    let mut looks = LOOKS;
+    let mut locked = file.try_lock();
+    while looks > 0 && matches!(locked, Err(TryLockError::WouldBlock)) && !is_held(data) {
+        looks -= 1;
+        std::thread::sleep(LOOK);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(DataLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(LockError::Taken {
             data: data.to_owned(),
@@ -84,6 +96,15 @@ pub fn acquire(data: &Path) -> Result<DataLock, LockError> {
         }),
         Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
     }
+}
+
+/// Whether the process that announced itself is still there. One that was
+/// killed while it started something is not, and its lock is for a moment yet:
+/// what it was about to start lets go of it only once it is another program.
+fn is_held(data: &Path) -> bool {
+    announce::read(data)
+        .and_then(|file| rustix::process::Pid::from_raw(i32::try_from(file.pid).ok()?))
+        .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Owns `serve`, and below it `domain/` (pure: tasks, runs, queue, lateness →
 //! changes), `engine/` (the one owner of the state), `db/` (one writer thread that
-//! groups commits; migrations), `exec/` (process groups, captured output),
+//! groups commits; migrations), `exec/` (supervisors that outlive it, captured output),
 //! `builtin/` (the tasks that are always there), `tasks_file/` (`tasks.toml`) and `api/` (the duplistatus surface and
 //! `/api/v1`). What it says it has, it has on disk. Never imports `backend`:
 //! the two meet in `wire`. May import: `model`, `schedule`, `wire`, `vault`, `document`.
@@ -33,6 +33,7 @@ pub mod tokens;
 
 pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
+pub use domain::Steady;
 pub use exec::{SUPERVISE, supervise};
 pub use lock::{DataLock, Holder, LockError, acquire as acquire_lock};
 pub use serve::{

@@ -30,3 +30,5 @@ mod rediacc;
 mod stand_ins;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod survival;

@@ -42,7 +42,7 @@ impl Domain {
             let run = &active.row.run;
             match (run.state, run.started) {
                 (RunState::Running, Some(started)) => {
-                    let last_beat = run.last_beat;
+                    let (started, last_beat) = (started + active.asleep, run.last_beat);
                     facts.running.push(RunningFact { id: run.id.clone(), started, last_beat });
                 }
                 _ if pending.is_none() => {

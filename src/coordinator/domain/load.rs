@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Alert, Blackout, Clean, Policy, RunId, RunState, Schedule, TaskId, TaskSource};
 
@@ -76,7 +76,7 @@ impl Domain {
                     if !same {
                         entry.forget_slots(now);
                     }
-                    entry.set_back(now);
+                    entry.set_back(now, None);
                     entry
                 }
                 None => Entry::new(Arc::new(definition), Record::new(now)),
@@ -126,6 +126,7 @@ impl Domain {
             stopping: stopping.filter(|_| running),
             waiting_since: None,
             resting_since: None,
+            asleep: TimeDelta::zero(),
             late_start: None,
             excused_until: None,
         };

@@ -50,6 +50,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::{Alert, AlertKey, Capabilities, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::{Blackouts, Plan};
 
+pub use clock::Steady;
 pub use definition::{
     BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
 };
@@ -143,6 +144,8 @@ pub struct Domain {
     closing: bool,
     /// The newest moment that was looked at.
     latest: Option<DateTime<Utc>>,
+    /// The newest moment that was looked at by steady clocks too.
+    steady: Option<(DateTime<Utc>, Steady)>,
     ids: ids::RunIds,
     keys: keys::PingKeys,
     /// Runs elsewhere that have ended lately.
@@ -186,6 +189,7 @@ impl Domain {
             scheduling,
             closing: false,
             latest: None,
+            steady: None,
             ids: ids::RunIds::new(keys.public_seed()),
             keys: keys::PingKeys::new(keys),
             recent: watch::Recent::default(),

@@ -240,6 +240,8 @@ pub struct Active {
     pub waiting_since: Option<DateTime<Utc>>,
     /// Since when it waits for its next attempt, where that is known.
     pub resting_since: Option<DateTime<Utc>>,
+    /// How long the machine was asleep while it ran.
+    pub asleep: TimeDelta,
     /// It started after its start window.
     pub late_start: Option<Clean>,
     /// Until then neither silence nor its length counts against it: what it
@@ -255,7 +257,7 @@ impl Active {
             return None;
         }
         let max = self.definition.policy.max_runtime_s?;
-        Some(self.row.run.started? + TimeDelta::seconds(i64::from(max)))
+        Some(self.row.run.started? + self.asleep + TimeDelta::seconds(i64::from(max)))
     }
 }
 

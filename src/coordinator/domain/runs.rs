@@ -118,6 +118,7 @@ impl Domain {
             stopping: None,
             waiting_since: None,
             resting_since: None,
+            asleep: TimeDelta::zero(),
             late_start: None,
             excused_until: None,
         });

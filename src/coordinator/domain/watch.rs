@@ -363,6 +363,7 @@ impl Domain {
             stopping: None,
             waiting_since: None,
             resting_since: None,
+            asleep: TimeDelta::zero(),
             late_start: late,
             excused_until: None,
         })

@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::db::{DbError, Writer};
 use crate::coordinator::domain::{
-    Answer, Audit, Batch, BuiltIn, Definition, Domain, Effect, Noted, Outcome, Refused, Whose, Work, Write,
+    Answer, Audit, Batch, Definition, Domain, Noted, Outcome, Refused, Whose, Write,
 };
-use crate::coordinator::exec::{Attempt, Event, Executor, Launch, Logs};
+use crate::coordinator::exec::{Event, Executor, Logs};
 use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, TaskId, Verb};
@@ -151,6 +151,9 @@ impl Actor {
                 continue;
             }
             let now = self.clock.now();
+            if let Some(steady) = self.clock.steady() {
+                self.domain.keep_time(now, steady);
+            }
             let recorded: Vec<After> =
                 happened.into_iter().filter_map(|event| self.take(event, now)).collect();
             let mut decided = self.decide(inbox, now).await;
@@ -495,49 +498,6 @@ impl Actor {
         self.metrics.committed(stopwatch.seconds(), result.is_ok());
         result
     }
-
-    fn carry_out(&self, effect: Effect) {
-        match effect {
-            Effect::Stop(run) => self.executor.stop(&run),
-            Effect::Start { run, attempt, definition } => self.start(run, attempt, &definition),
-        }
-    }
-
-    fn start(&self, run: RunId, attempt: u32, definition: &Definition) {
-        let task = definition.id.clone();
-        match &definition.work {
-            Work::Command(command) => {
-                let launch = Launch::here(command, &task, &run, attempt);
-                let kill_grace = definition.kill_grace;
-                let attempt = Attempt { run, task, number: attempt, kill_grace };
-                self.executor.start(attempt, std::future::ready(Ok(launch)));
-            }
-            Work::BuiltIn(which) => self.start_built_in(run, task, *which),
-            Work::Watched => {
-                let events = self.events_in.clone();
-                shell::spawn(async move {
-                    let outcome = bad("it has no command here: it is only watched");
-                    let _ = events.send(Event::Ended(run, outcome)).await;
-                });
-            }
-        }
-    }
-
-    fn start_built_in(&self, run: RunId, task: TaskId, which: BuiltIn) {
-        let (context, logs, events) =
-            (self.context.clone(), self.context.logs.clone(), self.events_in.clone());
-        shell::spawn(async move {
-            let outcome = match logs.append(&task, &run) {
-                Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,
-                Err(error) => bad(&format!("its log can't be written: {error}")),
-            };
-            drop(context);
-            let _ = events.send(Event::Ended(run, outcome)).await;
-            if let Err(error) = logs.prune(&task) {
-                tracing::warn!(%task, %error, "old logs can't be deleted");
-            }
-        });
-    }
 }
 
 fn refusal(refused: Refused) -> Refusal {
@@ -577,7 +537,8 @@ fn keep_outputs(logs: &Logs, outputs: Vec<(TaskId, RunId, Output)>) {
     }
 }
 
-fn bad(message: &str) -> Outcome {
+/// An outcome that is bad for a reason of the coordinator's own.
+pub(super) fn bad(message: &str) -> Outcome {
     Outcome { message: Some(Clean::line(message)), ..Outcome::default() }
 }
 

@@ -4,6 +4,7 @@
 
 mod actor;
 mod beside;
+mod carry_out;
 mod listed;
 mod message;
 mod shared;

@@ -19,8 +19,8 @@ pub(super) enum Found {
     Supervised(Identity),
     /// Its supervisor has gone and the command has not.
     Left {
-        /// The command's group.
-        group: u32,
+        /// The command's groups.
+        groups: Vec<u32>,
         /// Between SIGTERM and SIGKILL.
         kill_grace: Duration,
         /// What is to be said once it has ended.
@@ -59,7 +59,9 @@ pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>)
     match claim {
         Some(Claim { supervisor: None, .. }) => Found::NeverStarted,
         None if whole => Found::NeverStarted,
-        Some(claim @ Claim { supervisor: Some(_), .. }) => unsupervised(&claim, started, boot),
+        Some(ref claim @ Claim { supervisor: Some(ref supervisor), .. }) => {
+            unsupervised(claim, supervisor, started, boot)
+        }
         None => Found::Lost(Lost {
             why: "the machine went down when it was about to start: it may have run".into(),
             certain: false,
@@ -68,32 +70,28 @@ pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>)
 }
 
 /// Of one whose supervisor is gone without a word.
-fn unsupervised(claim: &Claim, started: Option<Started>, boot: &str) -> Found {
-    let same_boot = claim.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot == boot);
+fn unsupervised(claim: &Claim, supervisor: &Identity, started: Option<Started>, boot: &str) -> Found {
     let there = claim.machine.as_ref().map(|machine| format!("; it may still run on {machine}"));
     let there = there.unwrap_or_default();
-    let Some(started) = started else {
-        let cause = if same_boot { "its supervisor was killed" } else { "the machine went down" };
-        let at = instant(claim.at);
-        let why = format!("{cause} when it was about to start, at {at}: it may have run{there}");
-        return Found::Lost(Lost { why: Clean::from(why), certain: false });
+    let groups = supervisor.left(boot);
+    let cause = if supervisor.boot == boot { "its supervisor was killed" } else { "the machine went down" };
+    let lost = match started {
+        None if groups.is_empty() => {
+            let at = instant(claim.at);
+            let why = format!("{cause} when it was about to start, at {at}: it may have run{there}");
+            Lost { why: Clean::from(why), certain: false }
+        }
+        started => {
+            let at = instant(started.map_or(claim.at, |started| started.at));
+            let ended = if groups.is_empty() { "" } else { ", and what was left of it was ended" };
+            let why = format!("it started at {at}, and {cause} while it ran{ended}{there}");
+            Lost { why: Clean::from(why), certain: true }
+        }
     };
-    let at = instant(started.at);
-    if !same_boot {
-        let why = format!("it started at {at}, and the machine went down while it ran{there}");
-        return Found::Lost(Lost { why: Clean::from(why), certain: true });
+    if groups.is_empty() {
+        return Found::Lost(lost);
     }
-    let left =
-        claim.supervisor.as_ref().is_some_and(|supervisor| started.command.has_group(supervisor, boot));
-    let ended = if left { ", and what was left of it was ended" } else { "" };
-    let why = format!("it started at {at}; its supervisor was killed while it ran{ended}{there}");
-    let lost = Lost { why: Clean::from(why), certain: true };
-    if left {
-        let kill_grace = Duration::from_millis(claim.kill_grace_ms);
-        Found::Left { group: started.command.pid, kill_grace, lost }
-    } else {
-        Found::Lost(lost)
-    }
+    Found::Left { groups, kill_grace: Duration::from_millis(claim.kill_grace_ms), lost }
 }
 
 fn instant(at: DateTime<Utc>) -> String {

@@ -327,7 +327,7 @@ impl LogWriter {
     }
 
     /// Remembers the last words. Looks at what comes from its end, so that much of it costs little.
-    fn remember(&mut self, bytes: &[u8]) {
+    pub(super) fn remember(&mut self, bytes: &[u8]) {
         let Some(at) = memrchr(b'\n', bytes) else {
             extend(&mut self.line, bytes);
             return;

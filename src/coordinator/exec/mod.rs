@@ -343,8 +343,8 @@ impl Executor {
                     }
                     other.ended().await;
                 }
-                Some(Found::Left { group, kill_grace, lost }) => {
-                    process::end(group, kill_grace).await;
+                Some(Found::Left { groups, kill_grace, lost }) => {
+                    process::end_all(&groups, kill_grace).await;
                     return Event::Lost(run, lost);
                 }
                 Some(Found::Lost(lost)) => return Event::Lost(run, lost),

@@ -37,11 +37,17 @@ impl Identity {
             && stat(self.pid).is_some_and(|stat| stat.start_ticks == self.start_ticks && !stat.is_over())
     }
 
-    /// Whether any process is left of the group that it leads or led, in the session of `supervisor`.
-    pub(super) fn has_group(&self, supervisor: &Self, boot: &str) -> bool {
-        self.boot == boot
-            && test(self.pid)
-            && all().any(|stat| stat.group == self.pid && stat.session == supervisor.pid && !stat.is_over())
+    /// The groups that are left in the session that it led, once it is gone
+    /// itself. As long as there are any, nobody else gets its number.
+    pub(super) fn left(&self, boot: &str) -> Vec<u32> {
+        if self.boot != boot || stat(self.pid).is_some_and(|stat| !stat.is_over()) {
+            return Vec::new();
+        }
+        let of_session = all().filter(|stat| stat.session == self.pid && !stat.is_over());
+        let mut groups: Vec<u32> = of_session.map(|stat| stat.group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
     }
 }
 
@@ -119,8 +125,13 @@ pub(super) async fn gone(group: u32) {
     }
 }
 
+/// Ends groups: SIGTERM, and SIGKILL after the grace.
+pub(super) async fn end_all(groups: &[u32], grace: Duration) {
+    futures_util::future::join_all(groups.iter().map(|group| end(*group, grace))).await;
+}
+
 /// Ends a group: SIGTERM, and SIGKILL after the grace.
-pub(super) async fn end(group: u32, grace: Duration) {
+async fn end(group: u32, grace: Duration) {
     signal(group, Signal::TERM);
     if tokio::time::timeout(grace, gone(group)).await.is_err() {
         signal(group, Signal::KILL);
@@ -188,5 +199,5 @@ pub(crate) async fn end_leftovers(processes: impl IntoIterator<Item = Process>) 
         })
         .map(|process| process.pid)
         .collect();
-    futures_util::future::join_all(left.into_iter().map(|pid| end(pid, LEFTOVER_GRACE))).await;
+    end_all(&left, LEFTOVER_GRACE).await;
 }

@@ -402,6 +402,8 @@ impl Supervisor {
 fn write(log: &mut LogWriter, log_error: &mut Option<String>, bytes: &[u8]) {
     if log_error.is_none() {
         *log_error = log.write(bytes).err().map(|error| error.to_string());
+    } else {
+        log.remember(bytes);
     }
 }
 

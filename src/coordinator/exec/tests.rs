@@ -216,7 +216,9 @@ async fn a_supervisor_that_is_killed_takes_its_command_with_it() {
     process::signal(supervisor.pid, Signal::KILL);
     let lost = bench.lost().await;
     assert!(lost.certain && lost.why.starts_with("it started at 20"), "{lost:?}");
-    assert!(lost.why.ends_with("its supervisor was killed while it ran, and what was left of it was ended"));
+    assert!(
+        lost.why.ends_with(", and its supervisor was killed while it ran, and what was left of it was ended")
+    );
     assert!(!process::is_alive(group));
 }
 
@@ -256,6 +258,18 @@ async fn secrets_are_taken_out_of_the_log_also_when_they_come_in_pieces() {
     for seen in [text.as_str(), last.as_str()] {
         assert!(!seen.contains("s3cret") && !seen.contains("t0p-s3c"), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_the_log_and_not_the_run() {
+    let mut bench = bench();
+    let log = bench.executor.logs.head(&task(), &run());
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    bench.start_shell("i=0; while [ $i -lt 100 ]; do printf '%65536s' x; i=$((i+1)); done; echo; echo end");
+    let outcome = bench.ended().await;
+    assert_eq!((outcome.good, outcome.exit_code), (true, Some(0)));
+    assert_eq!(outcome.message.unwrap(), "end; its log is not whole: No space left on device (os error 28)");
 }
 
 /// Another coordinator on the same folders, as after a restart.

@@ -1,0 +1,54 @@
+//! From what was decided to what is done: runs are started and stopped.
+
+use crate::coordinator::domain::{BuiltIn, Definition, Effect, Work};
+use crate::coordinator::exec::{Attempt, Event, Launch};
+use crate::coordinator::{builtin, shell};
+use crate::model::{RunId, TaskId};
+
+use super::actor::{Actor, bad};
+
+impl Actor {
+    /// Does what was decided, now that it is on disk.
+    pub(super) fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Stop(run) => self.executor.stop(&run),
+            Effect::Start { run, attempt, definition } => self.start(run, attempt, &definition),
+        }
+    }
+
+    fn start(&self, run: RunId, attempt: u32, definition: &Definition) {
+        let task = definition.id.clone();
+        match &definition.work {
+            Work::Command(command) => {
+                let launch = Launch::here(command, &task, &run, attempt);
+                let kill_grace = definition.kill_grace;
+                let attempt = Attempt { run, task, number: attempt, kill_grace };
+                self.executor.start(attempt, std::future::ready(Ok(launch)));
+            }
+            Work::BuiltIn(which) => self.start_built_in(run, task, *which),
+            Work::Watched => {
+                let events = self.events_in.clone();
+                shell::spawn(async move {
+                    let outcome = bad("it has no command here: it is only watched");
+                    let _ = events.send(Event::Ended(run, outcome)).await;
+                });
+            }
+        }
+    }
+
+    fn start_built_in(&self, run: RunId, task: TaskId, which: BuiltIn) {
+        let (context, logs, events) =
+            (self.context.clone(), self.context.logs.clone(), self.events_in.clone());
+        shell::spawn(async move {
+            let outcome = match logs.append(&task, &run) {
+                Ok(mut log) => builtin::carry_out(which, &context, &mut log).await,
+                Err(error) => bad(&format!("its log can't be written: {error}")),
+            };
+            drop(context);
+            let _ = events.send(Event::Ended(run, outcome)).await;
+            if let Err(error) = logs.prune(&task) {
+                tracing::warn!(%task, %error, "old logs can't be deleted");
+            }
+        });
+    }
+}
