@@ -20,6 +20,7 @@ mod standing;
 mod table;
 mod token;
 mod tty;
+mod vault;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
@@ -153,10 +154,13 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
             Some(EndpointsCommand::Test(options)) => endpoints::test(&global, &options).await,
             Some(EndpointsCommand::Add(options)) => endpoints::add(&global, &options).await,
         },
-        Some(Command::Audit(args)) => {
-            let options = args.command.map_or(args.list, |AuditCommand::List(options)| options);
-            audit::list(&global, &options).await
-        }
+        Some(Command::Audit(args)) => match args.command {
+            None => audit::list(&global, &args.list).await,
+            Some(AuditCommand::List(options)) => audit::list(&global, &options).await,
+            Some(AuditCommand::Export(options)) => audit::export(&global, &options),
+            Some(AuditCommand::Verify(options)) => audit::verify(&global, &options),
+        },
+        Some(Command::Vault(args)) => vault::run(&global, &args).await,
         Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, &options).await,
         Some(Command::Pause(options)) => act::on_tasks(&global, Verb::Pause, &options).await,
         Some(Command::Resume(options)) => act::on_tasks(&global, Verb::Resume, &options).await,

@@ -53,14 +53,19 @@ fn columns_of(path: &[String], value: &Value, columns: &mut Vec<Vec<String>>) {
     }
 }
 
-/// A value as a cell. A text that a spreadsheet would take for a formula is quoted with `'`.
+/// A value as a cell.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        Value::String(text) => text.clone(),
+        Value::String(text) => csv_text(text),
         other => other.to_string(),
     }
+}
+
+/// A text as a cell of a CSV: one that a spreadsheet would take for a formula is quoted with `'`.
+#[must_use]
+pub fn csv_text(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// How a column of a text table is aligned.

@@ -2,15 +2,19 @@
 //! follows the endpoints for as long as the command runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::sync::mpsc;
 
 use crate::config::{Overrides, Paths, Settings};
 use crate::fleet::{EndpointRow, Fleet};
-use crate::model::{AuditEntry, Clean, EndpointName, EndpointSpec, Health, IntentId, Kind, Receipt, Run};
+use crate::model::{
+    AuditEntry, Clean, EndpointName, EndpointSpec, Health, IntentId, Kind, Receipt, Run, SecretRef,
+};
 use crate::runtime::{Handle, LocalPolicy, Places, Question, Runtime, Setup, Update};
+use crate::vault::{KeySource, Vault};
 
 use super::args::Global;
 use super::{Exit, Failure};
@@ -66,10 +70,58 @@ pub fn configuration(global: &Global) -> Result<(Paths, Settings), Failure> {
     Ok((paths, settings))
 }
 
+/// Now, as the coordinator's database keeps it.
+#[must_use]
+pub fn now_to_the_millisecond() -> DateTime<Utc> {
+    now().trunc_subsecs(3)
+}
+
+/// Who gives a command, for the audit log: the user's name, or number.
+#[must_use]
+pub fn user() -> Clean {
+    let name = ["USER", "LOGNAME"].into_iter().filter_map(variable).find(|name| !name.is_empty());
+    match name {
+        Some(name) => Clean::line(&name.to_string_lossy()),
+        None => Clean::from(format!("user {}", rustix::process::geteuid().as_raw())),
+    }
+}
+
+/// The variable that holds the vault's key.
+const VAULT_KEY: &str = "VIGIE_VAULT_KEY";
+
+/// The vault of a data directory. Its key comes from the environment, else from
+/// where the configuration says, else from a file in the state directory.
+#[must_use]
+pub fn vault(paths: &Paths, configured: Option<&SecretRef>, data: &Path) -> Vault {
+    let named = variable(VAULT_KEY).filter(|value| !value.is_empty());
+    let configured = configured.and_then(|reference| KeySource::try_from(reference).ok());
+    let key = match (named, configured) {
+        (Some(_), _) => KeySource::Env(VAULT_KEY.to_owned()),
+        (None, Some(source)) => source,
+        // Where both are one directory, as on macOS, the key lies beside it: whoever copies the one has not the other.
+        (None, None) if paths.state.starts_with(data) => {
+            KeySource::File(data.with_file_name("vigie-vault.key"))
+        }
+        (None, None) => KeySource::File(paths.state.join("vault.key")),
+    };
+    Vault::new(data.to_owned(), key)
+}
+
+/// Where the configuration says that the vault's key is, as far as it can be read.
+#[must_use]
+pub fn vault_key(paths: &Paths) -> Option<SecretRef> {
+    Settings::load(paths, &Overrides::default()).ok().and_then(|settings| settings.vault_key)
+}
+
 /// Where the fleet loop keeps and finds its files.
 #[must_use]
 pub fn places(paths: &Paths) -> Places {
-    Places { data: paths.data.clone(), state: paths.state.clone(), tasks: paths.tasks.clone() }
+    Places {
+        data: paths.data.clone(),
+        state: paths.state.clone(),
+        tasks: paths.tasks.clone(),
+        vault: vault(paths, vault_key(paths).as_ref(), &paths.data),
+    }
 }
 
 /// The endpoints that are asked for by name; all, if none is.

@@ -13,6 +13,7 @@ use crate::coordinator::engine::Actor;
 use crate::coordinator::tokens::{self, OpenError, TokenRefusal, Tokens};
 use crate::model::{Clean, EndpointName, EndpointSpec, Kind};
 use crate::runtime::Credentials;
+use crate::vault::Vault;
 use crate::wire::{NewToken, RotateToken, TokenInfo, TokenIssued};
 
 use super::args::{Format, Global, TokenCommand, TokenCreate, TokenPlace};
@@ -109,29 +110,28 @@ async fn open(global: &Global, place: &TokenPlace) -> Result<Place, Failure> {
             Failure::usage(format!("{:?} is no vigie coordinator: only those have tokens", Clean::line(name)))
         })?;
         if spec.url.is_some() {
-            return calls(&spec, None);
+            return calls(&spec, None, session::places(&paths).vault);
         }
-        return of_directory(paths.data).await;
+        let places = session::places(&paths);
+        return of_directory(places.data, places.vault).await;
     }
-    let data = match &place.data {
-        Some(data) => data.clone(),
-        None => session::paths(global)?.data,
-    };
-    of_directory(data).await
+    let places = session::places(&session::paths(global)?);
+    of_directory(place.data.clone().unwrap_or(places.data), places.vault).await
 }
 
-async fn of_directory(data: PathBuf) -> Result<Place, Failure> {
+async fn of_directory(data: PathBuf, vault: Vault) -> Result<Place, Failure> {
     match tokens::at_rest(&data).await {
         Ok(tokens) => Ok(Place::AtRest(tokens)),
         Err(OpenError::Lock(LockError::Taken { by: Some(_), .. })) => {
-            calls(&EndpointSpec::new(EndpointName::new(crate::config::LOCAL), Kind::Vigie, None), Some(data))
+            let local = EndpointName::new(crate::config::LOCAL);
+            calls(&EndpointSpec::new(local, Kind::Vigie, None), Some(data), vault)
         }
         Err(error) => Err(Failure::refused(error.to_string())),
     }
 }
 
-fn calls(spec: &EndpointSpec, data: Option<PathBuf>) -> Result<Place, Failure> {
-    let credentials = Arc::new(Credentials::of(spec, None));
+fn calls(spec: &EndpointSpec, data: Option<PathBuf>, vault: Vault) -> Result<Place, Failure> {
+    let credentials = Arc::new(Credentials::of(spec, vault, None));
     TokenCalls::new(spec, credentials, data, session::now)
         .map(Place::Running)
         .map_err(|error| Failure::usage(error.to_string()))

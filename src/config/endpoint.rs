@@ -26,7 +26,7 @@ const RETRIES: RangeInclusive<i64> = 1..=100;
 /// How long after a failure.
 const RETRY_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
-/// The forms to use. `{ vault = "NAME" }` is read too, but the store is still to come.
+/// The forms to use.
 const SECRET_FORMS: &str = "{ env = \"NAME\" }, { file = \"PATH\" } or { command = [\"PROGRAM\", …] }";
 
 /// What paths in the file are relative to.
@@ -232,6 +232,22 @@ fn secret(value: Value<'_>, is_secret: bool, base: &Base<'_>) -> Option<SecretRe
     } else {
         place.problem(&format!("must be one of {SECRET_FORMS}"));
         None
+    }
+}
+
+/// The forms in which the vault's key is named.
+const KEY_FORMS: &str =
+    "{ file = \"PATH\" }, { env = \"NAME\" } or { command = [\"pass\", \"show\", \"x\"] }";
+
+/// Where the vault's key comes from: as any secret, but not from the vault.
+pub(super) fn vault_key(value: Value<'_>, base: &Base<'_>) -> Option<SecretRef> {
+    let place = value.clone();
+    match secret(value, true, base)? {
+        SecretRef::Vault(_) => {
+            place.problem(&format!("the vault's key can't be in the vault: use {KEY_FORMS}"));
+            None
+        }
+        reference => Some(reference),
     }
 }
 

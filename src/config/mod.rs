@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::action::{Action, Key};
 use crate::document::{Document, Problem, Table};
-use crate::model::{EndpointName, EndpointSpec, Kind};
+use crate::model::{EndpointName, EndpointSpec, Kind, SecretRef};
 
 pub use endpoint::check_url;
 pub use paths::Paths;
@@ -56,6 +56,8 @@ pub struct Settings {
     pub ascii: bool,
     /// The screen to begin with: one of [`SCREENS`].
     pub screen: String,
+    /// Where the vault's key comes from, if it is said.
+    pub vault_key: Option<SecretRef>,
     /// The duplistatus surface of `vigie serve` needs no token on loopback.
     pub open_on_loopback: bool,
     /// How `vigie serve` is reached.
@@ -82,6 +84,7 @@ impl Default for Settings {
             read_only: false,
             ascii: false,
             screen: "tasks".to_owned(),
+            vault_key: None,
             open_on_loopback: false,
             access: ServeAccess::default(),
         }
@@ -124,6 +127,10 @@ impl Settings {
                 coordinator.bool("open_on_loopback").unwrap_or(settings.open_on_loopback);
             settings.access = access::read(&coordinator, base);
             coordinator.finish();
+        }
+        if let Some(vault) = root.table("vault") {
+            settings.vault_key = vault.get("key").and_then(|key| endpoint::vault_key(key, base));
+            vault.finish();
         }
         if let Some(table) = root.table("keys") {
             settings.keys = keys::read(document, &table);

@@ -46,6 +46,7 @@ fn the_reference_is_the_defaults() {
         "open_on_loopback = ",
         "listen = ",
         "hosts = ",
+        "[vault]",
         "[keys]",
     ] {
         assert!(EXAMPLE.lines().any(|l| l.starts_with(line)), "{line}");
@@ -68,11 +69,12 @@ fn the_examples_of_the_reference_parse_and_show_every_kind_and_name() {
         Settings {
             endpoints: Settings::default().endpoints,
             access: Settings::default().access,
+            vault_key: None,
             ..settings.clone()
         },
         Settings::default()
     );
-    assert!(settings.access.tls.is_some());
+    assert!(settings.access.tls.is_some() && settings.vault_key.is_some());
     for &kind in Kind::ALL {
         let of_kind: Vec<&EndpointSpec> = settings.endpoints.iter().filter(|e| e.kind == kind).collect();
         assert!(!of_kind.is_empty(), "{kind}");
@@ -478,5 +480,19 @@ fn a_file_that_is_no_text_is_told_with_its_line() {
         std::fs::write(&paths.config, bytes).unwrap();
         let error = Settings::load(&paths, &Overrides::default()).unwrap_err().to_string();
         assert_eq!(error, format!("{}: line {line}: is not UTF-8 text", paths.config.display()));
+    }
+}
+
+#[test]
+fn the_vault_s_key_is_named_and_never_written_or_in_the_vault() {
+    let key = |text: &str| parse(&format!("[vault]\nkey = {text}\n")).map(|settings| settings.vault_key);
+    assert_eq!(key("{ env = \"KEY\" }").unwrap(), Some(SecretRef::Env("KEY".into())));
+    assert!(matches!(key("{ command = [\"pass\", \"x\"] }").unwrap(), Some(SecretRef::Command(_))));
+    for (text, words) in
+        [("\"AGE-SECRET-KEY-1\"", "never written here"), ("{ vault = \"a/b\" }", "can't be in the vault")]
+    {
+        let problems = key(text).unwrap_err();
+        assert!(problems[0].to_string().contains(words), "{problems:?}");
+        assert!(!format!("{problems:?}").contains("AGE-"), "{problems:?}");
     }
 }

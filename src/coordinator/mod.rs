@@ -31,6 +31,13 @@ mod tasks_file;
 mod tls;
 pub mod tokens;
 
+/// The audit log on disk, with or without a coordinator that runs.
+pub mod audit {
+    pub use super::db::Verdict;
+    pub use super::db::audit::{export, record, verify};
+    pub use super::domain::Audit;
+}
+
 pub use announce::{AnnounceError, read as read_announcement};
 pub use clock::{Clock, SystemClock};
 pub use domain::Steady;
@@ -39,8 +46,10 @@ pub use lock::{DataLock, Holder, LockError, acquire as acquire_lock};
 pub use serve::{
     BindError, CertificateReload, DEFAULT_PORT, Ended, ServeError, Server, address, bind, serve,
 };
-pub use tasks_file::check as check_tasks;
+pub use tasks_file::{NamedSecret, check as check_tasks, secrets as secrets_of_tasks};
 pub use tls::{Certificate, TlsError};
+
+use crate::vault::Vault;
 
 /// How a coordinator runs.
 #[derive(Debug, Clone)]
@@ -51,6 +60,8 @@ pub struct Options {
     pub program: PathBuf,
     /// `tasks.toml`; may not exist yet.
     pub tasks: PathBuf,
+    /// Where runs have their secrets from.
+    pub vault: Vault,
     /// Schedule and run, or only answer.
     pub scheduling: bool,
     /// End so long after the last lease has gone (and if none came so long after the start); `None`: never.

@@ -139,7 +139,7 @@ impl Courier {
             return Ok(Arc::clone(backend));
         }
         let around = Surroundings {
-            credentials: Arc::new(Credentials::of(spec, None)),
+            credentials: Arc::new(Credentials::of(spec, self.places.vault.clone(), None)),
             data: Some(self.places.data.clone()),
             state: Some(self.places.state.clone()),
             now: shell::now,

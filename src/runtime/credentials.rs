@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::CredentialSource;
 use crate::model::{EndpointName, EndpointSpec, SecretRef};
-use crate::vault;
+use crate::vault::{self, Vault};
 
 /// What a person may be asked for where nothing is configured: it is new each time.
 const ASKED: &str = "second_factor";
@@ -28,13 +28,14 @@ pub struct Question {
 pub struct Credentials {
     endpoint: EndpointName,
     configured: std::collections::BTreeMap<String, SecretRef>,
+    vault: Vault,
     person: Option<mpsc::Sender<Question>>,
 }
 
 impl Credentials {
     /// Those of `spec`; `person` answers questions, where there is one.
-    pub fn of(spec: &EndpointSpec, person: Option<mpsc::Sender<Question>>) -> Self {
-        Self { endpoint: spec.name.clone(), configured: spec.auth.clone(), person }
+    pub fn of(spec: &EndpointSpec, vault: Vault, person: Option<mpsc::Sender<Question>>) -> Self {
+        Self { endpoint: spec.name.clone(), configured: spec.auth.clone(), vault, person }
     }
 }
 
@@ -42,7 +43,8 @@ impl Credentials {
 impl CredentialSource for Credentials {
     async fn credential(&self, name: &str) -> Result<Option<SecretString>, String> {
         if let Some(reference) = self.configured.get(name) {
-            return vault::resolve(reference).await.map(Some).map_err(|error| format!("{name}: {error}"));
+            let resolved = vault::resolve(reference, &self.vault).await;
+            return resolved.map(Some).map_err(|error| format!("{name}: {error}"));
         }
         let Some(person) = self.person.as_ref().filter(|_| name == ASKED) else { return Ok(None) };
         let (answer, given) = oneshot::channel();
@@ -65,7 +67,8 @@ mod tests {
     async fn a_second_factor_is_asked_of_a_person_only_where_none_is_configured() {
         let mut spec = EndpointSpec::new("queue".into(), Kind::Rediacc, None);
         let (person, mut questions) = mpsc::channel::<Question>(1);
-        let credentials = Credentials::of(&spec, Some(person.clone()));
+        let vault = Vault::new("/nowhere".into(), vault::KeySource::File("/nowhere.key".into()));
+        let credentials = Credentials::of(&spec, vault.clone(), Some(person.clone()));
         let answering = async {
             let question = questions.recv().await.unwrap();
             assert_eq!((question.endpoint.as_raw(), question.name), ("queue", "second_factor"));
@@ -82,7 +85,7 @@ mod tests {
         };
         let (questions, ()) = tokio::join!(answering, asking);
         spec.auth.insert("second_factor".to_owned(), SecretRef::Plain("654321".to_owned()));
-        let configured = Credentials::of(&spec, Some(person));
+        let configured = Credentials::of(&spec, vault, Some(person));
         let code = configured.credential("second_factor").await.unwrap().unwrap();
         assert_eq!(code.expose_secret(), "654321");
         drop(questions);

@@ -57,12 +57,12 @@ pub(super) struct Wiring {
 impl Wiring {
     /// `person`: who answers for what only a person can give, where there is one.
     pub fn real(places: &Places, person: Option<mpsc::Sender<Question>>) -> Self {
-        let (data, state) = (places.data.clone(), places.state.clone());
+        let (data, state, vault) = (places.data.clone(), places.state.clone(), places.vault.clone());
         let tracker = TaskTracker::new();
         let spawn = seen_through(&tracker);
         let factory: Factory = Arc::new(move |spec| {
             let around = Surroundings {
-                credentials: Arc::new(Credentials::of(spec, person.clone())),
+                credentials: Arc::new(Credentials::of(spec, vault.clone(), person.clone())),
                 data: Some(data.clone()),
                 state: Some(state.clone()),
                 now: shell::now,

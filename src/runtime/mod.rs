@@ -41,6 +41,8 @@ use crate::model::{
     Snapshot, TaskId, Trace,
 };
 
+use crate::vault::Vault;
+
 pub use credentials::{Credentials, Question};
 pub use handle::{Handle, Runtime, Updates};
 pub use shell::now;
@@ -54,6 +56,8 @@ pub struct Places {
     pub state: PathBuf,
     /// `tasks.toml` of a coordinator that is started here.
     pub tasks: PathBuf,
+    /// What `{ vault = "NAME" }` reads from.
+    pub vault: Vault,
 }
 
 impl Places {

@@ -29,6 +29,7 @@
 //! | `GET /queues` | – | [`Queues`] |
 //! | `GET /alerts` | – | [`Alerts`] |
 //! | `GET /flips?limit=` | – | [`Flips`] |
+//! | `GET /audit?limit=&before=` | – | [`Audit`] |
 //! | `GET /changes?since=&wait_s=` | – | [`Changes`]; 410 when the cursor is too old |
 //! | `GET /coordinator` | – | [`Coordinator`] |
 //! | `POST /reload` | – | 200 [`Done`]; 422 when the tasks file has errors: nothing was changed |
@@ -287,6 +288,38 @@ pub struct RunAccepted {
 pub struct Done {
     /// One line for the operator.
     pub message: Clean,
+}
+
+/// A page of the audit log, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Audit {
+    /// The page.
+    pub rows: Vec<AuditRow>,
+    /// For `before=` of the next page; `None` on the last.
+    pub next: Option<u64>,
+}
+
+/// A row of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditRow {
+    /// Its number: one more than the row before it.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who: a token's name, a user of the machine, or what noticed something.
+    pub by: Clean,
+    /// What was done, or tried.
+    pub action: Clean,
+    /// To what; may be empty.
+    pub target: Clean,
+    /// With what; may be empty.
+    pub details: Clean,
+    /// `ok`, or why not.
+    pub result: Clean,
+    /// From where: an address, or `here`; empty in rows of earlier versions.
+    pub from: Clean,
+    /// The SHA-256 of this row and of all before it, in hexadecimal.
+    pub hash: String,
 }
 
 /// What the coordinator says of itself.

@@ -41,4 +41,6 @@ mod three;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod vault;
+#[cfg(test)]
 mod wrap;

@@ -167,20 +167,24 @@ fn a_dry_run_of_the_system_itself_is_shown_before_anything_is_sent() {
 }
 
 #[test]
-fn audit_lists_what_endpoints_keep_themselves() {
-    let (_runtime, _cron, web, home) = with_backups();
+fn audit_lists_what_endpoints_keep_themselves_and_passes_over_those_that_keep_none() {
+    let (_runtime, cron, web, home) = with_backups();
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let bare =
+        format!("{config}\n[[endpoint]]\nname = \"bare\"\nkind = \"duplistatus\"\nurl = \"{}\"\n", cron.url);
+    home.write(&home.config(), &bare);
     done(&home, &["do", "backups", "duplistatus:check-now"]);
     let (code, out, err) = vigie(&home, &["audit", "-o", "json"]);
-    assert_eq!((code, err.as_str()), (0, ""), "the coordinator keeps none, and was not asked for by name");
+    assert_eq!((code, err.as_str()), (0, ""), "the bare one keeps none, and was not asked for by name");
     let report: Value = serde_json::from_str(&out).unwrap();
     let line = &report["audit"][0];
     let members: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["endpoint", "at", "by", "action", "target", "result", "details", "from"]);
     assert_eq!(line["endpoint"], "backups");
     assert!(line["at"].as_str().unwrap().ends_with('Z'), "{line}");
-    let named = vigie(&home, &["audit", "--endpoint", "here", "--endpoint", "backups"]);
+    let named = vigie(&home, &["audit", "--endpoint", "bare", "--endpoint", "backups"]);
     assert_eq!(named.0, 3);
-    assert!(named.2.contains("the audit log of here could not be read: "), "{}", named.2);
+    assert!(named.2.contains("the audit log of bare could not be read: "), "{}", named.2);
     assert!(named.1.lines().count() > 1, "the other one is read all the same: {}", named.1);
     let one = done(&home, &["audit", "--limit", "1"]);
     assert_eq!(one.lines().count(), 2, "a header and a line: {one}");

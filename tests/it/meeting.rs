@@ -62,6 +62,7 @@ impl Home {
             data: self.data(),
             program: env!("CARGO_BIN_EXE_vigie").into(),
             tasks: self.tasks(),
+            vault: crate::support::vault(&self.data()),
             scheduling: true,
             linger: None,
             open_on_loopback: true,

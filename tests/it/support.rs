@@ -63,6 +63,12 @@ pub fn around(credentials: Arc<dyn CredentialSource>, data: Option<PathBuf>) -> 
     Surroundings { credentials, data, state, now, spawn: Arc::new(spawn) }
 }
 
+/// The vault of a data directory, with its key beside it.
+pub fn vault(data: &std::path::Path) -> vigie::vault::Vault {
+    let key = vigie::vault::KeySource::File(data.with_file_name("vault.key"));
+    vigie::vault::Vault::new(data.to_owned(), key)
+}
+
 /// The log of a run.
 pub fn log_of(task: &str, run: &str) -> LogOf {
     LogOf::Run { task: task.into(), run: run.into() }

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::{Cursor, Polled};
-use crate::model::{Clean, Coverage, Part, Run, RunId, Snapshot, Task};
-use crate::wire::{Changes, Tasks};
+use crate::model::{AuditEntry, Clean, Coverage, Part, Run, RunId, Snapshot, Task};
+use crate::wire::{AuditRow, Changes, Tasks};
 
 /// What an answer tells.
 #[derive(Debug)]
@@ -106,4 +106,18 @@ fn items<T: DeserializeOwned, Id>(values: Vec<Value>, what: &str, unread: &mut V
     let Some(error) = first else { return Part::complete(read) };
     unread.push(format!("{} of {total} {what} can't be read ({error})", total - read.len()));
     Part { coverage: Coverage::Listed, items: read, gone: Vec::new() }
+}
+
+/// A row of its audit log.
+pub fn audit(row: AuditRow) -> AuditEntry {
+    let said = |text: Clean| (!text.is_empty()).then_some(text);
+    AuditEntry {
+        at: row.at,
+        by: said(row.by),
+        action: row.action,
+        target: said(row.target),
+        result: said(row.result),
+        details: said(row.details),
+        from: said(row.from),
+    }
 }

@@ -44,7 +44,7 @@ pub const OFFERS: Offers = Offers {
         queues: Offer::Yes,
         alerts: Offer::Yes,
         trace: Offer::No("a coordinator tells all of a task in its row and its runs"),
-        audit: Offer::No("a coordinator has no audit log yet"),
+        audit: Offer::Yes,
     },
     reports: Offer::Yes,
     acts,
@@ -414,8 +414,32 @@ impl Backend for Vigie {
         Err(offers::refused(OFFERS.reads.trace))
     }
 
-    async fn audit(&self, _limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
-        Err(offers::refused(OFFERS.reads.audit))
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, BackendError> {
+        let mut entries: Vec<AuditEntry> = Vec::new();
+        let mut before: Option<u64> = None;
+        for _ in 0..MAX_PAGES {
+            let left = limit.saturating_sub(entries.len());
+            if left == 0 {
+                break;
+            }
+            let (left, place) = (left.to_string(), before.map(|seq| seq.to_string()));
+            let sent = self.locator.send(|session| {
+                let request = session.get(&path(&["audit"])).query("limit", &left);
+                match &place {
+                    Some(place) => request.query("before", place),
+                    None => request,
+                }
+            });
+            let page: wire::Audit = sent.await?.json()?;
+            let empty = page.rows.is_empty();
+            entries.extend(page.rows.into_iter().map(convert::audit));
+            before = page.next;
+            if before.is_none() || empty {
+                break;
+            }
+        }
+        entries.truncate(limit);
+        Ok(entries)
     }
 
     async fn execute(&self, call: &Call) -> Result<Accepted, BackendError> {

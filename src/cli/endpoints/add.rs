@@ -23,7 +23,7 @@ pub async fn add(global: &Global, options: &AddOptions) -> Result<Exit, Failure>
     let asks = tty::is_attended() && !options.yes;
     let mut draft = Draft::of(options)?;
     if asks {
-        draft.complete(&folder, &taken(&paths)?).await?;
+        draft.complete(&folder, &session::places(&paths).vault, &taken(&paths)?).await?;
     }
     let endpoint = draft.finish()?;
     let alone = Addition::prepare(&paths, std::slice::from_ref(&endpoint))?;

@@ -15,6 +15,7 @@ use super::args::{Global, TestOptions};
 use super::{Exit, Failure, complain, print, session};
 
 pub use add::add;
+pub use wizard::source_of;
 
 /// `vigie endpoints test NAME`
 ///

@@ -8,13 +8,17 @@ use url::{Host, Url};
 
 use crate::config::{NewEndpoint, check_url, is_simple_name};
 use crate::model::{Clean, Kind, SecretRef};
-use crate::vault;
+use crate::vault::{self, SecretName, Vault};
 
 use super::super::args::AddOptions;
 use super::super::{Failure, tty};
 
 /// The folder of secrets that vigie was given to keep, beside the configuration.
 const SECRETS: &str = "secrets";
+
+/// How a source is written.
+const FORMS: &str =
+    "write env:NAME, file:PATH, command:PROGRAM or vault:TEAM/NAME; plain:TEXT for what is no secret";
 
 /// The endpoint so far.
 #[derive(Debug, Default)]
@@ -73,11 +77,11 @@ impl Draft {
     }
 
     /// Asks for what the options leave out. `folder` is the configuration's,
-    /// `taken` the names that there are.
+    /// `vault` what may hold secrets, `taken` the names that there are.
     ///
     /// # Errors
     /// Whoever is asked gives up.
-    pub async fn complete(&mut self, folder: &Path, taken: &[String]) -> Result<(), Failure> {
+    pub async fn complete(&mut self, folder: &Path, vault: &Vault, taken: &[String]) -> Result<(), Failure> {
         let kind = match self.kind {
             Some(kind) => kind,
             None => *self.kind.insert(ask_kind()?),
@@ -90,13 +94,19 @@ impl Draft {
             self.url = ask_url(kind)?;
         }
         if self.auth.is_empty() && !(kind == Kind::Vigie && self.url.is_none()) {
-            self.ask_auth(kind, folder, &name).await?;
+            self.ask_auth(kind, folder, vault, &name).await?;
         }
         Ok(())
     }
 
-    async fn ask_auth(&mut self, kind: Kind, folder: &Path, name: &str) -> Result<(), Failure> {
-        let mut asking = Asking { draft: self, kind, folder, name };
+    async fn ask_auth(
+        &mut self,
+        kind: Kind,
+        folder: &Path,
+        vault: &Vault,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let mut asking = Asking { draft: self, kind, folder, vault, name };
         match kind {
             Kind::Vigie => {
                 if tty::yes("Does it want a token?")? {
@@ -143,6 +153,7 @@ struct Asking<'a> {
     draft: &'a mut Draft,
     kind: Kind,
     folder: &'a Path,
+    vault: &'a Vault,
     name: &'a str,
 }
 
@@ -162,6 +173,7 @@ impl Asking<'_> {
              env NAME             an environment variable\n  \
              file PATH            the first line of a file that only you can read\n  \
              command PROGRAM …    the first line that a program prints\n  \
+             vault TEAM/NAME      vigie's own store: vigie vault set TEAM/NAME\n  \
              paste                from you, now: vigie keeps it in a file that only you can read\n"
         ));
         loop {
@@ -175,11 +187,11 @@ impl Asking<'_> {
             }
             match source_of(form, rest.trim()) {
                 Ok(SecretRef::Plain(_)) | Err(_) if form == "plain" => {
-                    tty::say("write env, file, command or paste\n");
+                    tty::say("write env, file, command, vault or paste\n");
                 }
                 Err(why) => tty::say(&format!("{why}\n")),
                 Ok(reference) => {
-                    warn(&reference).await;
+                    warn(&reference, self.vault).await;
                     return Ok(reference);
                 }
             }
@@ -207,9 +219,9 @@ impl Asking<'_> {
 }
 
 /// Says what is amiss with a source that should be there by now; it may be made later.
-async fn warn(reference: &SecretRef) {
-    if matches!(reference, SecretRef::Env(_) | SecretRef::File(_))
-        && let Err(why) = vault::resolve(reference).await
+async fn warn(reference: &SecretRef, vault: &Vault) {
+    if matches!(reference, SecretRef::Env(_) | SecretRef::File(_) | SecretRef::Vault(_))
+        && let Err(why) = vault::resolve(reference, vault).await
     {
         tty::say(&format!("note: {why}\n"));
     }
@@ -224,11 +236,12 @@ fn pair<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), Failure> 
 }
 
 /// A source by its form and the rest.
-fn source_of(form: &str, rest: &str) -> Result<SecretRef, String> {
+///
+/// # Errors
+/// How to write one.
+pub fn source_of(form: &str, rest: &str) -> Result<SecretRef, String> {
     if rest.is_empty() {
-        return Err(
-            "write env:NAME, file:PATH or command:PROGRAM; plain:TEXT for what is no secret".to_owned()
-        );
+        return Err(FORMS.to_owned());
     }
     match form {
         "plain" => Ok(SecretRef::Plain(rest.to_owned())),
@@ -237,7 +250,8 @@ fn source_of(form: &str, rest: &str) -> Result<SecretRef, String> {
         // In the file, paths are relative to its folder: here, to where we are.
         "file" => std::path::absolute(rest).map(SecretRef::File).map_err(|error| error.to_string()),
         "command" => argv(rest).map(SecretRef::Command),
-        _ => Err("write env:NAME, file:PATH or command:PROGRAM; plain:TEXT for what is no secret".to_owned()),
+        "vault" => rest.parse().map(|name: SecretName| SecretRef::Vault(name.to_string())),
+        _ => Err(FORMS.to_owned()),
     }
 }
 
@@ -364,13 +378,15 @@ mod tests {
             ("file", "/a/b", SecretRef::File("/a/b".into())),
             ("file", "~/b", SecretRef::File("~/b".into())),
             ("plain", "ada", SecretRef::Plain("ada".into())),
+            ("vault", "ops/token", SecretRef::Vault("ops/token".into())),
             ("command", "pass show x", words(&["pass", "show", "x"])),
             ("command", "[\"pass\", \"show x\"]", words(&["pass", "show x"])),
         ] {
             assert_eq!(source_of(form, rest).unwrap(), wanted);
         }
         assert!(matches!(source_of("file", "b"), Ok(SecretRef::File(path)) if path.is_absolute()));
-        for (form, rest) in [("env", ""), ("hunter2", ""), ("vault", "x"), ("command", "[1]")] {
+        for (form, rest) in [("env", ""), ("hunter2", ""), ("vault", "x"), ("store", "x"), ("command", "[1]")]
+        {
             let said = source_of(form, rest).unwrap_err();
             assert!(said.contains("write") && !said.contains("hunter2"), "{said}");
         }

@@ -23,6 +23,7 @@ use crate::coordinator::engine::{Actor, Engine};
 use crate::coordinator::{self, BindError, CertificateReload, Options, Server, SystemClock};
 use crate::runtime::Places;
 use crate::runtime::policy::{self, Configured};
+use crate::vault::Vault;
 
 pub use log::LogFormat;
 
@@ -45,6 +46,8 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     let tasks = std::path::absolute(&tasks).unwrap_or(tasks);
     if options.check {
         let count = check(&tasks)?;
+        let data = options.data.unwrap_or_else(|| paths.data.clone());
+        check_secrets(&tasks, &session::vault(&paths, session::vault_key(&paths).as_ref(), &data)).await?;
         let there = if tasks.exists() { "is right" } else { "is not there, which is fine" };
         print(&format!("{} {there}: {count} tasks, and the built-in ones\n", tasks.display()))?;
         let (_, settings) = session::configuration(global)?;
@@ -59,8 +62,10 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
     let listener = coordinator::bind(access.listen.as_deref(), cron_port.as_deref(), access.tls.is_some())
         .await
         .map_err(unbound)?;
+    let data = options.data.unwrap_or_else(|| paths.data.clone());
     let settings = Options {
-        data: options.data.unwrap_or_else(|| paths.data.clone()),
+        vault: session::vault(&paths, session::vault_key(&paths).as_ref(), &data),
+        data,
         program: program(),
         tasks,
         scheduling: !options.answer_only,
@@ -95,7 +100,8 @@ pub async fn run(global: &Global, options: ServeOptions) -> Result<Exit, Failure
             }
         }
     };
-    let places = Places { data: settings.data, state: paths.state.clone(), tasks: settings.tasks };
+    let Options { data, tasks, vault, .. } = settings;
+    let places = Places { data, state: paths.state.clone(), tasks, vault };
     if policies {
         let stop = shutdown.child_token();
         let deliver = spooled::deliver(&paths, &overrides, places.clone(), stop.clone());
@@ -218,6 +224,30 @@ pub fn check(tasks: &Path) -> Result<usize, Failure> {
         let lines: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
         Failure::usage(lines.join("\n"))
     })
+}
+
+/// Whether every secret that the tasks name is in the vault.
+///
+/// # Errors
+/// Each that is not, or that the vault can't be opened.
+async fn check_secrets(tasks: &Path, vault: &Vault) -> Result<(), Failure> {
+    let named = coordinator::secrets_of_tasks(tasks);
+    if named.is_empty() {
+        return Ok(());
+    }
+    let known = vault.list().await.map_err(|error| Failure::usage(error.to_string()))?;
+    let missing: Vec<String> = named
+        .iter()
+        .filter(|secret| known.iter().all(|entry| entry.name != secret.name))
+        .map(|secret| {
+            let (task, name) = (&secret.task, &secret.name);
+            format!(
+                "{}: task {task}: there is no secret {name} in the vault; put it there with: vigie vault set {name}",
+                tasks.display()
+            )
+        })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(Failure::usage(missing.join("\n"))) }
 }
 
 struct Signals {

@@ -7,6 +7,7 @@
 //! (RFC 9457) under `/api`.
 
 mod access;
+mod audit;
 mod changes;
 mod coordinator;
 mod duplistatus;
@@ -209,13 +210,15 @@ fn work_routes<L: List>(list: L) -> L {
 
 /// Of the coordinator as a whole.
 fn coordinator_routes<L: List>(list: L) -> L {
-    use Need::{Admin, AdminOfAll, Viewer};
+    use Need::{Admin, AdminOfAll, Viewer, ViewerOfAll};
     list.get("/api/v1/queues", Viewer, coordinator::queues)
         .about("Queues with their depths")
         .get("/api/v1/alerts", Viewer, coordinator::alerts)
         .about("Open alerts, oldest first")
         .get("/api/v1/flips", Viewer, coordinator::flips)
         .about("Transitions of states, newest first")
+        .get("/api/v1/audit", ViewerOfAll, audit::list)
+        .about("Who did what, newest first, page by page")
         .get("/api/v1/changes", Viewer, changes::since)
         .about("What changed since a cursor, at once or as soon as something does")
         .get("/api/v1/coordinator", Viewer, coordinator::about)

@@ -11,6 +11,7 @@ use crate::coordinator::SystemClock;
 use crate::coordinator::engine::Actor;
 use crate::coordinator::http::Entrance;
 use crate::model::{Role, RunId, TaskId};
+use crate::vault::{KeySource, Vault};
 use crate::wire::NewToken;
 
 use super::routes::Route;
@@ -31,6 +32,7 @@ impl Bare {
             data: data.path().to_owned(),
             program: std::env::current_exe().unwrap(),
             tasks: file,
+            vault: Vault::new(data.path().to_owned(), KeySource::File(data.path().join("vault.key"))),
             scheduling: true,
             linger: None,
             open_on_loopback: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::coordinator::db::{DbError, History, KEPT, MOST, Owner};
+use crate::coordinator::db::{DbError, History, KEPT, MOST, Owner, Verdict};
 use crate::coordinator::shell;
 
 use super::{Context, Failure, LogWriter};
@@ -21,9 +21,14 @@ pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Fa
          young, of closed alerts as many in all",
         before.format("%F %T UTC")
     ))?;
-    let rows = context.writer.clean_audit(before_ms).await.map_err(failed)?;
-    log.line(&format!("audit log: {rows} deleted"))?;
-    let mut all = rows;
+    let verdict = context.reader.verify_audit().await?;
+    let mut all = 0;
+    if let Verdict::Broken { .. } = verdict {
+        log.line("audit log: none deleted: something was done to it")?;
+    } else {
+        all = context.writer.clean_audit(before_ms).await.map_err(failed)?;
+        log.line(&format!("audit log: {all} deleted"))?;
+    }
     let retired = context.engine.retire_one_offs(before).await;
     let retired = retired.map_err(|()| Failure("the engine is ending".to_owned()))?;
     log.line(&format!("one-off tasks: {retired} taken out"))?;
@@ -39,7 +44,13 @@ pub(super) async fn run(context: &Context, log: &mut LogWriter) -> Result<(), Fa
     context.writer.forget().await.map_err(failed)?;
     let rows = if all == 1 { "row" } else { "rows" };
     log.line(&format!("{all} {rows} deleted"))?;
-    Ok(())
+    match verdict {
+        Verdict::Whole { .. } => Ok(()),
+        Verdict::Broken { row, why, .. } => {
+            let place = row.map_or_else(|| "its end".to_owned(), |row| format!("row {row}"));
+            Err(Failure(format!("the audit log is broken at {place}: {why}; none of it was deleted")))
+        }
+    }
 }
 
 /// Deletes what is to go, piece by piece. Gives how many rows.

@@ -7,6 +7,7 @@
 //! Instants are whole milliseconds since 1970 (UTC); states and kinds are
 //! their words; what is only ever read as a whole is JSON.
 
+pub mod audit;
 mod backup;
 mod chain;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::private;
 
 pub use backup::back_up;
+pub use chain::Verdict;
 pub use read::{Kept, Overview, Reader};
 pub use retention::{History, KEPT, MOST, Old, Owner};
 pub use writer::Writer;

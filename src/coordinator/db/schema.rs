@@ -145,20 +145,43 @@ CREATE TABLE definitions (
     text   TEXT NOT NULL,
     at     INTEGER NOT NULL
 ) STRICT;
+
+-- `source`: from where. `form`: what a row's hash covers; 2 covers its source and its number too.
+-- The newest row is noted in `meta` as `audit_head`, so that none is cut off unseen.
+ALTER TABLE audit ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN form INTEGER NOT NULL DEFAULT 1;
+INSERT INTO meta (name, value)
+    SELECT 'audit_head', seq || ' ' || lower(hex(hash)) FROM audit ORDER BY seq DESC LIMIT 1;
+INSERT OR IGNORE INTO meta (name, value)
+    SELECT 'audit_head', value FROM meta WHERE name = 'audit_anchor';
 ";
+
+/// The version that the database has, and the one that is known here.
+///
+/// # Errors
+/// What `SQLite` says.
+pub(super) fn version(connection: &Connection) -> Result<(i64, i64), DbError> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    Ok((connection.pragma_query_value(None, "user_version", |row| row.get(0))?, known))
+}
 
 /// Brings the schema up to date, in one transaction.
 ///
 /// # Errors
 /// [`DbError::Newer`] when it is ahead of this program.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DbError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    migrate_to(connection, STEPS.len())
+}
+
+/// Brings the schema to a version.
+pub(super) fn migrate_to(connection: &mut Connection, steps: usize) -> Result<(), DbError> {
+    let known = i64::try_from(steps).unwrap_or(i64::MAX);
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
         return Err(DbError::Newer { found, known });
     }
-    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    for step in STEPS[..steps].iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step)?;
     }
     if found < known {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::coordinator::domain::{Answer, Audit, Record, RunRow, Stop, Write};
@@ -37,7 +37,8 @@ fn run(seq: u64, task: &str, state: RunState) -> RunRow {
 
 fn audit(at: DateTime<Utc>, target: &str) -> Write {
     let (actor, detail, outcome) = ("me".into(), "".into(), "ok".into());
-    Write::Audit(Audit { at, actor, action: "trigger", target: Clean::line(target), detail, outcome })
+    let from = "here".into();
+    Write::Audit(Audit { at, actor, from, action: "trigger", target: Clean::line(target), detail, outcome })
 }
 
 fn flip() -> Flip {
@@ -164,26 +165,44 @@ async fn a_group_is_one_commit_and_one_bad_job_spoils_no_other() {
 }
 
 #[tokio::test]
-async fn the_audit_chain_holds_through_cleaning_and_shows_a_change() {
+async fn commands_read_and_write_the_audit_log_beside_the_coordinator() {
     let folder = tempfile::tempdir().unwrap();
-    let (writer, _, thread) = open(&folder);
-    for day in 0..10 {
-        writer.write(Arc::new(vec![audit(now() + TimeDelta::days(day), "a")])).await.unwrap();
+    let verified = || audit::verify(folder.path());
+    assert!(verified().unwrap_err().to_string().contains("there is no coordinator's database"));
+    // Without a coordinator's database one is made.
+    let row = |target: &str| {
+        let Write::Audit(row) = audit(now(), target) else { unreachable!() };
+        row
+    };
+    audit::record(folder.path(), &row("first")).unwrap();
+    let (writer, reader, thread) = open(&folder);
+    for round in 0..20 {
+        let (by_coordinator, by_command) = (audit(now(), &format!("a-{round}")), row(&format!("b-{round}")));
+        let job = writer.write(Arc::new(vec![by_coordinator]));
+        audit::record(folder.path(), &by_command).unwrap();
+        job.await.unwrap();
     }
-    let before = now() + TimeDelta::days(4);
-    assert_eq!(writer.clean_audit(before.timestamp_millis()).await.unwrap(), 4);
-    assert_eq!(writer.clean_audit(before.timestamp_millis()).await.unwrap(), 0);
-    let path = folder.path().join(FILE);
-    let connection = Connection::open(&path).unwrap();
-    assert_eq!(chain::verify(&connection).unwrap(), 6);
-    let far = now() + TimeDelta::days(100);
-    assert_eq!(writer.clean_audit(far.timestamp_millis()).await.unwrap(), 6);
-    writer.write(Arc::new(vec![audit(far, "a"), audit(far, "b")])).await.unwrap();
-    assert_eq!(chain::verify(&connection).unwrap(), 2);
-    drop(writer);
+    assert!(matches!(verified().unwrap(), Verdict::Whole { rows: 41, .. }));
+    assert!(matches!(reader.verify_audit().await.unwrap(), Verdict::Whole { rows: 41, .. }));
+    assert_eq!(reader.audit(3, Some(3)).await.unwrap().len(), 2);
+    drop((writer, reader));
     thread.join().unwrap();
-    connection.execute("UPDATE audit SET outcome = 'no' WHERE target = 'a'", []).unwrap();
-    assert!(chain::verify(&connection).unwrap_err().to_string().contains("does not fit its chain"));
+    let mut seqs = Vec::new();
+    audit::export::<()>(folder.path(), None, |row| {
+        seqs.push(row.seq);
+        Ok(())
+    })
+    .unwrap()
+    .unwrap();
+    assert_eq!(seqs, (1..=41).collect::<Vec<u64>>());
+    // One of an earlier version is not touched by reading, nor while a coordinator runs on it.
+    let connection = Connection::open(folder.path().join(FILE)).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    assert!(verified().unwrap_err().to_string().contains("earlier vigie"));
+    let lock = crate::coordinator::lock::acquire(folder.path()).unwrap();
+    let refused = audit::record(folder.path(), &row("c")).unwrap_err().to_string();
+    assert!(refused.contains("a coordinator already runs"), "{refused}");
+    drop(lock);
 }
 
 #[tokio::test]
@@ -198,7 +217,7 @@ async fn the_schema_is_made_once_and_a_newer_one_is_refused() {
     drop(writer);
     thread.join().unwrap();
     let connection = Connection::open(&path).unwrap();
-    assert_eq!(chain::verify(&connection).unwrap(), 1);
+    assert!(matches!(chain::verify(&connection).unwrap(), Verdict::Whole { rows: 1, .. }));
     let setting = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(setting("journal_mode"), "wal");
     connection.pragma_update(None, "user_version", 99).unwrap();

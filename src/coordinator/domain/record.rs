@@ -387,6 +387,8 @@ pub struct Audit {
     pub at: DateTime<Utc>,
     /// Who.
     pub actor: Clean,
+    /// From where: an address, or `here`.
+    pub from: Clean,
     /// A verb's word.
     pub action: &'static str,
     /// On what: a task's or a run's id.

@@ -6,8 +6,7 @@
 //! decided, nothing new is, and callers hear why.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,7 +23,9 @@ use crate::coordinator::exec::{Event, Executor, Logs};
 use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, TaskId, Verb};
+use crate::vault::Vault;
 
+use super::file::{read_file, remarks};
 use super::message::{Call, Message, Output, Reply, Signal, refuse_all, same_again, take_ends};
 use super::shared::Shared;
 use super::watch_file::Watching;
@@ -48,6 +49,7 @@ pub(super) struct Actor {
     pub(super) writer: Writer,
     pub(super) thread: JoinHandle<()>,
     pub(super) executor: Executor,
+    pub(super) vault: Vault,
     pub(super) events_in: mpsc::Sender<Event>,
     pub(super) context: builtin::Context,
     pub(super) shared: Arc<Shared>,
@@ -248,6 +250,10 @@ impl Actor {
                         after.push(After::Over(reply));
                     }
                 }
+                Message::Note { audit, reply } => {
+                    beside.push(Write::Audit(Audit { at: now, ..*audit }));
+                    after.push(After::Recorded(reply));
+                }
                 Message::Record { writes, reply } => {
                     beside.extend(writes);
                     after.push(After::Recorded(reply));
@@ -365,6 +371,7 @@ impl Actor {
         let mut writes = vec![Write::Audit(Audit {
             at: now,
             actor: actor.name,
+            from: actor.from,
             action: call.action(),
             target: Clean::line(target),
             detail: call.detail(),
@@ -417,9 +424,12 @@ impl Actor {
         result: &Result<(), ReloadError>,
         now: DateTime<Utc>,
     ) -> Write {
+        let (actor, from) =
+            actor.map_or_else(|| ("file changed".into(), "here".into()), |actor| (actor.name, actor.from));
         Write::Audit(Audit {
             at: now,
-            actor: actor.map_or_else(|| "file changed".into(), |actor| actor.name),
+            actor,
+            from,
             action: Verb::ReloadConfig.word(),
             target: Clean::from(self.tasks.display().to_string()),
             detail: result
@@ -540,27 +550,4 @@ fn keep_outputs(logs: &Logs, outputs: Vec<(TaskId, RunId, Output)>) {
 /// An outcome that is bad for a reason of the coordinator's own.
 pub(super) fn bad(message: &str) -> Outcome {
     Outcome { message: Some(Clean::line(message)), ..Outcome::default() }
-}
-
-/// What is to be known of every task while the file is bad.
-pub(super) fn remarks(problems: &[Clean]) -> Vec<Clean> {
-    match problems {
-        [] => Vec::new(),
-        [one] => vec![Clean::from(format!("the task file is not taken, tasks are as before: {one}"))],
-        [first, rest @ ..] => {
-            let count = rest.len();
-            vec![Clean::from(format!(
-                "the task file is not taken, tasks are as before: {first}; and {count} more"
-            ))]
-        }
-    }
-}
-
-/// The text of the task file; one that is not there is empty.
-pub(super) async fn read_file(path: &Path) -> Result<String, Clean> {
-    match tokio::fs::read_to_string(path).await {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Clean::from(format!("{}: can't be read: {error}", path.display()))),
-    }
 }

@@ -1,11 +1,14 @@
 //! From what was decided to what is done: runs are started and stopped.
 
+use std::sync::Arc;
+
 use crate::coordinator::domain::{BuiltIn, Definition, Effect, Work};
 use crate::coordinator::exec::{Attempt, Event, Launch};
 use crate::coordinator::{builtin, shell};
 use crate::model::{RunId, TaskId};
 
 use super::actor::{Actor, bad};
+use super::secrets;
 
 impl Actor {
     /// Does what was decided, now that it is on disk.
@@ -16,14 +19,14 @@ impl Actor {
         }
     }
 
-    fn start(&self, run: RunId, attempt: u32, definition: &Definition) {
+    fn start(&self, run: RunId, number: u32, definition: &Arc<Definition>) {
         let task = definition.id.clone();
         match &definition.work {
             Work::Command(command) => {
-                let launch = Launch::here(command, &task, &run, attempt);
+                let launch = Launch::here(command, &task, &run, number);
+                let launch = secrets::given(self.vault.clone(), definition.clone(), launch);
                 let kill_grace = definition.kill_grace;
-                let attempt = Attempt { run, task, number: attempt, kill_grace };
-                self.executor.start(attempt, std::future::ready(Ok(launch)));
+                self.executor.start(Attempt { run, task, number, kill_grace }, launch);
             }
             Work::BuiltIn(which) => self.start_built_in(run, task, *which),
             Work::Watched => {

@@ -5,10 +5,15 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::announce::hex;
-use crate::coordinator::domain::{Answer, Definition, Domain, Heard, Noted, Whose, Write};
+use crate::coordinator::domain::{Answer, Audit, Definition, Domain, Heard, Noted, Whose, Write};
 use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
+
+/// In the audit log: a task was defined over the API.
+pub(super) const DEFINE: &str = "define";
+/// In the audit log: work was submitted.
+pub(super) const SUBMIT: &str = "submit";
 
 /// A call that changes something.
 #[derive(Debug, Clone)]
@@ -37,9 +42,9 @@ impl Call {
             Self::Cancel(_) => Verb::Cancel.word(),
             Self::ReprioritiseRun { .. } | Self::ReprioritiseTask { .. } => Verb::Reprioritise.word(),
             Self::Archive(_) => Verb::Archive.word(),
-            Self::Define { .. } => "define",
+            Self::Define { .. } => DEFINE,
             Self::Remove(_) => "remove",
-            Self::Submit { .. } => "submit",
+            Self::Submit { .. } => SUBMIT,
         }
     }
 
@@ -160,6 +165,8 @@ pub(super) enum Message {
     WaitEnded { run: RunId, reply: oneshot::Sender<Run> },
     /// Rows that are no business of the domain's, such as tokens: written with everything else.
     Record { writes: Vec<Write>, reply: oneshot::Sender<Result<(), Refusal>> },
+    /// A call that was refused before it came here, for the audit log; when is still to be said.
+    Note { audit: Box<Audit>, reply: oneshot::Sender<Result<(), Refusal>> },
     /// Judges every task anew, and has every open alert on disk.
     Doubt { reply: oneshot::Sender<()> },
     /// Answered as soon as it is its turn.
@@ -233,7 +240,9 @@ pub(super) fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) {
         match message {
             Message::Call { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
             Message::Signal { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
-            Message::Record { reply, .. } => drop(reply.send(Err(Refusal::Storage(why())))),
+            Message::Record { reply, .. } | Message::Note { reply, .. } => {
+                drop(reply.send(Err(Refusal::Storage(why()))));
+            }
             Message::Reload { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
             }

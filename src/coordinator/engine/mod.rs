@@ -5,8 +5,11 @@
 mod actor;
 mod beside;
 mod carry_out;
+mod file;
 mod listed;
 mod message;
+mod refused;
+mod secrets;
 mod shared;
 mod sight;
 mod start;
@@ -23,7 +26,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::{
-    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task, TaskId,
+    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task,
+    TaskId, Verb,
 };
 
 use super::db::Reader;
@@ -31,7 +35,7 @@ use super::domain::{Heard, Sign, Via, Whose};
 use super::exec::Logs;
 use super::metrics::Metrics;
 use super::{Options, SharedClock, shell, tasks_file};
-use crate::wire::{FieldProblem, Report, Reported, Submission};
+use crate::wire::{AuditRow, FieldProblem, Report, Reported, Submission};
 
 use message::{Call, Message, Output, Signal};
 use shared::Shared;
@@ -361,7 +365,12 @@ impl Engine {
     /// # Errors
     /// Why not.
     pub async fn retry(&self, run: &RunId, actor: Actor) -> Result<Run, Refusal> {
-        let run = self.seen_by(&actor).run(run).await?;
+        let run = match self.seen_by(&actor).run(run).await {
+            Ok(run) => run,
+            Err(refusal) => {
+                return Err(self.refused(Verb::Retry.word(), run.as_raw(), &actor, refusal).await);
+            }
+        };
         self.call_for_run(Call::Retry(Box::new(run)), actor).await
     }
 
@@ -410,8 +419,14 @@ impl Engine {
         replace: bool,
         actor: Actor,
     ) -> Result<TaskId, Refusal> {
-        let definition = tasks_file::from_json(task).map_err(Refusal::Invalid)?;
-        within_scope(&definition, &actor)?;
+        let read = tasks_file::from_json(task).map_err(Refusal::Invalid);
+        let definition = match read.and_then(|task| within_scope(&task, &actor).map(|()| task)) {
+            Ok(definition) => definition,
+            Err(refusal) => {
+                let id = task.get("id").and_then(|id| id.as_str()).unwrap_or_default();
+                return Err(self.refused(message::DEFINE, id, &actor, refusal).await);
+            }
+        };
         let id = definition.id.clone();
         let text = serde_json::to_string(task).unwrap_or_default();
         self.call(Call::Define { definition: Box::new(definition), text, replace }, actor).await?;
@@ -451,8 +466,11 @@ impl Engine {
         let text = serde_json::to_string(&task).unwrap_or_default();
         // It gets one of its own once it is taken.
         task.insert("id".to_owned(), "one-off".into());
-        let definition = Box::new(tasks_file::from_json(&task).map_err(Refusal::Invalid)?);
-        within_scope(&definition, &actor)?;
+        let read = tasks_file::from_json(&task).map_err(Refusal::Invalid);
+        let definition = match read.and_then(|task| within_scope(&task, &actor).map(|()| task)) {
+            Ok(definition) => Box::new(definition),
+            Err(refusal) => return Err(self.refused(message::SUBMIT, &stem, &actor, refusal).await),
+        };
         self.call_for_run(Call::Submit { definition, text, stem }, actor).await
     }
 
@@ -523,6 +541,14 @@ impl Engine {
     pub(super) async fn database_size(&self) -> u64 {
         let reader = self.reader.clone();
         shell::blocking(move || reader.size()).await.unwrap_or(0)
+    }
+
+    /// A page of the audit log, newest first, before a row's number.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn audit(&self, limit: usize, before: Option<u64>) -> Result<Vec<AuditRow>, Refusal> {
+        self.reader.audit(limit, before).await.map_err(unreadable)
     }
 
     /// Flips, newest first.

@@ -14,10 +14,10 @@ use crate::coordinator::tasks_file::{self, TaskFile};
 use crate::coordinator::{Options, SharedClock, builtin, private, shell};
 use crate::model::{Clean, Run, RunId, RunState, TaskId, TaskSource};
 
-use super::actor::{self, Actor};
+use super::actor::Actor;
 use super::message::Inside;
 use super::shared::Shared;
-use super::{BACKUPS, Engine, LOGS, RUNS, StartError, watch_file};
+use super::{BACKUPS, Engine, LOGS, RUNS, StartError, file, watch_file};
 
 /// Calls that may wait; who comes later waits to hand over.
 const MAILBOX: usize = 1_024;
@@ -57,7 +57,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let mut domain = Domain::new(random(), options.scheduling);
     let definitions = builtin::definitions().into_iter().chain(file.tasks).chain(added).collect();
     domain.load(loaded, definitions, file.limits, now);
-    domain.set_remarks(actor::remarks(&problems));
+    domain.set_remarks(file::remarks(&problems));
 
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let shared = Arc::new(Shared::new(epoch, now));
@@ -76,6 +76,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         writer,
         thread,
         executor: executor.clone(),
+        vault: options.vault.clone(),
         events_in,
         context,
         shared: shared.clone(),
@@ -128,7 +129,7 @@ async fn task_file(
     known: Option<&str>,
     added: &BTreeSet<TaskId>,
 ) -> (TaskFile, Option<String>, Vec<Clean>) {
-    let problems = match actor::read_file(path).await {
+    let problems = match file::read_file(path).await {
         Ok(text) => match tasks_file::parse_beside(&text, added) {
             Ok(file) => return (file, Some(text), Vec::new()),
             Err(problems) => tasks_file::shown(path, &problems),

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::coordinator::{Clock, SystemClock};
 use crate::model::{AlertKind, RunState, TaskState};
+use crate::vault::{KeySource, Vault};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -45,11 +46,17 @@ impl Bench {
         std::fs::write(self.tasks(), text).unwrap();
     }
 
+    fn vault(&self) -> Vault {
+        let key = KeySource::File(self.folder.path().join("vault.key"));
+        Vault::new(self.folder.path().join("data"), key)
+    }
+
     pub(super) fn options(&self) -> Options {
         Options {
             data: self.folder.path().join("data"),
             program: std::env::current_exe().unwrap(),
             tasks: self.tasks(),
+            vault: self.vault(),
             scheduling: true,
             linger: None,
             open_on_loopback: false,

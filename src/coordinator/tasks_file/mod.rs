@@ -2,6 +2,7 @@
 //! tasks of the API are read by the same reader ([`from_json`]).
 
 mod object;
+mod secrets;
 mod when;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ use super::domain::{
     Work,
 };
 use super::engine::ReloadError;
+
+pub use secrets::{NamedSecret, of as secrets};
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 128;
@@ -206,6 +209,7 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
     }
     task.description = text(table, "description");
     task.team = text(table, "team");
+    task.secrets = secrets::read(table, &task);
     task.labels = labels(table);
     let mut names = when::read(table, &mut task);
     task.policy = policy(table);
@@ -238,19 +242,10 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
 
 /// What the format has, and this version can't do: said, never ignored.
 fn refuse_unbuilt(table: &Table<'_>) {
-    for (key, why) in [
-        (
-            "machine",
+    if let Some(value) = table.get("machine") {
+        value.problem(
             "remote machines are not built yet, and the task is not run here in their stead: take it out",
-        ),
-        (
-            "secrets",
-            "vigie's own store of secrets is not built yet: take it out, or read them in the command",
-        ),
-    ] {
-        if let Some(value) = table.get(key) {
-            value.problem(why);
-        }
+        );
     }
 }
 

@@ -110,7 +110,18 @@ fn every_problem_is_told_at_once_with_its_line() {
 fn what_is_refused_says_why() {
     for (line, words) in [
         ("machine = \"db-1\"", "remote machines are not built yet"),
-        ("secrets = { A = \"b\" }", "store of secrets is not built yet"),
+        ("secrets = { A = \"x/b\" }", "there is no command here"),
+        ("shell = \"x\"\nsecrets = { A = \"b\" }", "write TEAM/NAME"),
+        ("shell = \"x\"\nsecrets = { A = \"ops/b\" }", "may use only default/… and shared/…"),
+        ("shell = \"x\"\nteam = \"data\"\nsecrets = { A = \"ops/b\" }", "may use only data/… and shared/…"),
+        (
+            "shell = \"x\"\nteam = \"data\"\nsecrets = { \"A B\" = \"data/b\" }",
+            "not the name of an environment",
+        ),
+        (
+            "shell = \"x\"\nteam = \"data\"\nenv = { A = \"1\" }\nsecrets = { A = \"data/b\" }",
+            "A is in env too",
+        ),
         ("ping_key = \"short\"", "16 to 128 letters"),
         ("ping_key = \"sixteen bytes or more, with blanks\"", "16 to 128 letters"),
         (

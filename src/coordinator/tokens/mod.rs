@@ -484,7 +484,8 @@ fn audit<T>(
     at: DateTime<Utc>,
 ) -> Write {
     let outcome = result.as_ref().map_or_else(|refusal| Clean::from(refusal.to_string()), |_| "ok".into());
-    Write::Audit(Audit { at, actor: by.name.clone(), action, target, detail, outcome })
+    let (actor, from) = (by.name.clone(), by.from.clone());
+    Write::Audit(Audit { at, actor, from, action, target, detail, outcome })
 }
 
 fn info(row: TokenRow) -> TokenInfo {

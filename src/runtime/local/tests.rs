@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::Kind;
+use crate::vault::{KeySource, Vault};
 use crate::wire::{COORDINATOR_FILE, CoordinatorFile};
 
 const TOKEN: &str = "a-token";
@@ -137,7 +138,12 @@ impl World {
 
     fn places(&self) -> Places {
         let folder = self.folder.path();
-        Places { data: folder.join("data"), state: folder.join("state"), tasks: folder.join("tasks.toml") }
+        Places {
+            data: folder.join("data"),
+            state: folder.join("state"),
+            tasks: folder.join("tasks.toml"),
+            vault: Vault::new(folder.join("data"), KeySource::File(folder.join("vault.key"))),
+        }
     }
 
     /// Starts a keeper; it ends with the token.

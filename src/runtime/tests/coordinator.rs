@@ -22,6 +22,7 @@ impl Running {
             data: places.data.clone(),
             program: std::env::current_exe().unwrap(),
             tasks: places.tasks.clone(),
+            vault: places.vault.clone(),
             scheduling: true,
             linger: Some(Duration::from_secs(60)),
             open_on_loopback: false,

@@ -23,6 +23,7 @@ use super::handle::{Factory, Wiring};
 use super::*;
 use crate::backend::{Accepted, Backend, BackendError, BuildError, Call, Cursor, Polled};
 use crate::model::{Arguments, Health, Intent, IntentId, Kind, Part, Run, Target, Task, TaskState, Verb};
+use crate::vault::KeySource;
 
 /// A task of which only the id matters.
 pub fn task(id: &str) -> Task {
@@ -200,7 +201,12 @@ fn spec(name: &str) -> EndpointSpec {
 }
 
 fn places(folder: &Path) -> Places {
-    Places { data: folder.join("data"), state: folder.join("state"), tasks: folder.join("tasks.toml") }
+    Places {
+        data: folder.join("data"),
+        state: folder.join("state"),
+        tasks: folder.join("tasks.toml"),
+        vault: Vault::new(folder.join("data"), KeySource::File(folder.join("vault.key"))),
+    }
 }
 
 /// A running fleet loop over fakes.

@@ -93,8 +93,7 @@ impl Redactor {
     /// long nothing follows. What is given out is not forgotten: a value that
     /// goes on after this is still masked from here on.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
-        let all_masked = self.spans.last().is_some_and(|span| span.1 == self.held.len());
-        if all_masked || self.trie.depth(self.state) <= self.shown {
+        if self.may_flush() {
             self.give(self.held.len(), out);
         }
     }
@@ -112,10 +111,15 @@ impl Redactor {
         self.masked = false;
     }
 
-    /// Whether bytes are held back that [`flush`](Self::flush) or more bytes may bring out.
+    /// Whether bytes are held back that [`flush`](Self::flush) would give out.
     #[must_use]
-    pub const fn is_holding(&self) -> bool {
-        !self.held.is_empty()
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty() && self.may_flush()
+    }
+
+    fn may_flush(&self) -> bool {
+        let all_masked = self.spans.last().is_some_and(|span| *span == (0, self.held.len()));
+        all_masked || self.trie.depth(self.state) <= self.shown
     }
 
     /// A whole text at once, apart from what is pushed.

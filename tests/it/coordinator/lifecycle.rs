@@ -48,6 +48,7 @@ async fn beyond_loopback_it_does_not_start() {
         data: home.data(),
         program: env!("CARGO_BIN_EXE_vigie").into(),
         tasks: home.dir.path().join("tasks.toml"),
+        vault: crate::support::vault(&home.data()),
         scheduling: false,
         linger: None,
         open_on_loopback: true,

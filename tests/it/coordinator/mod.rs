@@ -3,11 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "a test is the shell of what it tests")]
 
 mod access;
+mod audit;
 mod duplistatus;
 mod lifecycle;
 mod native;
 mod operation;
 mod tasks_api;
+mod vault;
 mod watching;
 
 use std::net::SocketAddr;
@@ -80,6 +82,7 @@ impl Home {
             data: self.data(),
             program: env!("CARGO_BIN_EXE_vigie").into(),
             tasks: self.dir.path().join("tasks.toml"),
+            vault: crate::support::vault(&self.data()),
             scheduling: true,
             linger: self.linger,
             open_on_loopback: self.open_on_loopback,

@@ -55,6 +55,18 @@ struct Caller {
 }
 
 impl Caller {
+    /// Whether it may do what a route is for.
+    fn may(&self, need: Need) -> Result<(), Failure> {
+        let needed = need.role().unwrap_or(Role::Viewer);
+        if !self.role.covers(needed) {
+            return Err(Failure::role_needed(needed, &self.name, self.role));
+        }
+        if matches!(need, Need::AdminOfAll | Need::ViewerOfAll) && self.scope != Scope::All {
+            return Err(Failure::all_teams_needed(&self.name));
+        }
+        Ok(())
+    }
+
     fn new(name: &str, role: Role, scope: Scope) -> Self {
         Self { name: name.into(), role, scope, token: None }
     }
@@ -89,22 +101,14 @@ impl Access {
         self.host(call)?;
         self.origin(call)?;
         let presented = presented(call.headers).map(digest_of);
-        let caller = match &presented {
-            Some(digest) if *digest == self.local => Caller::new("local", Role::Admin, Scope::All),
+        match &presented {
+            Some(digest) if *digest == self.local => Ok(Caller::new("local", Role::Admin, Scope::All)),
             Some(digest) => match self.tokens.find(digest, now) {
-                Ok(token) => token.into(),
-                Err(denied) => return self.without(call, need, Some(denied), now),
+                Ok(token) => Ok(token.into()),
+                Err(denied) => self.without(call, need, Some(denied), now),
             },
-            None => return self.without(call, need, None, now),
-        };
-        let needed = need.role().unwrap_or(Role::Viewer);
-        if !caller.role.covers(needed) {
-            return Err(Failure::role_needed(needed, &caller.name, caller.role));
+            None => self.without(call, need, None, now),
         }
-        if matches!(need, Need::AdminOfAll | Need::ViewerOfAll) && caller.scope != Scope::All {
-            return Err(Failure::all_teams_needed(&caller.name));
-        }
-        Ok(caller)
     }
 
     /// Who calls without a token that is good.
@@ -312,6 +316,11 @@ async fn admit(gate: &Gate, request: &mut Request) -> Result<Option<Arc<Token>>,
     })?;
     let asked = Asked { entrance, uri: request.uri(), headers: request.headers() };
     let caller = gate.api.access.caller(&asked, gate.need, gate.api.clock.now())?;
+    let from = Clean::from(entrance.peer.ip().to_canonical().to_string());
+    if let Err(failure) = caller.may(gate.need) {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        return Err(note_forbidden(gate, (&method, &path), &caller, from, failure).await);
+    }
     let idempotency_key = idempotency_key(request.headers(), &caller)?;
     if gate.need != Need::Key && !request.body().is_end_stream() {
         if request.body().size_hint().lower() > MAX_BODY as u64 {
@@ -321,9 +330,26 @@ async fn admit(gate: &Gate, request: &mut Request) -> Result<Option<Arc<Token>>,
         *request.body_mut() = Body::from(whole(body).await?);
     }
     let Caller { name, role, scope, token } = caller;
-    let from = Clean::from(entrance.peer.ip().to_canonical().to_string());
     request.extensions_mut().insert(Actor { name, role, scope, from, idempotency_key });
     Ok(token)
+}
+
+/// What somebody who is known was not allowed to change is in the audit log. Gives what they are told.
+async fn note_forbidden(
+    gate: &Gate,
+    (method, path): (&Method, &str),
+    caller: &Caller,
+    from: Clean,
+    failure: Failure,
+) -> Failure {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return failure;
+    }
+    let (name, role, scope) = (caller.name.clone(), caller.role, caller.scope.clone());
+    let actor = Actor { name, role, scope, from, idempotency_key: None };
+    let why = Clean::line(failure.detail());
+    let noted = gate.api.engine.note_refused("call", path, method.as_str(), &actor, why);
+    noted.await.err().map_or(failure, Failure::from)
 }
 
 /// The body, within its bounds of size and time: who sends it drop by drop holds up nobody else.

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::vault::{KeySource, Vault};
 use crate::wire::NewToken;
 
 use super::*;
@@ -14,6 +15,7 @@ fn access(open_on_loopback: bool) -> Access {
         data: PathBuf::new(),
         program: std::env::current_exe().unwrap(),
         tasks: PathBuf::new(),
+        vault: Vault::new(PathBuf::new(), KeySource::File(PathBuf::new())),
         scheduling: true,
         linger: None,
         open_on_loopback,
@@ -44,6 +46,7 @@ fn ask(
     let asked = Asked { entrance: entrance(beyond), uri: &uri, headers: &headers };
     access
         .caller(&asked, need, NOW)
+        .and_then(|caller| caller.may(need).map(|()| caller))
         .map(|caller| caller.name.as_str().to_owned())
         .map_err(|failure| failure.status().as_u16())
 }
@@ -149,6 +152,7 @@ async fn a_revoked_and_an_expired_token_say_so() {
         let asked = Asked { entrance: entrance(false), uri: &uri, headers: &headers };
         access
             .caller(&asked, need, now)
+            .and_then(|caller| caller.may(need).map(|()| caller))
             .map(|caller| caller.name.as_str().to_owned())
             .map_err(|failure| failure.detail().to_owned())
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::{Alert, AlertKey, Clean, Flip, Queue, QueueName, Role, Run, RunId, Scope, Task, TaskId};
 
-use crate::coordinator::engine::actor::remarks;
+use crate::coordinator::engine::file::remarks;
 use crate::coordinator::engine::{
     Actor, ChangesSince, Engine, HealthView, LogPiece, Refusal, RunFilter, View,
 };

@@ -103,6 +103,13 @@ impl Subject for Coordinator {
             ("GET", "log") => {
                 (200, json!({"text": "one\ntwo\n", "next_offset": 8, "dropped_bytes": 0, "complete": true}))
             }
+            ("GET", "audit") => (
+                200,
+                json!({"rows": [{
+                    "seq": 7, "at": NOW, "by": "ada", "action": "pause", "target": TASK, "details": "", "result": "ok",
+                    "from": "127.0.0.1", "hash": "ab12",
+                }], "next": null}),
+            ),
             ("POST", "runs" | "retry" | "reports") => (202, json!({"run": "r4", "task": TASK})),
             ("POST", "pause" | "resume" | "priority" | "cancel" | "reload" | "archive") => {
                 (200, json!({"message": "done"}))

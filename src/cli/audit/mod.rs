@@ -2,6 +2,8 @@
 //! codes: 0 read, 2 usage or configuration, 3 where a log could not be read.
 //! An endpoint that keeps none is passed over, unless it was asked for by name.
 
+mod own;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use super::read::{Form, why};
 use super::report::stamp;
 use super::session::{self, Session, Step};
 use super::{Exit, Failure, complain, print, table};
+
+pub use own::{export, verify};
 
 /// A line, as the JSON has it.
 #[derive(Debug, Default, Serialize)]
