@@ -4,7 +4,8 @@
 //! Owns `serve`, and below it `domain/` (pure: tasks, runs, queue, lateness →
 //! changes), `engine/` (the one owner of the state), `db/` (one writer thread that
 //! groups commits; migrations), `exec/` (supervisors that outlive it, captured output),
-//! `builtin/` (the tasks that are always there), `tasks_file/` (`tasks.toml`) and `api/` (the duplistatus surface and
+//! `machines/` (commands on other machines, by ssh), `builtin/` (the tasks that are
+//! always there), `tasks_file/` (`tasks.toml`) and `api/` (the duplistatus surface and
 //! `/api/v1`). What it says it has, it has on disk. Never imports `backend`:
 //! the two meet in `wire`. May import: `model`, `schedule`, `wire`, `vault`, `document`.
 
@@ -23,6 +24,7 @@ mod exec;
 mod http;
 mod lease;
 mod lock;
+mod machines;
 mod metrics;
 mod private;
 mod serve;

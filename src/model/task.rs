@@ -276,6 +276,9 @@ pub struct Queue {
     /// Since when the oldest pending run waits.
     #[serde(default)]
     pub oldest_pending: Option<DateTime<Utc>>,
+    /// The same per priority, 1 first, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_by_priority: Option<[Option<DateTime<Utc>>; Priority::COUNT]>,
 }
 
 /// An open problem of a task, a queue or the endpoint.

@@ -27,6 +27,7 @@
 //! | `POST /runs/{id}/cancel` | – | 200 [`Done`] |
 //! | `POST /runs/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
 //! | `GET /queues` | – | [`Queues`] |
+//! | `GET /machines` | – | [`Machines`] |
 //! | `GET /alerts` | – | [`Alerts`] |
 //! | `GET /flips?limit=` | – | [`Flips`] |
 //! | `GET /audit?limit=&before=` | – | [`Audit`] |
@@ -165,6 +166,80 @@ pub struct Log {
 pub struct Queues {
     /// Queues by name.
     pub queues: Vec<Queue>,
+}
+
+/// All machines that runs are or may be carried out on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Machines {
+    /// The coordinator's own first, then by name.
+    pub machines: Vec<Machine>,
+}
+
+/// Where runs are carried out, with what waits and runs there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Its name; the coordinator's own is `local`.
+    pub name: Clean,
+    /// What ssh calls it; `None` for the coordinator's own.
+    pub host: Option<Clean>,
+    /// Whether it can be reached.
+    pub health: MachineHealth,
+    /// Since when it can, or can't.
+    pub since: Option<DateTime<Utc>>,
+    /// When it last answered, while it can be reached.
+    pub seen: Option<DateTime<Utc>>,
+    /// Why it can't be reached, and what to do.
+    pub error: Option<Clean>,
+    /// When it is tried again at the earliest, if there is work for it.
+    pub next_try: Option<DateTime<Utc>>,
+    /// How many runs there may be at once there.
+    pub limit: Option<u32>,
+    /// Runs in progress.
+    pub running: u64,
+    /// Pending runs.
+    pub depth: u64,
+    /// Pending runs per priority, 1 first.
+    pub by_priority: [u64; Priority::COUNT],
+    /// Since when the oldest pending run waits.
+    pub oldest_pending: Option<DateTime<Utc>>,
+    /// The same per priority, 1 first.
+    pub oldest_by_priority: [Option<DateTime<Utc>>; Priority::COUNT],
+}
+
+impl Machine {
+    /// One of which nothing is known but the name.
+    #[must_use]
+    pub const fn bare(name: Clean) -> Self {
+        Self {
+            name,
+            host: None,
+            health: MachineHealth::Unknown,
+            since: None,
+            seen: None,
+            error: None,
+            next_try: None,
+            limit: None,
+            running: 0,
+            depth: 0,
+            by_priority: [0; Priority::COUNT],
+            oldest_pending: None,
+            oldest_by_priority: [None; Priority::COUNT],
+        }
+    }
+}
+
+/// Whether a machine can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MachineHealth {
+    /// It was never asked: there was no work for it yet.
+    Unknown,
+    /// It answered when it was last asked.
+    Reachable,
+    /// It did not.
+    Unreachable,
+    /// It is switched off: nothing is started there.
+    Off,
 }
 
 /// All open alerts.

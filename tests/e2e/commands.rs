@@ -377,7 +377,7 @@ fn the_configuration_is_made_checked_and_found() {
     assert!(paths.contains(&home.config().display().to_string()), "{paths}");
     home.write(
         &home.tasks(),
-        "[[task]]\nid = \"a\"\nschedule = \"61 * * * *\"\n\n[[task]]\nid = \"b\"\nmachine = \"x\"\n",
+        "[[task]]\nid = \"a\"\nschedule = \"61 * * * *\"\n\n[[task]]\nid = \"b\"\nmachine = \"-x\"\n",
     );
     let wrong = vigie(&home, &["serve", "--check"]);
     assert_eq!(code(&wrong), 2);

@@ -347,6 +347,7 @@ pub fn counted(teams: &[TeamCounts]) -> Vec<Queue> {
         running: counts.active,
         stale: counts.stale,
         oldest_pending: None,
+        oldest_by_priority: None,
     };
     teams.iter().map(queue).collect()
 }
@@ -382,6 +383,7 @@ impl Tally {
             running: self.running,
             stale: self.stale,
             oldest_pending: self.oldest,
+            oldest_by_priority: None,
         }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::wire::{Alerts, Coordinator, Done, Flips, Queues};
+use crate::wire::{Alerts, Coordinator, Done, Flips, Machines, Queues};
 
 use super::super::engine::Actor;
 use super::super::tokens::Token;
@@ -35,6 +35,10 @@ const MAX_CONSOLES: usize = 256;
 
 pub(super) async fn queues(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Queues> {
     Json(Queues { queues: actor.queues(&api.engine.view()) })
+}
+
+pub(super) async fn machines(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Machines> {
+    Json(Machines { machines: actor.machines(&api.engine.view()) })
 }
 
 pub(super) async fn alerts(State(api): State<Api>, Extension(actor): Extension<Actor>) -> Json<Alerts> {

@@ -213,6 +213,8 @@ fn coordinator_routes<L: List>(list: L) -> L {
     use Need::{Admin, AdminOfAll, Viewer, ViewerOfAll};
     list.get("/api/v1/queues", Viewer, coordinator::queues)
         .about("Queues with their depths")
+        .get("/api/v1/machines", Viewer, coordinator::machines)
+        .about("Machines with their health and depths, the coordinator's own first")
         .get("/api/v1/alerts", Viewer, coordinator::alerts)
         .about("Open alerts, oldest first")
         .get("/api/v1/flips", Viewer, coordinator::flips)

@@ -130,13 +130,15 @@ impl Domain {
             };
             Some(FieldProblem { field: "ping_key".to_owned(), detail: detail.into() })
         });
-        definition.names().filter_map(flaw).chain(taken).collect()
+        let machine = definition.machine.as_ref().and_then(|name| self.no_machine(name));
+        let machine = machine.map(|detail| FieldProblem { field: "machine".to_owned(), detail });
+        definition.names().filter_map(flaw).chain(taken).chain(machine).collect()
     }
 
     /// Work that is wanted once: a task of its own, with an id that begins with `stem`, and its run.
     ///
     /// # Errors
-    /// There is no room for one more.
+    /// There is no room for one more, or no such machine.
     pub fn submit(
         &mut self,
         mut definition: Definition,
@@ -144,6 +146,9 @@ impl Domain {
         text: &str,
         now: DateTime<Utc>,
     ) -> Result<RunId, Refused> {
+        if let Some(detail) = definition.machine.as_ref().and_then(|name| self.no_machine(name)) {
+            return Err(Refused::Invalid(vec![FieldProblem { field: "machine".to_owned(), detail }]));
+        }
         if self.one_offs.len() >= MOST_ONE_OFFS {
             let ended = |id: &&TaskId| self.tasks.get(*id).is_some_and(|entry| entry.active.is_empty());
             let oldest = self.one_offs.iter().filter(ended).min_by_key(|id| self.ended_at(id)).cloned();
@@ -163,6 +168,7 @@ impl Domain {
         });
         self.queue_names.insert(definition.queue());
         self.queues_changed = true;
+        self.machine_names.extend(definition.machine.clone());
         self.add(&id, Entry::new(Arc::new(definition), Record::new(now)));
         self.enqueue(&id, None, "submitted", None, now).ok_or(Refused::NoTask(id))
     }

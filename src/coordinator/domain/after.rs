@@ -82,7 +82,7 @@ impl Domain {
             return false;
         };
         let until = entry.blackouts.clock(end);
-        self.queue.release(&claim.task, &claim.queue);
+        self.queue.release(claim);
         active.waiting_since = None;
         active.resting_since = Some(now);
         active.row.run.next_at = Some(end);

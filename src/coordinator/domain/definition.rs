@@ -255,7 +255,7 @@ pub struct Limits {
     pub coordinator: u32,
     /// Of one team.
     pub team: BTreeMap<String, u32>,
-    /// On one machine. Remote machines are not built yet, so only read.
+    /// On one machine; [`super::HERE`] is the coordinator's own.
     pub machine: BTreeMap<String, u32>,
 }
 

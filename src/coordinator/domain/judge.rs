@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, Queue, QueueName, QueuedFact, Run, RunId,
-    RunMark, RunState, RunningFact, TaskId, TaskState, duration_text,
+    Alert, AlertKey, AlertKind, Clean, Evidence, Facts, Flip, QueueName, QueuedFact, Run, RunId, RunMark,
+    RunState, RunningFact, TaskId, TaskState, duration_text,
 };
 use crate::schedule::{Assessment, Problem, assess, windows};
 
@@ -201,7 +201,11 @@ impl Domain {
         match first {
             Some(at) if at <= now => {
                 let name = &entry.definition.name;
-                let summary = Clean::from(format!("{name} waits for a place past its lateness window"));
+                let what = match self.machine_remark(entry) {
+                    Some(remark) => format!("past its lateness window: {remark}"),
+                    None => "for a place past its lateness window".to_owned(),
+                };
+                let summary = Clean::from(format!("{name} waits {what}"));
                 let problem = Problem { kind: AlertKind::QueueStalled, since: at, summary, assumed: false };
                 (Some(problem), None)
             }
@@ -280,14 +284,7 @@ impl Domain {
 
     /// Queues as they are now, and the alerts on them.
     pub(super) fn judge_queues(&mut self, now: DateTime<Utc>) {
-        if std::mem::take(&mut self.queues_changed) {
-            let queues = self.count_queues();
-            let old = std::mem::take(&mut self.queues);
-            self.out.queues.extend(queues.iter().filter(|queue| !old.contains(queue)).cloned());
-            let gone = old.iter().filter(|queue| queues.iter().all(|now| now.name != queue.name));
-            self.out.queues_gone.extend(gone.map(|queue| queue.name.clone()));
-            self.queues = queues;
-        }
+        self.tell_queues();
         let mut wanted: Vec<Alert> = Vec::new();
         for (queue, problem) in self.stalled.values() {
             match wanted.iter_mut().find(|alert| alert.queue.as_ref() == Some(queue)) {
@@ -313,43 +310,6 @@ impl Domain {
         for alert in wanted {
             self.raise(alert);
         }
-    }
-
-    /// One queue per team that has tasks or active runs, and `default` where tasks have no team.
-    fn count_queues(&self) -> Vec<Queue> {
-        let mut queues: std::collections::BTreeMap<QueueName, Queue> = std::collections::BTreeMap::new();
-        let mut queue_of = |name: QueueName| {
-            queues.entry(name.clone()).or_insert_with(|| Queue {
-                name,
-                depth: 0,
-                by_priority: Some([0; crate::model::Priority::COUNT]),
-                running: 0,
-                stale: 0,
-                oldest_pending: None,
-            });
-        };
-        for name in &self.queue_names {
-            queue_of(name.clone());
-        }
-        for active in self.runs.values().filter(|active| active.definition.built_in().is_none()) {
-            queue_of(active.definition.queue());
-        }
-        // What is carried out elsewhere takes no place here.
-        let here = self.runs.values().filter(|active| !active.row.is_elsewhere());
-        for active in here.filter(|active| active.definition.built_in().is_none()) {
-            let Some(queue) = queues.get_mut(&active.definition.queue()) else { continue };
-            let run = &active.row.run;
-            if run.state == RunState::Running {
-                queue.running += 1;
-                continue;
-            }
-            queue.depth += 1;
-            if let Some(by_priority) = &mut queue.by_priority {
-                by_priority[run.priority.unwrap_or_default().index()] += 1;
-            }
-            queue.oldest_pending = queue.oldest_pending.into_iter().chain(run.queued).min();
-        }
-        queues.into_values().collect()
     }
 }
 

@@ -59,6 +59,7 @@ impl Domain {
     ) {
         self.next_seq = loaded.last_seq + 1;
         self.limits = limits;
+        self.queue.reconsider();
         self.alerts = loaded.alerts.into_iter().map(|alert| (alert.key(), alert)).collect();
         let mut remembered = loaded.tasks;
         for definition in definitions {
@@ -178,6 +179,7 @@ impl Domain {
     /// of tasks that are gone are aborted.
     pub fn replace(&mut self, definitions: Vec<Definition>, limits: Limits, now: DateTime<Utc>) {
         self.limits = limits;
+        self.queue.reconsider();
         let order = Arc::unwrap_or_clone(std::mem::take(&mut self.order));
         let is_added = |id: &TaskId| self.tasks.get(id).is_some_and(|entry| entry.definition.is_added());
         let (added, before): (Vec<TaskId>, Vec<TaskId>) = order.into_iter().partition(is_added);
@@ -234,6 +236,7 @@ impl Domain {
                 // It was held back, and may be no more.
                 self.make_ready(&run, now);
             }
+            self.recount(&run);
         }
     }
 

@@ -6,6 +6,8 @@
 //!
 //! - [`definition`](Definition): what a task is;
 //! - [`queue`](Queue): the order in which pending runs start;
+//! - `depth`: how many runs wait and run, and where;
+//! - `machines`: whether remote machines can be reached;
 //! - `clock`: what becomes of a clock that was set back;
 //! - `load`: what was on disk, and what the file says now;
 //! - `slots`: due times become runs;
@@ -24,11 +26,13 @@ mod after;
 mod calls;
 mod clock;
 mod definition;
+mod depth;
 mod ids;
 mod judge;
 mod keys;
 mod links;
 mod load;
+mod machines;
 mod marks;
 mod queue;
 mod record;
@@ -56,6 +60,7 @@ pub use definition::{
 };
 pub use links::Links;
 pub use load::{Loaded, Remembered};
+pub use machines::{HERE, KnownHosts, MachineSpec, Whereabouts};
 pub use queue::{Claim, Place, Queue};
 pub use record::{
     Active, Answer, Audit, Bad, Batch, Carrier, Effect, Fate, Lost, Outcome, Paused, Process, Record,
@@ -172,6 +177,10 @@ pub struct Domain {
     followers: BTreeMap<TaskId, BTreeSet<TaskId>>,
     /// The queues of the tasks that are defined.
     queue_names: BTreeSet<crate::model::QueueName>,
+    depths: depth::Depths,
+    machines: machines::Machines,
+    /// The machines of the tasks that are defined.
+    machine_names: BTreeSet<Clean>,
     /// What is to be known of every task.
     remarks: Vec<Clean>,
     /// Capabilities that some task has or had: there are few.
@@ -209,6 +218,9 @@ impl Domain {
             queues_changed: true,
             followers: BTreeMap::new(),
             queue_names: BTreeSet::new(),
+            depths: depth::Depths::default(),
+            machines: machines::Machines::default(),
+            machine_names: BTreeSet::new(),
             remarks: Vec::new(),
             spoken: HashMap::new(),
             out: Batch::default(),
@@ -227,6 +239,7 @@ impl Domain {
                 }
                 self.advance(&id, now);
             }
+            self.tend_machines(now);
             self.start_ready(now);
             for id in std::mem::take(&mut self.dirty) {
                 self.judge(&id, now);
@@ -243,7 +256,7 @@ impl Domain {
     /// When [`Self::settle`] has something to do at the earliest.
     #[must_use]
     pub fn next_wake(&self) -> Option<DateTime<Utc>> {
-        self.wakes.first().map(|(at, _)| *at)
+        self.wakes.first().map(|(at, _)| *at).into_iter().chain(self.machines.wake()).min()
     }
 
     /// Judges everything anew, whatever is thought to have changed.
@@ -337,8 +350,11 @@ impl Domain {
     /// Tells of a run as it is now.
     fn tell_run(&mut self, run: crate::model::Run) {
         self.out.runs.retain(|told| told.id != run.id);
+        let id = run.id.clone();
         self.out.runs.push(run);
-        self.queues_changed = true;
+        if let Some(id) = id {
+            self.recount(&id);
+        }
     }
 
     /// The queues are those of the tasks that are defined now, and each task is followed by those that name it.
@@ -351,7 +367,10 @@ impl Domain {
         }
         let own = self.tasks.values().filter(|entry| entry.definition.built_in().is_none());
         self.queue_names = own.map(|entry| entry.definition.queue()).collect();
+        let machines = self.tasks.values().filter_map(|entry| entry.definition.machine.clone());
+        self.machine_names = machines.collect();
         self.queues_changed = true;
+        self.out.machines_changed = true;
     }
 
     /// Sets when a task is looked at next.

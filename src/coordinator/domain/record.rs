@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::model::{
 };
 use crate::wire::FieldProblem;
 
-use super::Definition;
+use super::{Definition, MachineSpec};
 
 /// What instants are told apart by: a slot at the very moment from which on slots count is one of them.
 const INSTANT: TimeDelta = TimeDelta::milliseconds(1);
@@ -111,7 +112,7 @@ pub enum Bad {
     Exhausted,
     /// Its max runtime.
     Overrun,
-    /// The coordinator's own end.
+    /// Nobody knows how: its coordinator, or its machine, ended first.
     Dead,
 }
 
@@ -194,6 +195,8 @@ pub struct Outcome {
     pub at: Option<DateTime<Utc>>,
     /// It was told to end, by whomever.
     pub stopped: bool,
+    /// It was carried out elsewhere, and this is how the connection ended: whether the work has is not known.
+    pub cut: bool,
 }
 
 /// An attempt that has ended, or never began, and nobody knows how.
@@ -428,6 +431,28 @@ pub enum Effect {
     },
     /// End a run's process group.
     Stop(RunId),
+    /// Ask a machine whether it is there.
+    Probe(Arc<MachineSpec>),
+    /// Ask a machine what became of a run whose connection was cut.
+    Ask {
+        /// The run.
+        run: RunId,
+        /// Which retry it is.
+        attempt: u32,
+        /// Where it was started.
+        machine: Arc<MachineSpec>,
+    },
+    /// End the process group of a run whose connection was cut.
+    EndThere {
+        /// The run.
+        run: RunId,
+        /// Which retry it is.
+        attempt: u32,
+        /// Where it was started.
+        machine: Arc<MachineSpec>,
+        /// Between SIGTERM and SIGKILL.
+        grace: Duration,
+    },
 }
 
 /// What a step of the domain comes to.
@@ -451,6 +476,8 @@ pub struct Batch {
     pub alerts: Vec<Alert>,
     /// Alerts that are closed.
     pub alerts_gone: Vec<AlertKey>,
+    /// Machines read otherwise.
+    pub machines_changed: bool,
 }
 
 impl Batch {
@@ -464,6 +491,7 @@ impl Batch {
             && self.queues_gone.is_empty()
             && self.alerts.is_empty()
             && self.alerts_gone.is_empty()
+            && !self.machines_changed
     }
 }
 

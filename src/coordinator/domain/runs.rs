@@ -110,6 +110,7 @@ impl Domain {
         run.queued = Some(now);
         run.priority = Some(priority.or(entry.record.priority).unwrap_or(definition.priority));
         run.cause = Some(Clean::line(cause));
+        run.machine.clone_from(&definition.machine);
         let row = RunRow::here(self.take_seq(), run);
         self.note_run(&row);
         self.adopt(Active {
@@ -133,7 +134,8 @@ impl Domain {
             entry.active.insert((active.row.seq, id.clone()));
             self.dirty.insert(active.row.run.task.clone());
         }
-        self.runs.insert(id, active);
+        self.runs.insert(id.clone(), active);
+        self.recount(&id);
     }
 
     /// A run waits for its place from now on.
@@ -219,6 +221,10 @@ impl Domain {
 
     /// The work of a run has ended.
     pub fn finished(&mut self, id: &RunId, outcome: Outcome, now: DateTime<Utc>) {
+        if outcome.cut {
+            self.cut_off(id, Outcome { cut: false, ..outcome }, now);
+            return;
+        }
         if let Some(active) = self.runs.get(id).filter(|active| active.row.run.state == RunState::Running) {
             // Not before it began nor after now, whatever the clocks were.
             let began = active.row.run.started.unwrap_or(now);
@@ -228,10 +234,31 @@ impl Domain {
         }
     }
 
-    /// Nobody knows how the work of a run ended, or whether it ever began.
+    /// Nobody knows how the work of a run ended, or whether it ever began. Where
+    /// it was carried out elsewhere, that machine may.
     pub fn lost(&mut self, id: &RunId, lost: Lost, now: DateTime<Utc>) {
-        if self.runs.get(id).is_some_and(|active| active.row.run.state == RunState::Running) {
+        let Some(active) = self.runs.get(id).filter(|active| active.row.run.state == RunState::Running)
+        else {
+            return;
+        };
+        if super::machines::machine_of(active) == super::HERE {
             self.end_attempt(id, End::lost(lost), now, now);
+        } else {
+            let outcome = Outcome { message: Some(lost.why), ..Outcome::default() };
+            self.cut_off(id, outcome, now);
+        }
+    }
+
+    /// Nobody knows how a run ended that was carried out elsewhere, nor will anybody.
+    pub(super) fn give_up(&mut self, id: &RunId, lost: Lost, now: DateTime<Utc>) {
+        match self.runs.get_mut(id).and_then(|active| active.stopping.as_mut()) {
+            None => self.end_attempt(id, End::lost(lost), now, now),
+            Some(stopping) => {
+                if let (Stop::Asked(by), false) = (stopping, lost.certain) {
+                    *by = Clean::from(format!("{by}; {}", lost.why));
+                }
+                self.finished(id, Outcome::default(), now);
+            }
         }
     }
 
@@ -247,10 +274,11 @@ impl Domain {
         enter(run, RunState::Queued);
         run.started = None;
         run.message = None;
-        let (task, queue) = (run.task.clone(), active.definition.queue());
+        let task = run.task.clone();
         let row = active.row.clone();
         if active.definition.built_in().is_none() {
-            self.queue.release(&task, queue.as_raw());
+            let claim = claim(active);
+            self.queue.release(&claim);
         }
         if let Some(entry) = self.tasks.get_mut(&task) {
             let facts = &mut entry.record.facts;
@@ -268,7 +296,8 @@ impl Domain {
         let task = active.row.run.task.clone();
         active.stopping = None;
         if definition.built_in().is_none() {
-            self.queue.release(&task, definition.queue().as_raw());
+            let claim = claim(active);
+            self.queue.release(&claim);
         }
         self.dirty.insert(task.clone());
         let run = &mut active.row.run;
@@ -423,6 +452,7 @@ pub(super) fn claim(active: &Active) -> Claim {
         run: active.row.run.id.clone().unwrap_or_else(|| RunId::new("")),
         task: active.row.run.task.clone(),
         queue: definition.queue().as_raw().to_owned(),
+        machine: super::machines::machine_of(active).to_owned(),
         at_once: definition.at_once(),
     }
 }

@@ -60,6 +60,7 @@ impl Domain {
             archived: entry.record.archived.is_some(),
             priority: definition.built_in().is_none().then(|| record.priority.unwrap_or(definition.priority)),
             team: definition.team.clone(),
+            machine: definition.machine.clone(),
             labels: definition.labels.clone(),
             schedule: definition.schedule.clone(),
             after: definition.after.clone(),
@@ -91,6 +92,7 @@ impl Domain {
             remarks
                 .push(Clean::from(format!("put away by {} since {at}; resume takes it back", archived.by)));
         }
+        remarks.extend(self.machine_remark(entry));
         if entry.definition.work == Work::Watched {
             remarks.push("only watched: it has no command here, and tells by pings how it runs".into());
         }

@@ -20,6 +20,7 @@ use crate::coordinator::domain::{
     Answer, Audit, Batch, Definition, Domain, Noted, Outcome, Refused, Whose, Write,
 };
 use crate::coordinator::exec::{Event, Executor, Logs};
+use crate::coordinator::machines::Ssh;
 use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
 use crate::model::{Clean, Run, RunId, TaskId, Verb};
@@ -50,6 +51,7 @@ pub(super) struct Actor {
     pub(super) thread: JoinHandle<()>,
     pub(super) executor: Executor,
     pub(super) vault: Vault,
+    pub(super) ssh: Ssh,
     pub(super) events_in: mpsc::Sender<Event>,
     pub(super) context: builtin::Context,
     pub(super) shared: Arc<Shared>,
@@ -144,7 +146,12 @@ impl Actor {
             }
             inbox = take_ends(inbox, &mut ends);
             if let Some(decided) = stuck.take() {
-                refuse_all(inbox, self.shared.view().trouble.as_ref());
+                let now = self.clock.now();
+                // No more is decided by it than by the passing of time.
+                for news in refuse_all(inbox, self.shared.view().trouble.as_ref()) {
+                    // What a supervisor left stays until the next start.
+                    let _ = self.hear(news, now);
+                }
                 stuck = self.finish(decided).await.err().map(|(decided, _)| decided);
                 if stuck.is_some() && self.domain.is_closing() {
                     tracing::error!("the coordinator ends with changes that could not be written");
@@ -183,14 +190,15 @@ impl Actor {
 
     /// Takes what became of a run. Gives what is to be done once that is on disk.
     fn take(&mut self, event: Event, now: DateTime<Utc>) -> Option<After> {
-        let (Event::Ended(run, _) | Event::Lost(run, _)) = &event;
-        let active = self.domain.active(run)?;
-        let recorded = After::Attempt(run.clone(), active.row.run.attempt);
+        let (Event::Ended(id, _) | Event::Lost(id, _)) = &event;
+        let id = id.clone();
+        let active = self.domain.active(&id)?;
+        let recorded = After::Attempt(id.clone(), active.row.run.attempt);
         match event {
             Event::Ended(run, outcome) => self.domain.finished(&run, outcome, now),
             Event::Lost(run, lost) => self.domain.lost(&run, lost, now),
         }
-        Some(recorded)
+        Some(recorded).filter(|_| !self.domain.is_adrift(&id))
     }
 
     /// Whether anything runs that has no supervisor, and ends with this process.
@@ -266,6 +274,9 @@ impl Actor {
                 Message::Retire { before, reply } => {
                     let count = self.domain.retire_one_offs(before, now);
                     after.push(After::Retired(reply, count));
+                }
+                Message::News(news) => {
+                    after.extend(self.hear(news, now).map(|(run, attempt)| After::Attempt(run, attempt)))
                 }
                 Message::Shutdown { .. } => {}
                 #[cfg(test)]
@@ -401,6 +412,7 @@ impl Actor {
                 Err(problems) => tasks_file::shown(&self.tasks, &problems),
                 Ok(file) => {
                     let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
+                    self.domain.set_machines(file.machines);
                     self.domain.replace(definitions, file.limits, now);
                     self.new_text = Some(text);
                     Vec::new()

@@ -1,4 +1,4 @@
-//! From what was decided to what is done: runs are started and stopped.
+//! From what was decided to what is done: runs are started and stopped, other machines asked.
 
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ impl Actor {
         match effect {
             Effect::Stop(run) => self.executor.stop(&run),
             Effect::Start { run, attempt, definition } => self.start(run, attempt, &definition),
+            Effect::Probe(machine) => self.probe(machine),
+            Effect::Ask { run, attempt, machine } => self.ask(run, attempt, machine),
+            Effect::EndThere { run, attempt, machine, grace } => self.end_there(run, attempt, machine, grace),
         }
     }
 
@@ -23,8 +26,17 @@ impl Actor {
         let task = definition.id.clone();
         match &definition.work {
             Work::Command(command) => {
-                let launch = Launch::here(command, &task, &run, number);
-                let launch = secrets::given(self.vault.clone(), definition.clone(), launch);
+                let here = Launch::here(command, &task, &run, number);
+                let here = secrets::given(self.vault.clone(), definition.clone(), here);
+                let machine = definition.machine.as_ref().map(|name| self.domain.machine_spec(name.as_str()));
+                let (ssh, of) = (self.ssh.clone(), run.clone());
+                let launch = async move {
+                    let here = here.await?;
+                    match machine {
+                        Some(machine) => ssh.launch(&machine, here, &of, number),
+                        None => Ok(here),
+                    }
+                };
                 let kill_grace = definition.kill_grace;
                 self.executor.start(Attempt { run, task, number, kill_grace }, launch);
             }

@@ -5,7 +5,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::announce::hex;
-use crate::coordinator::domain::{Answer, Audit, Definition, Domain, Heard, Noted, Whose, Write};
+use crate::coordinator::domain::{
+    Answer, Audit, Definition, Domain, Heard, Noted, Whereabouts, Whose, Write,
+};
 use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
 
 use super::{Actor, Refusal, ReloadError};
@@ -173,11 +175,22 @@ pub(super) enum Message {
     Alive { reply: oneshot::Sender<()> },
     /// Takes out what was submitted once and ended before.
     Retire { before: DateTime<Utc>, reply: oneshot::Sender<usize> },
+    /// A machine has answered, or has not.
+    News(News),
     /// Ends.
     Shutdown { reply: oneshot::Sender<()> },
     /// Ends without a word, like a crash.
     #[cfg(test)]
     Crash,
+}
+
+/// What was learnt of a machine.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Whether it is there.
+    Probed(Clean, Result<(), Clean>),
+    /// What became of a run whose connection was cut.
+    Told(RunId, Whereabouts),
 }
 
 /// What the built-in tasks ask of the engine that carries them out.
@@ -232,8 +245,9 @@ pub(super) fn take_ends(inbox: Vec<Message>, ends: &mut Vec<oneshot::Sender<()>>
     rest
 }
 
-/// While the disk can't be written nothing is decided.
-pub(super) fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) {
+/// While the disk can't be written nothing is decided. Gives what is only to be known.
+pub(super) fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) -> Vec<News> {
+    let mut all_news = Vec::new();
     let trouble = trouble.map_or("the last change could not be written yet", Clean::as_str);
     let why = || Clean::from(format!("{trouble}; nothing is taken until it can: ask again then"));
     for message in inbox {
@@ -246,8 +260,10 @@ pub(super) fn refuse_all(inbox: Vec<Message>, trouble: Option<&Clean>) {
             Message::Reload { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(ReloadError { problems: vec![why()] }));
             }
+            Message::News(news) => all_news.push(news),
             // Whoever waits asks the disk, and the rest is nobody's.
             _ => {}
         }
     }
+    all_news
 }

@@ -8,6 +8,7 @@ mod carry_out;
 mod file;
 mod listed;
 mod message;
+mod reach;
 mod refused;
 mod secrets;
 mod shared;
@@ -29,6 +30,8 @@ use crate::model::{
     Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task,
     TaskId, Verb,
 };
+
+use crate::wire::Machine;
 
 use super::db::Reader;
 use super::domain::{Heard, Sign, Via, Whose};
@@ -66,6 +69,8 @@ pub struct View {
     pub queues: Listed<QueueName, Queue>,
     /// Open alerts, oldest first.
     pub alerts: Listed<(DateTime<Utc>, AlertKey), Alert>,
+    /// Machines, the coordinator's own first.
+    pub machines: Arc<Vec<Machine>>,
     /// What is wrong with `tasks.toml`, each with file, line and cause: the
     /// tasks are those of before. Empty when the file was taken.
     pub file_problems: Arc<[Clean]>,

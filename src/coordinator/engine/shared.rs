@@ -55,6 +55,7 @@ impl Shared {
             tasks: Listed::default(),
             queues: Listed::default(),
             alerts: Listed::default(),
+            machines: Arc::default(),
             file_problems: Arc::default(),
             trouble: None,
             at,
@@ -139,6 +140,9 @@ impl State {
         let revision = view.revision;
         if is_first {
             self.first = revision;
+        }
+        if batch.machines_changed {
+            view.machines = Arc::new(domain.told_machines());
         }
         if *view.file_problems != *file_problems {
             view.file_problems = file_problems.into();

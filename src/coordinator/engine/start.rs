@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::coordinator::db::{self, DbError, Kept, Reader, Writer};
 use crate::coordinator::domain::{BuiltIn, Definition, Domain, Fate, Loaded, Process};
 use crate::coordinator::exec::{self, Executor, InProgress, Logs, end_leftovers};
+use crate::coordinator::machines::Ssh;
 use crate::coordinator::metrics::Metrics;
 use crate::coordinator::tasks_file::{self, TaskFile};
 use crate::coordinator::{Options, SharedClock, builtin, private, shell};
@@ -56,6 +57,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let epoch = u64::from_le_bytes(random());
     let mut domain = Domain::new(random(), options.scheduling);
     let definitions = builtin::definitions().into_iter().chain(file.tasks).chain(added).collect();
+    domain.set_machines(file.machines);
     domain.load(loaded, definitions, file.limits, now);
     domain.set_remarks(file::remarks(&problems));
 
@@ -77,6 +79,7 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         thread,
         executor: executor.clone(),
         vault: options.vault.clone(),
+        ssh: Ssh::new(&options.data),
         events_in,
         context,
         shared: shared.clone(),

@@ -233,7 +233,7 @@ async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"old\"\nshell = \"true\"\n");
     let engine = bench.start(real()).await;
-    let bad = "[[task]]\nid = \"new\"\nmachine = \"db-1\"\n\n[[task]]\nid = \"new\"\ncolour = 1\n";
+    let bad = "[[task]]\nid = \"new\"\nmachine = \"-x\"\n\n[[task]]\nid = \"new\"\ncolour = 1\n";
     bench.write(bad);
     let error = engine.reload(me()).await.unwrap_err();
     let file = bench.tasks().display().to_string();
@@ -244,7 +244,7 @@ async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
     }
     let view = engine.view();
     assert_eq!(*view.file_problems, *error.problems);
-    assert!(task(&engine, "old").remarks[0].contains("remote machines are not built yet"));
+    assert!(task(&engine, "old").remarks[0].contains("is not a machine"));
     assert!(view.tasks.iter().all(|task| task.id.as_raw() != "new"));
     engine.shutdown().await;
 

@@ -39,7 +39,8 @@ pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>)
     // Its supervisor may end, and say how, at any moment between two looks.
     for _ in 0..2 {
         if let Some(ended) = folder.ended() {
-            return Found::Ended(outcome(ended));
+            let machine = folder.claim().and_then(|claim| claim.machine);
+            return Found::Ended(outcome(ended, machine.is_some()));
         }
         match folder.claim() {
             Some(Claim { supervisor: Some(supervisor), .. }) if supervisor.is_alive(boot) => {
@@ -98,8 +99,10 @@ fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// What a record of an end comes to.
-fn outcome(ended: Ended) -> Outcome {
+/// What a record of an end comes to. Of what was carried out `elsewhere` it is
+/// the end of ssh, which is 255 where that is its own and not the command's.
+fn outcome(ended: Ended, elsewhere: bool) -> Outcome {
+    let cut = elsewhere && ended.error.is_none() && matches!(ended.exit_code, None | Some(255));
     let how = match (ended.error, ended.exit_code, ended.signal) {
         (Some(error), _, _) => Some(error),
         (None, Some(0), _) => None,
@@ -122,5 +125,6 @@ fn outcome(ended: Ended) -> Outcome {
         message: message.map(Clean::from),
         at: Some(ended.at),
         stopped: ended.stopped,
+        cut,
     }
 }

@@ -48,7 +48,7 @@ use adopt::Found;
 use process::Other;
 use records::{Folder, Order};
 
-pub use launch::Launch;
+pub use launch::{Elsewhere, Launch};
 pub use log::{LogWriter, Logs};
 pub(crate) use process::end_leftovers;
 pub use supervisor::supervise;

@@ -5,6 +5,8 @@ mod object;
 mod secrets;
 mod when;
 
+mod machines;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use crate::document::{Document, Problem, Table, Value, did_you_mean};
 use crate::model::{Clean, Labels, Policy, Priority, TaskId};
 
 use super::domain::{
-    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Links, Overlap, RetryOn, RetryRule,
-    Work,
+    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Links, MachineSpec, Overlap, RetryOn,
+    RetryRule, Work,
 };
 use super::engine::ReloadError;
 
@@ -35,6 +37,8 @@ pub struct TaskFile {
     pub tasks: Vec<Definition>,
     /// How many runs there may be at once.
     pub limits: Limits,
+    /// Machines by name; where there are none, tasks may name any host of the ssh configuration.
+    pub machines: BTreeMap<String, MachineSpec>,
 }
 
 /// Reads a task file.
@@ -53,7 +57,9 @@ pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Ve
     let document = Document::parse(text)?;
     let file = {
         let root = document.root();
-        let limits = root.table("limits").map(limits).unwrap_or_default();
+        let mut limits = root.table("limits").map(limits).unwrap_or_default();
+        let machines = machines::machines(&root, &mut limits);
+        let mut placed = Vec::new();
         let mut ids = BTreeSet::new();
         let mut keys = Vec::new();
         let mut tasks = Vec::new();
@@ -65,6 +71,7 @@ pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Ve
                 keys.push((value, key.clone()));
                 task.ping_key = Some(key);
             }
+            placed.extend(task.machine.clone().zip(table.get("machine")));
             if id.is_some() {
                 named.extend(names.into_iter().map(|name| (task.id.clone(), name)));
                 tasks.push(task);
@@ -77,8 +84,9 @@ pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Ve
                 value.problem("is the id of a task, which anybody may know: take another key");
             }
         }
+        machines::check_named(&machines, &placed);
         root.finish();
-        TaskFile { tasks, limits }
+        TaskFile { tasks, limits, machines }
     };
     if document.has_problems() { Err(document.into_problems()) } else { Ok(file) }
 }
@@ -202,13 +210,13 @@ struct Name<'a> {
 
 /// The task, as far as it can be read; whether that is far enough shows in the document's problems.
 fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
-    refuse_unbuilt(table);
     let mut task = Definition::new(id, work(table));
     if let Some(name) = text(table, "name") {
         task.name = name;
     }
     task.description = text(table, "description");
     task.team = text(table, "team");
+    task.machine = machines::of_task(table);
     task.secrets = secrets::read(table, &task);
     task.labels = labels(table);
     let mut names = when::read(table, &mut task);
@@ -238,15 +246,6 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
     task.enabled = table.bool("enabled").unwrap_or(true);
     names.extend(failure_action(table, &mut task.failure_action));
     (task, names)
-}
-
-/// What the format has, and this version can't do: said, never ignored.
-fn refuse_unbuilt(table: &Table<'_>) {
-    if let Some(value) = table.get("machine") {
-        value.problem(
-            "remote machines are not built yet, and the task is not run here in their stead: take it out",
-        );
-    }
 }
 
 fn text(table: &Table<'_>, key: &str) -> Option<Clean> {

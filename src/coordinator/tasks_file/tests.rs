@@ -109,7 +109,8 @@ fn every_problem_is_told_at_once_with_its_line() {
 #[test]
 fn what_is_refused_says_why() {
     for (line, words) in [
-        ("machine = \"db-1\"", "remote machines are not built yet"),
+        ("machine = \"local\"", "is the coordinator's own machine: leave it out"),
+        ("machine = \"-oProxyCommand=x\"", "\"-oProxyCommand=x\" is not a machine"),
         ("secrets = { A = \"x/b\" }", "there is no command here"),
         ("shell = \"x\"\nsecrets = { A = \"b\" }", "write TEAM/NAME"),
         ("shell = \"x\"\nsecrets = { A = \"ops/b\" }", "may use only default/… and shared/…"),

@@ -98,6 +98,7 @@ fn any_queue() -> impl Strategy<Value = Queue> {
         running: 0,
         stale: 0,
         oldest_pending: None,
+        oldest_by_priority: None,
     })
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod duplistatus;
 mod lifecycle;
+mod machines;
 mod native;
 mod operation;
 mod tasks_api;

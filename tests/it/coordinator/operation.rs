@@ -167,6 +167,7 @@ async fn the_description_of_the_api_fits_its_answers() {
         ("/api/v1/runs/{id}", format!("/api/v1/runs/{run}")),
         ("/api/v1/runs/{id}/log", format!("/api/v1/runs/{run}/log")),
         ("/api/v1/queues", "/api/v1/queues".to_owned()),
+        ("/api/v1/machines", "/api/v1/machines".to_owned()),
         ("/api/v1/alerts", "/api/v1/alerts".to_owned()),
         ("/api/v1/flips", "/api/v1/flips?limit=5".to_owned()),
         ("/api/v1/flips", "/api/v1/flips?limit=0".to_owned()),

@@ -197,6 +197,7 @@ fn fleet_endpoint() -> Snapshot {
         running: 2,
         stale: 0,
         oldest_pending: Some(ago(720)),
+        oldest_by_priority: None,
     };
     let total =
         Queue { name: QueueName::new("batch"), depth: 4, by_priority: None, running: 0, ..queue.clone() };

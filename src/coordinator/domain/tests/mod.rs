@@ -1,5 +1,6 @@
 mod added;
 mod after;
+mod machines;
 mod moments;
 
 use std::collections::HashMap;
@@ -43,6 +44,9 @@ pub(super) struct Bench {
     pub(super) open: BTreeMap<AlertKey, Alert>,
     pub(super) started: Vec<(RunId, u32)>,
     pub(super) stopped: Vec<RunId>,
+    pub(super) probed: Vec<String>,
+    pub(super) asked: Vec<RunId>,
+    pub(super) ended_there: Vec<RunId>,
     pub(super) records: BTreeMap<TaskId, Remembered>,
 }
 
@@ -74,6 +78,9 @@ impl Bench {
             open,
             started: Vec::new(),
             stopped: Vec::new(),
+            probed: Vec::new(),
+            asked: Vec::new(),
+            ended_there: Vec::new(),
             records,
         };
         bench.settle();
@@ -141,6 +148,9 @@ impl Bench {
             match effect {
                 Effect::Start { run, attempt, .. } => self.started.push((run.clone(), *attempt)),
                 Effect::Stop(run) => self.stopped.push(run.clone()),
+                Effect::Probe(machine) => self.probed.push(machine.name.to_string()),
+                Effect::Ask { run, .. } => self.asked.push(run.clone()),
+                Effect::EndThere { run, .. } => self.ended_there.push(run.clone()),
             }
         }
         assert!(self.domain.next_wake().is_none_or(|wake| wake > self.now));

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::{Alert, AlertKey, Clean, Flip, Queue, QueueName, Role, Run, RunId, Scope, Task, TaskId};
+use crate::wire::Machine;
 
 use crate::coordinator::engine::file::remarks;
 use crate::coordinator::engine::{
@@ -55,6 +56,17 @@ impl Actor {
     pub fn queues(&self, view: &View) -> Vec<Queue> {
         let theirs = |queue: &&Queue| self.scope.holds(Some(queue.name.as_raw()));
         view.queues.iter().filter(theirs).cloned().collect()
+    }
+
+    /// The coordinator's own machine, and those that their tasks run on. What
+    /// waits and runs there is counted whosesoever it is: a machine is shared.
+    #[must_use]
+    pub fn machines(&self, view: &View) -> Vec<Machine> {
+        let seen = view.tasks.iter().filter(|task| self.sees(task));
+        let theirs: HashSet<&Clean> = seen.filter_map(|task| task.machine.as_ref()).collect();
+        let is_theirs =
+            |machine: &&Machine| self.sees_all() || machine.host.is_none() || theirs.contains(&machine.name);
+        view.machines.iter().filter(is_theirs).cloned().collect()
     }
 
     /// Open alerts of their tasks and queues, oldest first.
