@@ -27,7 +27,7 @@ impl Clock for SystemClock {
         Utc::now().trunc_subsecs(3)
     }
 
-    /// On Linux alone both clocks can be told apart (clock_gettime(2)).
+    /// On Linux alone both clocks can be told apart (`clock_gettime(2)`).
     #[cfg(target_os = "linux")]
     fn steady(&self) -> Option<Steady> {
         use rustix::time::{ClockId, clock_gettime};

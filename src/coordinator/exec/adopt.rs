@@ -46,14 +46,13 @@ pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>)
             Some(Claim { supervisor: Some(supervisor), .. }) if supervisor.is_alive(boot) => {
                 return Found::Supervised(supervisor);
             }
-            Some(_) => {}
             None if whole => {
                 let void =
                     Claim { version: VERSION, at: now, supervisor: None, kill_grace_ms: 0, machine: None };
                 // Where the folder has gone nobody can take it either.
                 let _ = folder.take(&void);
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
     let (claim, started) = (folder.claim(), folder.started());

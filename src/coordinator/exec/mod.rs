@@ -59,7 +59,7 @@ pub const SUPERVISE: &str = "supervise";
 /// started as supervisors; this variable tells them of what folder.
 #[cfg(test)]
 const AS_TEST: &str = "VIGIE_TEST_SUPERVISE";
-/// What systemd tells the coordinator is not for what it starts (sd_notify(3), sd_listen_fds(3)).
+/// What systemd tells the coordinator is not for what it starts (`sd_notify(3)`, `sd_listen_fds(3)`).
 const NOT_PASSED_ON: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 /// The longest words of a supervisor that could not begin.
@@ -248,7 +248,7 @@ impl Executor {
         let launch = match launch {
             Ok(launch) => launch,
             Err(why) => {
-                self.say(attempt, heading, &why);
+                self.say(attempt, heading.as_deref(), &why);
                 return Event::Ended(run, bad(&why));
             }
         };
@@ -362,9 +362,9 @@ impl Executor {
     }
 
     /// Writes into the log why there is nothing else in it.
-    fn say(&self, attempt: &Attempt, heading: Option<String>, why: &str) {
+    fn say(&self, attempt: &Attempt, heading: Option<&str>, why: &str) {
         if let Ok(mut log) = self.logs.append(&attempt.task, &attempt.run) {
-            for line in heading.as_deref().into_iter().chain([why]) {
+            for line in heading.into_iter().chain([why]) {
                 let _ = log.line(line);
             }
         }

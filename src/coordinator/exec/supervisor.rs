@@ -344,14 +344,15 @@ impl Supervisor {
 
     /// Has another machine do something about the command there.
     fn tell(&mut self, machine: &str, (argv, text): &(Vec<String>, String)) {
-        let told =
-            argv.split_first().ok_or(ErrorKind::InvalidInput.into()).and_then(|(program, arguments)| {
+        let told = argv.split_first().ok_or_else(|| ErrorKind::InvalidInput.into()).and_then(
+            |(program, arguments)| {
                 let mut command = Command::new(program);
                 command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
                 let mut child = command.process_group(0).spawn()?;
                 // It fits into the pipe; whether it is read shows by what the command does.
                 child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(text.as_bytes()))
-            });
+            },
+        );
         if let Err(error) = told {
             let _ = self.log.line(&format!("--- {machine} can't be told to end it: {error} ---"));
         }

@@ -550,7 +550,7 @@ fn what_runs_is_not_stopped_for_a_clock_that_was_put_forward_nor_for_a_sleep() {
         assert!(bench.stopped.is_empty(), "{asleep}");
         assert_ne!(bench.state("a"), TaskState::Failing);
         bench.until(at("11:01:00"));
-        assert_eq!(bench.stopped, [run.clone()], "{asleep}");
+        assert_eq!(bench.stopped, std::slice::from_ref(&run), "{asleep}");
         bench.finish(&run, false);
     }
 }
