@@ -42,6 +42,8 @@ mod told;
 mod watch;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod watch_tests;

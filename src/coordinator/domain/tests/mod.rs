@@ -48,6 +48,7 @@ pub(super) struct Bench {
     pub(super) asked: Vec<RunId>,
     pub(super) ended_there: Vec<RunId>,
     pub(super) records: BTreeMap<TaskId, Remembered>,
+    pub(super) stopping: BTreeMap<RunId, Stop>,
 }
 
 use crate::model::Run;
@@ -67,6 +68,7 @@ impl Bench {
         let rows = loaded.runs.iter().map(|row| (row.seq, row.run.clone())).collect();
         let open = loaded.alerts.iter().map(|alert| (alert.key(), alert.clone())).collect();
         let records = loaded.tasks.clone();
+        let stopping = loaded.stopping.clone();
         let mut domain = Domain::new([1; 32], scheduling);
         domain.load(loaded, definitions, Limits { coordinator: 2, ..Limits::default() }, now);
         let mut bench = Self {
@@ -82,6 +84,7 @@ impl Bench {
             asked: Vec::new(),
             ended_there: Vec::new(),
             records,
+            stopping,
         };
         bench.settle();
         bench
@@ -91,7 +94,7 @@ impl Bench {
     pub(super) fn left(&self) -> Loaded {
         let runs = self.rows.iter().filter(|(_, run)| !run.state.is_ended());
         Loaded {
-            stopping: BTreeMap::new(),
+            stopping: self.stopping.clone(),
             fates: BTreeMap::new(),
             tasks: self.records.clone(),
             runs: runs
@@ -140,6 +143,7 @@ impl Bench {
                     row.last_beat = *last_beat;
                     row.marks.clone_from(marks);
                 }
+                Write::Stopping(run, stop) => drop(self.stopping.insert(run.clone(), stop.clone())),
                 Write::TaskGone(id) => self.records.get_mut(id).unwrap().defined = false,
                 _ => {}
             }
