@@ -9,14 +9,17 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::model::{Kind, Priority, Role, parse_duration};
 
+use super::audit::args::AuditArgs;
 use super::serve::LogFormat;
+use super::vault::args::VaultArgs;
 
 const CONFIG_HELP: &str =
     "The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]";
 const LISTEN_HELP: &str = "Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]";
 const AUTH_HELP: &str = "Where a credential comes from: NAME=env:VARIABLE, file:PATH, command:PROGRAM or vault:TEAM/NAME; \
                          plain:TEXT for what is no secret";
-const DATA_HELP: &str = "The data directory [default: $XDG_DATA_HOME/vigie]";
+/// What `--data` is, wherever it is said.
+pub const DATA_HELP: &str = "The data directory [default: $XDG_DATA_HOME/vigie]";
 
 /// The look-out for scheduled and queued work.
 ///
@@ -218,159 +221,6 @@ pub struct AddOptions {
 
 fn kinds() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.word())).try_map(|word| word.parse::<Kind>())
-}
-
-/// `audit [list]`
-#[derive(Debug, Clone, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct AuditArgs {
-    /// The list, by name.
-    #[command(subcommand)]
-    pub command: Option<AuditCommand>,
-    /// The list, without.
-    #[command(flatten)]
-    pub list: AuditOptions,
-}
-
-/// `audit …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum AuditCommand {
-    /// The audit logs that endpoints keep themselves, newest first
-    List(AuditOptions),
-    /// All of the coordinator's own log, oldest first, as it lies on disk: whether it runs or not
-    Export(AuditExport),
-    /// Whether every row of the coordinator's own log is as it was written, and none is missing (exit code: 0 yes, 1 no, 3 it could not be read)
-    Verify(AuditVerify),
-}
-
-/// The form of an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// An object on each line.
-    Json,
-    /// For spreadsheets.
-    Csv,
-}
-
-/// Options of `audit export`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct AuditExport {
-    /// How to print: json is one object a line
-    #[arg(short, long, value_enum, default_value = "json")]
-    pub output: ExportFormat,
-    /// Only from then on: a time, a day, or how long ago, such as 24h
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// The data directory
-    #[arg(long, value_name = "DIR", help = DATA_HELP)]
-    pub data: Option<PathBuf>,
-}
-
-/// Options of `audit verify`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct AuditVerify {
-    /// The data directory
-    #[arg(long, value_name = "DIR", help = DATA_HELP)]
-    pub data: Option<PathBuf>,
-}
-
-/// `vault …`
-#[derive(Debug, Clone, ClapArgs)]
-pub struct VaultArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: VaultCommand,
-    /// The data directory
-    #[arg(long, global = true, value_name = "DIR", help = DATA_HELP)]
-    pub data: Option<PathBuf>,
-}
-
-/// `vault …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum VaultCommand {
-    /// Put a value in: from standard input, or typed without being shown
-    Set(VaultSet),
-    /// What is in it: names, never values
-    List(VaultList),
-    /// Take a secret out
-    Rm(VaultName),
-    /// Encrypt everything anew, for a new key
-    Rotate(VaultRotate),
-    /// Put in what a file says, line by line: NAME=VALUE
-    Import(VaultImport),
-}
-
-/// Options of `vault set`.
-#[derive(Clone, ClapArgs)]
-pub struct VaultSet {
-    /// Its team and name, such as data/pg
-    #[arg(value_name = "TEAM/NAME")]
-    pub name: String,
-    /// Taken only so that it is refused without being repeated.
-    #[arg(hide = true)]
-    pub value: Option<OsString>,
-}
-
-/// Without what may be a value.
-impl std::fmt::Debug for VaultSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VaultSet").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// A secret.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct VaultName {
-    /// Its team and name, such as data/pg
-    #[arg(value_name = "TEAM/NAME")]
-    pub name: String,
-}
-
-/// Options of `vault list`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct VaultList {
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "table")]
-    pub output: Format,
-}
-
-/// Options of `vault rotate`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct VaultRotate {
-    /// Where the new key is, env:NAME, file:PATH or command:PROGRAM [default: made now, in place of the one in its file]
-    #[arg(long, value_name = "SOURCE")]
-    pub to: Option<String>,
-}
-
-/// Options of `vault import`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct VaultImport {
-    /// The file, such as .env; - is standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Whose secrets they become: NAME is kept as TEAM/NAME
-    #[arg(long, value_name = "TEAM")]
-    pub team: String,
-    /// Show what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// Options of `audit list`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct AuditOptions {
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "table")]
-    pub output: Format,
-    /// Only this endpoint; may be repeated
-    #[arg(long, value_name = "NAME")]
-    pub endpoint: Vec<String>,
-    /// At most so many lines
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub limit: usize,
-    /// The limit of the whole command
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub timeout: Duration,
 }
 
 /// Options of commands that act.

@@ -32,7 +32,8 @@ use clap::Parser as _;
 use crate::coordinator::{SUPERVISE, supervise};
 use crate::model::Verb;
 
-use args::{AuditCommand, EndpointsArgs, EndpointsCommand};
+use args::{EndpointsArgs, EndpointsCommand};
+use audit::args::AuditCommand;
 
 pub use args::{Args, Command};
 

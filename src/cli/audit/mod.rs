@@ -2,6 +2,7 @@
 //! codes: 0 read, 2 usage or configuration, 3 where a log could not be read.
 //! An endpoint that keeps none is passed over, unless it was asked for by name.
 
+pub mod args;
 mod own;
 
 use std::fmt::Write as _;
@@ -11,11 +12,13 @@ use serde::Serialize;
 
 use crate::model::{AuditEntry, Clean, EndpointName, Health};
 
-use super::args::{AuditOptions, Format, Global};
+use super::args::{Format, Global};
 use super::read::{Form, why};
 use super::report::stamp;
 use super::session::{self, Session, Step};
 use super::{Exit, Failure, complain, print, table};
+
+use args::AuditOptions;
 
 pub use own::{export, verify};
 

@@ -11,9 +11,10 @@ use crate::coordinator::audit::{self, Verdict};
 use crate::model::parse_duration;
 use crate::wire::AuditRow;
 
-use super::super::args::{AuditExport, AuditVerify, ExportFormat, Global};
+use super::super::args::Global;
 use super::super::report::stamp;
 use super::super::{Exit, Failure, complain, output, print, session};
+use super::args::{AuditExport, AuditVerify, ExportFormat};
 
 fn data(global: &Global, named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
     match named {

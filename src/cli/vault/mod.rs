@@ -4,6 +4,7 @@
 //! log of the data directory. Exit codes: 0 done, 1 refused or failed, 2 usage
 //! or configuration.
 
+pub mod args;
 mod dotenv;
 
 use std::fmt::Write as _;
@@ -17,10 +18,12 @@ use crate::coordinator::audit::{self, Audit};
 use crate::model::Clean;
 use crate::vault::{Entry, KeySource, LONGEST, SecretName, Stored, Vault, VaultError};
 
-use super::args::{Format, Global, VaultArgs, VaultCommand, VaultImport, VaultRotate};
+use super::args::{Format, Global};
 use super::read::Form;
 use super::report::stamp;
 use super::{Exit, Failure, complain, endpoints, output, print, session, tty};
+
+use args::{VaultArgs, VaultCommand, VaultImport, VaultRotate};
 
 /// The longest file that is imported, in bytes.
 const MAX_IMPORT: u64 = 1024 * 1024;
@@ -66,13 +69,13 @@ impl Store {
         let done = self.vault.set(vec![(name.clone(), value)], session::now()).await;
         let detail = done.as_ref().ok().and_then(|stored| stored.first().copied()).map_or("", words);
         self.record("vault-set", &name.to_string(), detail, done.as_ref().err())?;
-        done.map_err(refused)?;
+        done?;
         print(&format!("{name}: {detail}\n"))?;
         Ok(Exit::OK)
     }
 
     async fn list(&self, format: Format) -> Result<Exit, Failure> {
-        let entries = self.vault.list().await.map_err(refused)?;
+        let entries = self.vault.list().await?;
         let text = match format {
             Format::Table => table(&entries),
             of => {
@@ -88,19 +91,19 @@ impl Store {
         let name = named(name)?;
         let done = self.vault.remove(&name).await;
         self.record("vault-rm", &name.to_string(), "", done.as_ref().err())?;
-        done.map_err(refused)?;
+        done?;
         print(&format!("{name}: taken out\n"))?;
         Ok(Exit::OK)
     }
 
     async fn rotate(&self, options: &VaultRotate) -> Result<Exit, Failure> {
-        let to = options.to.as_deref().map(|text| key_source(text)).transpose()?;
+        let to = options.to.as_deref().map(key_source).transpose()?;
         let done = self.vault.rotate(to.as_ref()).await;
         let target = Clean::from(self.vault.file().display().to_string());
         let place = to.as_ref().unwrap_or_else(|| self.vault.key());
         let detail = format!("for the key from {place}");
         self.record("vault-rotate", target.as_str(), &detail, done.as_ref().err())?;
-        let count = done.map_err(refused)?;
+        let count = done?;
         let mut text = format!("{} encrypted for a new key, from {place}\n", secrets(count));
         if to.is_some() {
             text.push_str(
@@ -134,7 +137,7 @@ impl Store {
             self.record("vault-import", &options.team, &list.join(", "), done.as_ref().err())?;
             done
         };
-        let stored = done.map_err(refused)?;
+        let stored = done?;
         let mut text = String::new();
         for (name, stored) in names.iter().zip(stored) {
             let _ =
@@ -172,8 +175,10 @@ impl Store {
     }
 }
 
-fn refused(error: VaultError) -> Failure {
-    Failure::refused(error.to_string())
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        Self::refused(error.to_string())
+    }
 }
 
 fn named(text: &str) -> Result<SecretName, Failure> {

@@ -46,7 +46,7 @@ impl Bare {
         // Nothing waits: what would is answered at once.
         closing.cancel();
         let api = Api::new(engine, clock, leases, closing, &options, tokens, "the local one");
-        Self { api, data: data }
+        Self { api, data }
     }
 
     /// Whoever waits, waits.
@@ -292,7 +292,9 @@ async fn nothing_of_another_team_is_in_any_list() {
     let since = format!("?since={:016x}-0", view.epoch);
     let mut told = 0;
     for route in routes(Routes::new(bare.api.clone())).list() {
-        if route.method != Method::GET || route.path.contains('{') || route.path == "/api/v1/lease" {
+        // A stream, and what tells of no task.
+        let apart = ["/api/v1/lease", "/api/v1/openapi.json"];
+        if route.method != Method::GET || route.path.contains('{') || apart.contains(&route.path) {
             continue;
         }
         let query = if route.path.ends_with("/changes") { since.as_str() } else { "" };

@@ -205,7 +205,7 @@ async fn what_is_refused_says_why() {
             "another origin",
         ),
         (served.get("/api/v1/nothing"), 404, "not-found", "/api/v1/nothing"),
-        (served.get("/api/v1/openapi.json"), 404, "not-found", "openapi.json"),
+        (served.get("/api/v1/openapi.yaml"), 404, "not-found", "openapi.yaml"),
         (served.get("/api/v1/tasks/nope"), 404, "task-not-found", "nope"),
         (served.get("/api/v1/runs/nope"), 404, "run-not-found", "nope"),
         (served.get("/api/v1/runs/nope/log"), 404, "run-not-found", "nope"),

@@ -171,6 +171,7 @@ async fn the_description_of_the_api_fits_its_answers() {
         ("/api/v1/alerts", "/api/v1/alerts".to_owned()),
         ("/api/v1/flips", "/api/v1/flips?limit=5".to_owned()),
         ("/api/v1/flips", "/api/v1/flips?limit=0".to_owned()),
+        ("/api/v1/audit", "/api/v1/audit?limit=5".to_owned()),
         ("/api/v1/changes", format!("/api/v1/changes?since={cursor}")),
         ("/api/v1/coordinator", "/api/v1/coordinator".to_owned()),
         ("/api/v1/tokens", "/api/v1/tokens".to_owned()),
