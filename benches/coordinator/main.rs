@@ -38,8 +38,11 @@ fn say(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// A part of the measurements.
+type Part = fn() -> Outcome;
+
 fn main() -> ExitCode {
-    let parts: [(&str, fn() -> Outcome); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("scheduled", scheduled),
         ("enqueue", enqueue),
         ("pings", pings),

@@ -28,11 +28,11 @@ pub async fn run(global: &Global, command: TokenCommand) -> Result<Exit, Failure
     match command {
         TokenCommand::Create(options) => {
             let place = open(global, &options.place).await?;
-            issued(place.create(wish(options)).await?)
+            issued(&place.create(wish(options)).await?)
         }
         TokenCommand::Rotate(options) => {
             let place = open(global, &options.place).await?;
-            issued(place.rotate(&options.name, options.grace.map(|grace| grace.as_secs())).await?)
+            issued(&place.rotate(&options.name, options.grace.map(|grace| grace.as_secs())).await?)
         }
         TokenCommand::Revoke(options) => {
             let said = open(global, &options.place).await?.revoke(&options.name).await?;
@@ -62,7 +62,7 @@ fn wish(options: TokenCreate) -> NewToken {
 }
 
 /// The token alone to standard output, for a file or a pipe; what it is, beside it.
-fn issued(issued: TokenIssued) -> Result<Exit, Failure> {
+fn issued(issued: &TokenIssued) -> Result<Exit, Failure> {
     print(&format!("{}\n", issued.token))?;
     complain(&told(&issued.info));
     Ok(Exit::OK)

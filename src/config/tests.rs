@@ -492,7 +492,7 @@ fn the_vault_s_key_is_named_and_never_written_or_in_the_vault() {
         [("\"AGE-SECRET-KEY-1\"", "never written here"), ("{ vault = \"a/b\" }", "can't be in the vault")]
     {
         let problems = key(text).unwrap_err();
-        assert!(problems[0].to_string().contains(words), "{problems:?}");
+        assert!(problems[0].contains(words), "{problems:?}");
         assert!(!format!("{problems:?}").contains("AGE-"), "{problems:?}");
     }
 }

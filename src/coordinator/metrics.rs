@@ -1,5 +1,5 @@
 //! What is counted and measured while it happens, and how that and the state
-//! read for Prometheus (text format of OpenMetrics 1.0).
+//! read for Prometheus (the text format of `OpenMetrics` 1.0).
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;

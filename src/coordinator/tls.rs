@@ -209,7 +209,8 @@ impl Tls {
 
     /// What the files look like from outside: another print, another content.
     pub(super) fn print(&self) -> [Option<Print>; 2] {
-        [&self.files.certificate, &self.files.key].map(|path| std::fs::metadata(path).ok().map(Print::of))
+        [&self.files.certificate, &self.files.key]
+            .map(|path| std::fs::metadata(path).ok().as_ref().map(Print::of))
     }
 
     /// Reads the files again: connections from now on see the new certificate.
@@ -231,7 +232,7 @@ impl Tls {
 pub(super) struct Print(u64, u64, i64, i64);
 
 impl Print {
-    fn of(file: Metadata) -> Self {
+    fn of(file: &Metadata) -> Self {
         Self(file.ino(), file.len(), file.mtime(), file.mtime_nsec())
     }
 }

@@ -34,6 +34,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Those of `spec`; `person` answers questions, where there is one.
+    #[must_use]
     pub fn of(spec: &EndpointSpec, vault: Vault, person: Option<mpsc::Sender<Question>>) -> Self {
         Self { endpoint: spec.name.clone(), configured: spec.auth.clone(), vault, person }
     }

@@ -165,7 +165,9 @@ impl Key {
         let mut text = Zeroizing::new(String::with_capacity(1024));
         text.push_str("# The key of vigie's vault: whoever has it can open the vault.\n");
         for identity in &self.identities {
-            text.push_str(&format!("# public key: {}\n", identity.to_public()));
+            text.push_str("# public key: ");
+            text.push_str(&identity.to_public().to_string());
+            text.push('\n');
             text.push_str(identity.to_string().expose_secret());
             text.push('\n');
         }
@@ -178,7 +180,8 @@ impl Key {
 
 /// Replaces a file by one that only its owner can read; a crash leaves the old or the new one.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = folder.join(name);

@@ -96,7 +96,7 @@ impl Bare {
             return (status, String::new());
         }
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
-        (status, body["type"].as_str().or(body["error"].as_str()).unwrap_or_default().to_owned())
+        (status, body["type"].as_str().or_else(|| body["error"].as_str()).unwrap_or_default().to_owned())
     }
 }
 
@@ -188,7 +188,7 @@ impl Bare {
 #[tokio::test]
 async fn all_tasks_come_at_once_or_by_page_and_filter() {
     let task = |i: u32| {
-        let team = if i % 2 == 0 { "even" } else { "odd" };
+        let team = if i.is_multiple_of(2) { "even" } else { "odd" };
         format!(
             "[[task]]\nid = \"task-{i:03}\"\nname = \"Number {i}\"\nteam = \"{team}\"\nshell = \"true\"\n"
         )

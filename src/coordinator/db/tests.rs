@@ -280,7 +280,9 @@ async fn a_backup_ends_while_the_coordinator_writes() {
     };
     writer.write(Arc::new(rows(1, 20_000))).await.unwrap();
     let backups = folder.path().join("backups");
-    let mut copying = tokio::task::spawn_blocking(move || back_up(&reader, &backups, "20260101").unwrap());
+    let copying =
+        crate::coordinator::shell::blocking(move || back_up(&reader, &backups, "20260101").unwrap());
+    let mut copying = std::pin::pin!(copying);
     let mut seq = 100_000;
     let backup = loop {
         tokio::select! {

@@ -149,7 +149,8 @@ impl Domain {
                 }
                 continue;
             }
-            let queue = tell(name, tally.unwrap_or(&Tally::default()));
+            let nothing = Tally::default();
+            let queue = tell(name, tally.unwrap_or(&nothing));
             match place {
                 Ok(place) if self.queues[place] == queue => continue,
                 Ok(place) => self.queues[place] = queue.clone(),

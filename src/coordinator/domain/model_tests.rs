@@ -117,9 +117,9 @@ impl Model {
         &mut self.runs.get_mut(&seq).unwrap().1
     }
 
-    fn act(&mut self, step: Step) {
+    fn act(&mut self, step: &Step) {
         let now = self.bench.now;
-        match step {
+        match *step {
             Step::Trigger { task, priority } => {
                 let task = definitions().swap_remove(task).id;
                 let priority = Priority::new(priority).unwrap();
@@ -308,7 +308,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_nothing_is_doubled_and_the_order_is_right(steps in steps()) {
         let mut model = Model::new();
-        for step in steps {
+        for step in &steps {
             model.act(step);
         }
     }

@@ -249,15 +249,7 @@ impl Actor {
                     beside.push(self.audit_reload(actor, &result, now));
                     after.extend(reply.map(|reply| After::Reload(reply, result)));
                 }
-                Message::WaitEnded { run, reply } => {
-                    if self.domain.active(&run).is_some() {
-                        let waiting = self.waiting.entry(run).or_default();
-                        waiting.retain(|other| !other.is_closed());
-                        waiting.push(reply);
-                    } else {
-                        after.push(After::Over(reply));
-                    }
-                }
+                Message::WaitEnded { run, reply } => after.extend(self.wait_ended(run, reply)),
                 Message::Note { audit, reply } => {
                     beside.push(Write::Audit(Audit { at: now, ..*audit }));
                     after.push(After::Recorded(reply));
@@ -276,7 +268,7 @@ impl Actor {
                     after.push(After::Retired(reply, count));
                 }
                 Message::News(news) => {
-                    after.extend(self.hear(news, now).map(|(run, attempt)| After::Attempt(run, attempt)))
+                    after.extend(self.hear(news, now).map(|(run, attempt)| After::Attempt(run, attempt)));
                 }
                 Message::Shutdown { .. } => {}
                 #[cfg(test)]
@@ -300,6 +292,17 @@ impl Actor {
             after.push(After::Call(reply, result));
         }
         Decided { writes: Arc::new(writes), batch, at: now, after, outputs }
+    }
+
+    /// Notes who waits for the end of a run; one that is over is not waited for.
+    fn wait_ended(&mut self, run: RunId, reply: oneshot::Sender<Run>) -> Option<After> {
+        if self.domain.active(&run).is_none() {
+            return Some(After::Over(reply));
+        }
+        let waiting = self.waiting.entry(run).or_default();
+        waiting.retain(|other| !other.is_closed());
+        waiting.push(reply);
+        None
     }
 
     /// Takes a ping or a report; its output waits for its run to be on disk.

@@ -38,6 +38,7 @@ impl<K, V> Listed<K, V> {
     }
 
     /// All values, in order.
+    #[must_use]
     pub fn iter(&self) -> Values<'_, K, V> {
         Values { rest: &self.pieces, piece: [].iter() }
     }

@@ -91,9 +91,10 @@ impl Ssh {
     /// Why not, and what to do.
     pub async fn probe(&self, machine: &MachineSpec) -> Result<(), Clean> {
         let said = self.call(machine, Share::Opens, script::probe()).await?;
-        match said.out.lines().any(|line| line == script::READY) && said.code == Some(0) {
-            true => Ok(()),
-            false => Err(words::mended(machine, said.code, &said.err)),
+        if said.out.lines().any(|line| line == script::READY) && said.code == Some(0) {
+            Ok(())
+        } else {
+            Err(words::mended(machine, said.code, &said.err))
         }
     }
 

@@ -81,7 +81,7 @@ fn digest(parts: &[&[u8]]) -> String {
         hash.update(part);
         hash.update([0]);
     }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    crate::coordinator::announce::hex(&hash.finalize()[..4])
 }
 
 #[cfg(test)]

@@ -220,13 +220,11 @@ impl Tokens {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         let token = known.get(digest).cloned().ok_or(Denied::Unknown)?;
         drop(known);
-        match token.denied(now) {
-            Some(denied) => Err(denied),
-            None => {
-                token.touch(now);
-                Ok(token)
-            }
+        if let Some(denied) = token.denied(now) {
+            return Err(denied);
         }
+        token.touch(now);
+        Ok(token)
     }
 
     /// What is known of the tokens that see no more than `by`, by name.
@@ -251,7 +249,7 @@ impl Tokens {
         let ledger = self.0.ledger.lock().await;
         let name = Clean::line(&wish.name);
         let made = self.prepare(wish, by, now);
-        let detail = made.as_ref().map_or_else(|_| "".into(), |row| described(row));
+        let detail = made.as_ref().map_or_else(|_| "".into(), described);
         self.put(&ledger, "create-token", name, detail, made.map(|row| (row, None)), by, now).await
     }
 

@@ -152,12 +152,11 @@ impl Access {
     fn host(&self, call: &Asked<'_>) -> Result<(), Failure> {
         let named = call.headers.get(header::HOST).and_then(|value| value.to_str().ok());
         let parsed;
-        let authority = match call.uri.authority() {
-            Some(authority) => Some(authority),
-            None => {
-                parsed = named.and_then(|named| named.parse::<Authority>().ok());
-                parsed.as_ref()
-            }
+        let authority = if let Some(authority) = call.uri.authority() {
+            Some(authority)
+        } else {
+            parsed = named.and_then(|named| named.parse::<Authority>().ok());
+            parsed.as_ref()
         };
         let own = |authority: &Authority| {
             !authority.as_str().contains('@') && self.is_own(authority.host(), &call.entrance)

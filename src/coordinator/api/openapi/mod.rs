@@ -39,12 +39,12 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    fn query(&mut self, name: &str, schema: Value, required: bool) {
+    fn query(&mut self, name: &str, schema: &Value, required: bool) {
         let parameter = json!({ "name": name, "in": "query", "required": required, "schema": schema });
         self.parameters.push(parameter);
     }
 
-    fn takes(&mut self, schema: Value, required: bool) {
+    fn takes(&mut self, schema: &Value, required: bool) {
         self.body = Some(json!({ "required": required, "content": { JSON: { "schema": schema } } }));
     }
 

@@ -35,19 +35,19 @@ impl<T: JsonSchema> Part for Params<T> {
             .filter_map(Value::as_str)
             .collect();
         for (name, schema) in object.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            operation.query(name, schema.clone(), required.contains(&name.as_str()));
+            operation.query(name, schema, required.contains(&name.as_str()));
         }
     }
 }
 
 impl<T: JsonSchema> Part for Body<T> {
     fn tell(operation: &mut Operation, schemas: &mut SchemaGenerator) {
-        operation.takes(schema::<T>(schemas), true);
+        operation.takes(&schema::<T>(schemas), true);
     }
 }
 
 impl<T: JsonSchema> Part for BodyOrDefault<T> {
     fn tell(operation: &mut Operation, schemas: &mut SchemaGenerator) {
-        operation.takes(schema::<T>(schemas), false);
+        operation.takes(&schema::<T>(schemas), false);
     }
 }

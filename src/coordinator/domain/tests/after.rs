@@ -295,7 +295,7 @@ proptest! {
                     run.started.is_some() && matches!(was(seq), None | Some(RunState::Queued))
                 };
                 // Coming to run and starting both begin the count anew.
-                if came || own.iter().any(|row| started(&row)) {
+                if came || own.iter().any(started) {
                     since.remove(follower);
                 }
             }
