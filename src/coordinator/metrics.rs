@@ -78,7 +78,7 @@ impl Default for Metrics {
 impl Metrics {
     /// What a step at `at` has come to, once it is on disk.
     pub(super) fn count(&self, batch: &Batch, writes: &[Write], at: DateTime<Utc>) {
-        for run in &batch.runs {
+        for run in batch.runs.values() {
             if run.state.is_ended() {
                 self.runs.get_or_create(&ByState { state: run.state.word() }).inc();
             } else if let Some(delay) = start_delay(run, at) {

@@ -269,15 +269,14 @@ impl Domain {
             self.out.writes.push(Write::AlertOpened(alert.clone()));
         }
         let key = alert.key();
-        self.out.alerts.retain(|told| told.key() != key);
         self.out.alerts_gone.retain(|gone| *gone != key);
-        self.out.alerts.push(alert);
+        self.out.alerts.insert(key, alert);
     }
 
     pub(super) fn close_alert(&mut self, key: &AlertKey, now: DateTime<Utc>) {
         if self.alerts.remove(key).is_some() {
             self.out.writes.push(Write::AlertClosed(key.clone(), now));
-            self.out.alerts.retain(|told| told.key() != *key);
+            self.out.alerts.shift_remove(key);
             self.out.alerts_gone.push(key.clone());
         }
     }

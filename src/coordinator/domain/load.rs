@@ -261,7 +261,7 @@ impl Domain {
         }
         self.out.writes.push(entry.write());
         self.out.writes.push(Write::TaskGone(id.clone()));
-        self.out.tasks.retain(|task| task.id != *id);
+        self.out.tasks.shift_remove(id);
         self.out.tasks_gone.push(id.clone());
         if entry.definition.source != TaskSource::OneOff {
             self.forgotten.insert(id.clone(), entry.record);

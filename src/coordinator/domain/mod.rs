@@ -49,6 +49,7 @@ mod tests;
 mod watch_tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -72,6 +73,8 @@ pub use watch::{Heard, Noted, Sign, Via, Whose};
 
 /// Pending runs of one task at most; what comes beyond is missed or refused.
 const MAX_PENDING: usize = 100;
+/// Tasks that are judged anew at once.
+const RESTATED: usize = 256;
 
 /// A task with what is known of it.
 #[derive(Debug)]
@@ -266,10 +269,20 @@ impl Domain {
         self.dirty.extend(self.tasks.keys().cloned());
     }
 
-    /// Judges everything anew, and has every open alert on disk, whatever is thought to be there.
-    pub fn restate(&mut self) {
-        self.doubt_everything();
-        self.out.writes.extend(self.alerts.values().cloned().map(Write::AlertRestated));
+    /// Judges the next tasks in the order of their ids anew, and has their open
+    /// alerts on disk, whatever is thought to be there: a piece at a time, so
+    /// that no start waits for all of them. Gives the last; `None`: that was all.
+    pub fn restate(&mut self, after: Option<&TaskId>) -> Option<TaskId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.tasks.range::<TaskId, _>((from, Bound::Unbounded));
+        let ids: Vec<TaskId> = next.take(RESTATED).map(|(id, _)| id.clone()).collect();
+        let mut keys = if after.is_none() { self.alerts_on(None) } else { Vec::new() };
+        keys.extend(ids.iter().flat_map(|id| self.alerts_on(Some(id))));
+        let alerts = keys.iter().filter_map(|key| self.alerts.get(key).cloned());
+        self.out.writes.extend(alerts.map(Write::AlertRestated));
+        let last = ids.last().filter(|_| ids.len() == RESTATED).cloned();
+        self.dirty.extend(ids);
+        last
     }
 
     /// Something to be known of every task: replaces what was.
@@ -351,10 +364,8 @@ impl Domain {
 
     /// Tells of a run as it is now.
     fn tell_run(&mut self, run: crate::model::Run) {
-        self.out.runs.retain(|told| told.id != run.id);
-        let id = run.id.clone();
-        self.out.runs.push(run);
-        if let Some(id) = id {
+        if let Some(id) = run.id.clone() {
+            self.out.runs.insert(id.clone(), run);
             self.recount(&id);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
@@ -463,17 +464,17 @@ pub struct Batch {
     /// Effects, in order.
     pub effects: Vec<Effect>,
     /// Tasks that are new or read otherwise.
-    pub tasks: Vec<Arc<Task>>,
+    pub tasks: IndexMap<TaskId, Arc<Task>>,
     /// Tasks that are gone.
     pub tasks_gone: Vec<TaskId>,
     /// Runs that are new or changed, as they are now.
-    pub runs: Vec<Run>,
+    pub runs: IndexMap<RunId, Run>,
     /// Queues that are new or changed.
     pub queues: Vec<Queue>,
     /// Queues that are gone.
     pub queues_gone: Vec<QueueName>,
     /// Alerts that are new or changed.
-    pub alerts: Vec<Alert>,
+    pub alerts: IndexMap<AlertKey, Alert>,
     /// Alerts that are closed.
     pub alerts_gone: Vec<AlertKey>,
     /// Machines read otherwise.

@@ -32,8 +32,7 @@ impl Domain {
         }
         let task = Arc::new(task);
         self.out.tasks_gone.retain(|gone| gone != id);
-        self.out.tasks.retain(|told| told.id != *id);
-        self.out.tasks.push(task.clone());
+        self.out.tasks.insert(id.clone(), task.clone());
         if let Some(entry) = self.tasks.get_mut(id) {
             entry.told = Some(task);
         }

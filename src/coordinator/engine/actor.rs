@@ -86,7 +86,7 @@ enum After {
     Call(Reply, Result<Option<Run>, Refusal>),
     Signal(oneshot::Sender<Result<Noted, Refusal>>, Result<Noted, Refusal>),
     Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
-    Doubt(oneshot::Sender<()>),
+    Doubt(oneshot::Sender<Option<TaskId>>, Option<TaskId>),
     Recorded(oneshot::Sender<Result<(), Refusal>>),
     Retired(oneshot::Sender<usize>, usize),
     /// The end of an attempt: its folder may go.
@@ -258,9 +258,9 @@ impl Actor {
                     beside.extend(writes);
                     after.push(After::Recorded(reply));
                 }
-                Message::Doubt { reply } => {
-                    self.domain.restate();
-                    after.push(After::Doubt(reply));
+                Message::Doubt { after: last, reply } => {
+                    let last = self.domain.restate(last.as_ref());
+                    after.push(After::Doubt(reply, last));
                 }
                 Message::Alive { reply } => drop(reply.send(())),
                 Message::Retire { before, reply } => {
@@ -405,7 +405,7 @@ impl Actor {
 
     fn as_it_is(&self, id: &RunId, batch: &Batch) -> Option<Run> {
         let active = self.domain.active(id).map(|active| active.row.run.clone());
-        active.or_else(|| batch.runs.iter().find(|run| run.id.as_ref() == Some(id)).cloned())
+        active.or_else(|| batch.runs.get(id).cloned())
     }
 
     async fn reload(&mut self, now: DateTime<Utc>) -> Result<(), ReloadError> {
@@ -471,7 +471,7 @@ impl Actor {
                     After::Signal(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
                     After::Recorded(reply) => drop(reply.send(Err(Refusal::Storage(why)))),
-                    After::Doubt(_) | After::Retired(..) | After::Over(_) => {}
+                    After::Doubt(..) | After::Retired(..) | After::Over(_) => {}
                     after @ After::Attempt(..) => decided.after.push(after),
                 }
             }
@@ -493,7 +493,7 @@ impl Actor {
         for effect in &batch.effects {
             self.carry_out(effect.clone());
         }
-        for run in batch.runs.iter().filter(|run| run.state.is_ended()) {
+        for run in batch.runs.values().filter(|run| run.state.is_ended()) {
             for reply in run.id.as_ref().and_then(|id| self.waiting.remove(id)).into_iter().flatten() {
                 let _ = reply.send(run.clone());
             }
@@ -505,7 +505,7 @@ impl Actor {
                 After::Signal(reply, result) => drop(reply.send(result)),
                 After::Reload(reply, result) => drop(reply.send(result)),
                 After::Recorded(reply) => drop(reply.send(Ok(()))),
-                After::Doubt(reply) => drop(reply.send(())),
+                After::Doubt(reply, last) => drop(reply.send(last)),
                 After::Retired(reply, count) => drop(reply.send(count)),
                 After::Over(reply) => drop(reply),
                 After::Attempt(run, attempt) => self.executor.forget(&run, attempt),

@@ -169,8 +169,9 @@ pub(super) enum Message {
     Record { writes: Vec<Write>, reply: oneshot::Sender<Result<(), Refusal>> },
     /// A call that was refused before it came here, for the audit log; when is still to be said.
     Note { audit: Box<Audit>, reply: oneshot::Sender<Result<(), Refusal>> },
-    /// Judges every task anew, and has every open alert on disk.
-    Doubt { reply: oneshot::Sender<()> },
+    /// Judges some tasks anew, and has their open alerts on disk. Answered with
+    /// the last of them; `None`: that was all.
+    Doubt { after: Option<TaskId>, reply: oneshot::Sender<Option<TaskId>> },
     /// Answered as soon as it is its turn.
     Alive { reply: oneshot::Sender<()> },
     /// Takes out what was submitted once and ended before.
@@ -204,9 +205,15 @@ impl Inside {
     /// The engine is ending.
     pub async fn doubt(&self) -> Result<(), ()> {
         let mailbox = self.0.upgrade().ok_or(())?;
-        let (reply, done) = oneshot::channel();
-        mailbox.send(Message::Doubt { reply }).await.map_err(drop)?;
-        done.await.map_err(drop)
+        let mut after = None;
+        loop {
+            let (reply, done) = oneshot::channel();
+            mailbox.send(Message::Doubt { after, reply }).await.map_err(drop)?;
+            after = done.await.map_err(drop)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes out the tasks that were submitted once and ended before an

@@ -158,8 +158,7 @@ impl State {
             self.pulses.remove(&id);
             self.tasks.touch(id, (), revision);
         }
-        for task in batch.tasks {
-            let id = task.id.clone();
+        for (id, task) in batch.tasks {
             if let Some(pulse) = domain.pulse(&id) {
                 self.pulses.insert(id.clone(), pulse);
             }
@@ -185,8 +184,8 @@ impl State {
             }
             self.alerts.touch(key, (), revision);
         }
-        for alert in batch.alerts {
-            let (key, since) = (alert.key(), alert.since);
+        for (key, alert) in batch.alerts {
+            let since = alert.since;
             if let Some(before) = self.began.insert(key.clone(), since) {
                 view.alerts.remove(&(before, key.clone()));
             }
@@ -199,10 +198,8 @@ impl State {
                 view.alerts.insert((alert.since, alert.key()), alert);
             }
         }
-        for run in batch.runs {
-            if let Some(id) = run.id.clone() {
-                self.runs.touch(id, Box::new(run), revision);
-            }
+        for (id, run) in batch.runs {
+            self.runs.touch(id, Box::new(run), revision);
         }
         let tasks = view.tasks.len();
         self.tasks.trim(tasks + KEPT);

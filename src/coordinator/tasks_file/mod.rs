@@ -62,12 +62,13 @@ pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Ve
         let mut placed = Vec::new();
         let mut ids = BTreeSet::new();
         let mut keys = Vec::new();
+        let mut taken = BTreeSet::new();
         let mut tasks = Vec::new();
         let mut named = Vec::new();
         for table in root.tables("task") {
             let id = id(&table, &mut ids, added);
             let (mut task, names) = task(&table, id.as_deref().unwrap_or("?"));
-            if let Some((value, key)) = ping_key(&table, &keys) {
+            if let Some((value, key)) = ping_key(&table, &mut taken) {
                 keys.push((value, key.clone()));
                 task.ping_key = Some(key);
             }
@@ -145,7 +146,7 @@ fn count(number: i64) -> u32 {
 fn read_one(table: Table<'_>) -> Option<Definition> {
     let id = id(&table, &mut BTreeSet::new(), &BTreeSet::new());
     let (mut task, _) = task(&table, id.as_deref().unwrap_or("?"));
-    task.ping_key = ping_key(&table, &[]).map(|(_, key)| key);
+    task.ping_key = ping_key(&table, &mut BTreeSet::new()).map(|(_, key)| key);
     table.finish();
     id.map(|_| task)
 }
@@ -184,7 +185,7 @@ fn id(table: &Table<'_>, taken: &mut BTreeSet<String>, added: &BTreeSet<TaskId>)
 const PING_KEY: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// The key for pings, if it is a good one that no task above has.
-fn ping_key<'a>(table: &Table<'a>, taken: &[(Value<'a>, String)]) -> Option<(Value<'a>, String)> {
+fn ping_key<'a>(table: &Table<'a>, taken: &mut BTreeSet<String>) -> Option<(Value<'a>, String)> {
     let value = table.get("ping_key")?;
     let key = value.clone().string()?;
     if !PING_KEY.contains(&key.len()) || !key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
@@ -194,7 +195,7 @@ fn ping_key<'a>(table: &Table<'a>, taken: &[(Value<'a>, String)]) -> Option<(Val
         ));
         return None;
     }
-    if taken.iter().any(|(_, other)| *other == key) {
+    if !taken.insert(key.clone()) {
         value.problem("is the key of a task above: each task has its own");
         return None;
     }

@@ -191,7 +191,7 @@ fn the_examples_of_the_reference_parse_and_show_every_field() {
     let document = Document::parse("[[task]]\nid = \"a\"\n").unwrap();
     let table = document.root().tables("task").remove(0);
     let _ = task(&table, "a");
-    let _ = ping_key(&table, &[]);
+    let _ = ping_key(&table, &mut BTreeSet::new());
     let refused = |key: &str| {
         parse(&format!("[[task]]\nid = \"a\"\n{key} = {{}}\n"))
             .err()

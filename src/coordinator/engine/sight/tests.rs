@@ -69,7 +69,7 @@ impl World {
                 self.tasks.insert(task, team);
                 let name = Clean::from(format!("task {task}"));
                 let bare = Task::bare(id(task), name, Capabilities::by(|_| None));
-                batch.tasks.push(Arc::new(Task { team: team.map(Clean::line), ..bare }));
+                batch.tasks.insert(id(task), Arc::new(Task { team: team.map(Clean::line), ..bare }));
             }
             Step::Goes(task) if self.tasks.remove(&task).is_some() => {
                 batch.tasks_gone.push(id(task));
@@ -78,12 +78,13 @@ impl World {
                 }
             }
             Step::Opens(task) if self.tasks.contains_key(&task) && self.alerts.insert(task) => {
-                batch.alerts.push(alert(task));
+                batch.alerts.insert(alert(task).key(), alert(task));
             }
             Step::Closes(task) if self.alerts.remove(&task) => batch.alerts_gone.push(alert(task).key()),
             Step::Runs(task) if self.tasks.contains_key(&task) => {
                 let run = RunId::new(&format!("run-of-{task}"));
-                batch.runs.push(Run { id: Some(run), ..Run::bare(id(task), RunState::Running) });
+                let told = Run { id: Some(run.clone()), ..Run::bare(id(task), RunState::Running) };
+                batch.runs.insert(run, told);
             }
             _ => {}
         }
