@@ -13,6 +13,7 @@
 //! - `slots`: due times become runs;
 //! - `runs`: a run from its coming to its end, retries among it;
 //! - `calls`: what operators ask for;
+//! - [`sign`](Sign): what pings and reports say;
 //! - `watch`: what pings and reports tell of runs that are carried out elsewhere;
 //! - `marks`: what is noticed of runs: started late, too often, over their time, without heartbeat;
 //! - `keys`: by what a task is pinged;
@@ -37,16 +38,13 @@ mod marks;
 mod queue;
 mod record;
 mod runs;
+mod sign;
 mod slots;
 mod told;
 mod watch;
 
 #[cfg(test)]
-mod model_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod watch_tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -69,7 +67,7 @@ pub use record::{
     Active, Answer, Audit, Bad, Batch, Carrier, Effect, Fate, Lost, Outcome, Paused, Process, Record,
     Refused, RunRow, Stop, TokenRow, Write, legal,
 };
-pub use watch::{Heard, Noted, Sign, Via, Whose};
+pub use sign::{Heard, Noted, Sign, Via, Whose};
 
 /// Pending runs of one task at most; what comes beyond is missed or refused.
 const MAX_PENDING: usize = 100;

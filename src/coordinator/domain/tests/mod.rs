@@ -1,7 +1,9 @@
 mod added;
 mod after;
 mod machines;
+mod model;
 mod moments;
+mod watching;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::tests::{Bench, at, every, on_demand};
-use super::*;
+use super::super::*;
+use super::{Bench, at, every, on_demand};
 use crate::model::{AlertKind, Flip, Policy, RunMark, RunState, TaskState, Verb};
 
 const FIRST: &str = "6bbea0f5-6a5c-4d3e-9a7c-0c2f0e7a1b22";
