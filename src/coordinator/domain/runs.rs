@@ -242,23 +242,25 @@ impl Domain {
             return;
         };
         if super::machines::machine_of(active) == super::HERE {
-            self.end_attempt(id, End::lost(lost), now, now);
+            self.give_up(id, lost, now);
         } else {
             let outcome = Outcome { message: Some(lost.why), ..Outcome::default() };
             self.cut_off(id, outcome, now);
         }
     }
 
-    /// Nobody knows how a run ended that was carried out elsewhere, nor will anybody.
+    /// Nobody knows how a run ended, nor will anybody. What was cancelled is
+    /// not tried again, and neither is what may still run.
     pub(super) fn give_up(&mut self, id: &RunId, lost: Lost, now: DateTime<Utc>) {
         match self.runs.get_mut(id).and_then(|active| active.stopping.as_mut()) {
-            None => self.end_attempt(id, End::lost(lost), now, now),
-            Some(stopping) => {
-                if let (Stop::Asked(by), false) = (stopping, lost.certain) {
+            Some(Stop::Asked(by)) => {
+                if !lost.certain {
                     *by = Clean::from(format!("{by}; {}", lost.why));
                 }
                 self.finished(id, Outcome::default(), now);
             }
+            Some(Stop::Overrun) if lost.certain => self.finished(id, Outcome::default(), now),
+            Some(Stop::Overrun) | None => self.end_attempt(id, End::lost(lost), now, now),
         }
     }
 

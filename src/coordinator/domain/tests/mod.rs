@@ -71,7 +71,10 @@ impl Bench {
         let open = loaded.alerts.iter().map(|alert| (alert.key(), alert.clone())).collect();
         let records = loaded.tasks.clone();
         let stopping = loaded.stopping.clone();
-        let mut domain = Domain::new([1; 32], scheduling);
+        // Each start has a seed of its own, so that no id comes twice.
+        let mut seed = [1; 32];
+        seed[..8].copy_from_slice(&u64::from_le_bytes([1; 8]).wrapping_add(loaded.last_seq).to_le_bytes());
+        let mut domain = Domain::new(seed, scheduling);
         domain.load(loaded, definitions, Limits { coordinator: 2, ..Limits::default() }, now);
         let mut bench = Self {
             domain,
