@@ -14,7 +14,7 @@ words! {
         Viewer = "viewer",
         /// Acts on tasks and runs, reports and submits.
         Operator = "operator",
-        /// Configures: reloads, defines tasks, sees the audit log of everybody.
+        /// Configures: reloads, defines tasks, makes tokens.
         Admin = "admin",
     }
 }

@@ -12,6 +12,8 @@ mod board;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod curl;
+#[cfg(test)]
 mod endpoints;
 #[cfg(test)]
 mod orders;

@@ -4,22 +4,31 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::term::{Home, binary, vigie};
 
 /// A `vigie serve` that is ended whatever happens.
-struct Serve(Child);
+pub struct Serve(Child);
 
 impl Serve {
-    fn start(home: &Home, args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub fn start(home: &Home, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
         command.env_clear().envs(home.environment()).envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Self(command.spawn().unwrap())
+    }
+
+    /// Waits until others can find it.
+    pub fn wait_until_announced(&self, home: &Home) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while home.coordinator().is_none() {
+            assert!(Instant::now() < end, "it never came up");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     fn terminate(&self) {
