@@ -15,8 +15,7 @@ fn block(mark: &str) -> String {
 #[test]
 fn the_session_by_curl_works_as_written() {
     let home = Home::new();
-    let serve = Serve::start(&home, &[], &[]);
-    serve.wait_until_announced(&home);
+    let _serve = Serve::announced(&home);
     let script = format!("set -euo pipefail\n{}", block("curl session"));
     let output = Command::new("timeout")
         .args(["60", "bash", "-c", &script])

@@ -14,7 +14,7 @@ use crate::term::{Home, binary, vigie};
 pub struct Serve(Child);
 
 impl Serve {
-    pub fn start(home: &Home, args: &[&str], env: &[(&str, &str)]) -> Self {
+    fn start(home: &Home, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
         command.env_clear().envs(home.environment()).envs(env.iter().copied());
@@ -22,13 +22,15 @@ impl Serve {
         Self(command.spawn().unwrap())
     }
 
-    /// Waits until others can find it.
-    pub fn wait_until_announced(&self, home: &Home) {
+    /// One that others can find.
+    pub fn announced(home: &Home) -> Self {
+        let serve = Self::start(home, &[], &[]);
         let end = Instant::now() + Duration::from_secs(60);
         while home.coordinator().is_none() {
             assert!(Instant::now() < end, "it never came up");
             std::thread::park_timeout(Duration::from_millis(5));
         }
+        serve
     }
 
     fn terminate(&self) {
