@@ -1,5 +1,6 @@
 //! `vigie run`: as if it were not there, and everything reported in the end.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -105,8 +106,10 @@ fn command(home: &Home, program: &str, args: &[&str]) -> Command {
     command
 }
 
+/// As from a login: whoever started the tests may have signals ignored, as
+/// `nohup` and jobs in the background of a script do.
 fn wrapped(home: &Home, args: &[&str]) -> Command {
-    let mut command = command(home, binary(), &["run", "--task", "dump", "--"]);
+    let mut command = command(home, "env", &["--default-signal", binary(), "run", "--task", "dump", "--"]);
     command.args(args);
     command
 }
@@ -163,9 +166,13 @@ fn run_ends_as_its_command_did() {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(text(&output.stderr).contains("can't be started"), "{output:?}");
     }
-    let codes: Vec<i64> =
+    // What a slow machine could not deliver in time comes with the next run.
+    while !waiting(&home).is_empty() {
+        run(&home, &["sh", "-c", "exit 0"]);
+    }
+    let codes: BTreeSet<i64> =
         watch.told().iter().filter_map(|report| report["what"]["ended"]["exit_code"].as_i64()).collect();
-    assert_eq!(codes, [0, 1, 3, 255, 143, 137, 129, 134, 141, 127, 126]);
+    assert_eq!(codes, BTreeSet::from([0, 1, 3, 255, 143, 137, 129, 134, 141, 127, 126]));
     // Without a command there is nothing to run.
     let output = command(&home, binary(), &["run", "--task", "dump"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
