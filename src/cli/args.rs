@@ -1,23 +1,22 @@
-//! The arguments, as clap reads them.
+//! The arguments, as clap reads them. Those of a command that has a folder
+//! are beside it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::model::{Kind, Priority, Role, parse_duration};
+use crate::model::{Priority, parse_duration};
 
 use super::audit::args::AuditArgs;
-use super::serve::LogFormat;
+use super::endpoints::args::EndpointsArgs;
+use super::serve::args::ServeOptions;
+use super::token::args::TokenCommand;
 use super::vault::args::VaultArgs;
 
 const CONFIG_HELP: &str =
     "The configuration [default: $VIGIE_CONFIG, then config.toml in $XDG_CONFIG_HOME/vigie]";
-const LISTEN_HELP: &str = "Where to listen [default: 127.0.0.1 at $CRON_PORT, else 127.0.0.1:8667]";
-const AUTH_HELP: &str = "Where a credential comes from: NAME=env:VARIABLE, file:PATH, command:PROGRAM or vault:TEAM/NAME; \
-                         plain:TEXT for what is no secret";
 /// What `--data` is, wherever it is said.
 pub const DATA_HELP: &str = "The data directory [default: $XDG_DATA_HOME/vigie]";
 
@@ -162,65 +161,6 @@ pub struct RunsOptions {
     /// At most so many; those in progress come first
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub limit: usize,
-}
-
-/// `endpoints [test|add]`
-#[derive(Debug, Clone, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct EndpointsArgs {
-    /// What to do with one of them.
-    #[command(subcommand)]
-    pub command: Option<EndpointsCommand>,
-    /// The list, without.
-    #[command(flatten)]
-    pub read: ReadOptions,
-}
-
-/// `endpoints …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum EndpointsCommand {
-    /// Look at one endpoint alone: what it is, what can be done, what is missing (exit code: 0 up, 1 degraded, 3 it could not be read)
-    Test(TestOptions),
-    /// Attach a system: asks what it has to know, looks at the system, and writes the configuration
-    Add(AddOptions),
-}
-
-/// Options of `endpoints test`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct TestOptions {
-    /// The endpoint
-    #[arg(value_name = "NAME")]
-    pub endpoint: String,
-}
-
-/// Options of `endpoints add`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct AddOptions {
-    /// Its name, shown in every row
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
-    /// The system that it speaks
-    #[arg(long, value_name = "KIND", value_parser = kinds())]
-    pub kind: Option<Kind>,
-    /// Where it is; for kind vigie without it: the coordinator of this machine
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-    /// Where a credential comes from
-    #[arg(long, value_name = "NAME=SOURCE", help = AUTH_HELP)]
-    pub auth: Vec<String>,
-    /// An option of its kind
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub option: Vec<String>,
-    /// Ask nothing, and answer every confirmation with yes
-    #[arg(long)]
-    pub yes: bool,
-    /// Write it without looking at the system
-    #[arg(long)]
-    pub no_probe: bool,
-}
-
-fn kinds() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.word())).try_map(|word| word.parse::<Kind>())
 }
 
 /// Options of commands that act.
@@ -405,125 +345,6 @@ pub struct WrapOptions {
 fn parse_beat(text: &str) -> Result<Duration, String> {
     let beat = parse_duration(text)?;
     if beat < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(beat) }
-}
-
-/// Options of `serve`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct ServeOptions {
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", help = LISTEN_HELP)]
-    pub listen: Option<String>,
-    /// The certificate to show beyond loopback: a PEM file [default: tls in the configuration]
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key: a PEM file
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-    /// The tasks [default: tasks.toml beside the configuration]
-    #[arg(long, value_name = "FILE")]
-    pub tasks: Option<PathBuf>,
-    /// The data directory
-    #[arg(long, value_name = "DIR", help = DATA_HELP)]
-    pub data: Option<PathBuf>,
-    /// Check the tasks, how it would be reached, and its certificate, and end
-    #[arg(long)]
-    pub check: bool,
-    /// Print a systemd unit that starts it with these options, and end
-    #[arg(long)]
-    pub print_unit: bool,
-    /// How its log lines are written to standard error; the variable `VIGIE_LOG` filters them
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    pub log_format: LogFormat,
-    /// End so long after the last console has gone: how a console starts its own.
-    #[arg(long, hide = true, value_name = "DURATION", value_parser = parse_duration)]
-    pub linger: Option<Duration>,
-    /// Answer, but schedule nothing: how a command starts its own.
-    #[arg(long, hide = true)]
-    pub answer_only: bool,
-}
-
-/// `token …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum TokenCommand {
-    /// Make a token: it is printed this once, alone on standard output
-    Create(TokenCreate),
-    /// The tokens: names, roles, teams and times; never the tokens themselves
-    List(TokenList),
-    /// End a token at once
-    Revoke(TokenRevoke),
-    /// Put a new token in the place of one; the old one ends at once, or after a grace
-    Rotate(TokenRotate),
-}
-
-/// Whose tokens.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct TokenPlace {
-    /// The coordinator of this data directory, whether it runs or not
-    #[arg(long, value_name = "DIR", help = DATA_HELP, conflicts_with = "endpoint")]
-    pub data: Option<PathBuf>,
-    /// The coordinator that is configured as this endpoint, with an admin's token
-    #[arg(long, value_name = "NAME")]
-    pub endpoint: Option<String>,
-}
-
-/// Options of `token create`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct TokenCreate {
-    /// What people call it: it stands in the audit log
-    #[arg(long, value_name = "NAME")]
-    pub name: String,
-    /// What its bearer may do: viewer (read), operator (act, report, submit) or admin (configure)
-    #[arg(long, value_name = "ROLE", value_parser = roles())]
-    pub role: Role,
-    /// Only this team's tasks; may be repeated [default: all tasks]
-    #[arg(long, value_name = "TEAM")]
-    pub team: Vec<String>,
-    /// How long it is good, such as 90d [default: until it is revoked]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub expires: Option<Duration>,
-    /// Whose.
-    #[command(flatten)]
-    pub place: TokenPlace,
-}
-
-/// Options of `token list`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct TokenList {
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "table")]
-    pub output: Format,
-    /// Whose.
-    #[command(flatten)]
-    pub place: TokenPlace,
-}
-
-/// Options of `token revoke`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct TokenRevoke {
-    /// Which
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Whose.
-    #[command(flatten)]
-    pub place: TokenPlace,
-}
-
-/// Options of `token rotate`.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct TokenRotate {
-    /// Which
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// How much longer the old one is good [default: not at all]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub grace: Option<Duration>,
-    /// Whose.
-    #[command(flatten)]
-    pub place: TokenPlace,
-}
-
-fn roles() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.word())).try_map(|word| word.parse::<Role>())
 }
 
 /// `config …`

@@ -32,8 +32,8 @@ use clap::Parser as _;
 use crate::coordinator::{SUPERVISE, supervise};
 use crate::model::Verb;
 
-use args::{EndpointsArgs, EndpointsCommand};
 use audit::args::AuditCommand;
+use endpoints::args::{EndpointsArgs, EndpointsCommand};
 
 pub use args::{Args, Command};
 

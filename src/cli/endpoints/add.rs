@@ -8,10 +8,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config::{AddError, Addition, NewEndpoint, Paths};
 use crate::model::{EndpointSpec, Health, Kind};
 
-use super::super::args::{AddOptions, Global};
 use super::super::{Exit, Failure, print, session, tty};
+use super::args::AddOptions;
 use super::wizard::Draft;
 use super::{found, probe};
+use crate::cli::args::Global;
 
 /// Runs it.
 ///

@@ -5,14 +5,17 @@
 //! configuration.
 
 mod add;
+pub mod args;
 mod found;
 mod probe;
 mod wizard;
 
 use crate::model::Health;
 
-use super::args::{Global, TestOptions};
+use super::args::Global;
 use super::{Exit, Failure, complain, print, session};
+
+use args::TestOptions;
 
 pub use add::add;
 pub use wizard::source_of;

@@ -10,8 +10,8 @@ use crate::config::{NewEndpoint, check_url, is_simple_name};
 use crate::model::{Clean, Kind, SecretRef};
 use crate::vault::{self, SecretName, Vault};
 
-use super::super::args::AddOptions;
 use super::super::{Failure, tty};
+use super::args::AddOptions;
 
 /// The folder of secrets that vigie was given to keep, beside the configuration.
 const SECRETS: &str = "secrets";

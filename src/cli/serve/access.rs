@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::config::ServeAccess;
 use crate::coordinator::{self, BindError, Certificate, ServeError, TlsFiles};
 
-use super::super::args::ServeOptions;
 use super::super::{Exit, Failure, complain, print, session};
+use super::args::ServeOptions;
 
 /// What the command line says.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 //! run all the same.
 
 mod access;
+pub mod args;
 mod log;
 mod service;
 mod spooled;
@@ -27,8 +28,10 @@ use crate::vault::Vault;
 
 pub use log::LogFormat;
 
-use super::args::{Global, ServeOptions};
+use super::args::Global;
 use super::{Exit, Failure, print, session};
+
+use args::ServeOptions;
 
 /// Runs it.
 ///

@@ -3,6 +3,7 @@
 //! waits for changes.
 
 mod actor;
+mod asked;
 mod beside;
 mod carry_out;
 mod file;
@@ -19,35 +20,32 @@ mod tests;
 mod trail;
 #[cfg(test)]
 mod troubles;
+mod view;
 mod watch_file;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::{
-    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task,
-    TaskId, Verb,
-};
-
-use crate::wire::Machine;
+use crate::model::{Clean, Flip, Priority, Run, RunId, RunState, Scope, TaskId, Verb};
 
 use super::db::Reader;
 use super::domain::{Heard, Sign, Via, Whose};
 use super::exec::Logs;
 use super::metrics::Metrics;
 use super::{Options, SharedClock, shell, tasks_file};
-use crate::wire::{AuditRow, FieldProblem, Report, Reported, Submission};
+use crate::wire::{AuditRow, Report, Reported, Submission};
 
 use message::{Call, Message, Output, Signal};
 use shared::Shared;
 
 pub use super::domain::Noted;
+pub use asked::{Actor, Ping, Refusal, ReloadError, RunFilter, StartError};
 pub use listed::{Listed, Values};
 pub use message::Inside;
 pub use sight::Sight;
 use sight::within_scope;
+pub use view::{ChangesSince, HealthView, LogPiece, View};
 
 /// The folder of logs in the data directory.
 pub(super) const LOGS: &str = "logs";
@@ -55,158 +53,6 @@ pub(super) const LOGS: &str = "logs";
 pub(super) const RUNS: &str = "runs";
 /// The folder of backups in the data directory.
 pub(super) const BACKUPS: &str = "backups";
-
-/// The state at one moment: immutable, shared, replaced at every change.
-#[derive(Debug, Clone)]
-pub struct View {
-    /// Grows with every change; starts anew with every coordinator (see `epoch`).
-    pub revision: u64,
-    /// Random per start: cursors of another epoch are too old.
-    pub epoch: u64,
-    /// Tasks by id, with state, active runs and capabilities, as of `at`.
-    pub tasks: Listed<TaskId, Arc<Task>>,
-    /// Queues by name.
-    pub queues: Listed<QueueName, Queue>,
-    /// Open alerts, oldest first.
-    pub alerts: Listed<(DateTime<Utc>, AlertKey), Alert>,
-    /// Machines, the coordinator's own first.
-    pub machines: Arc<Vec<Machine>>,
-    /// What is wrong with `tasks.toml`, each with file, line and cause: the
-    /// tasks are those of before. Empty when the file was taken.
-    pub file_problems: Arc<[Clean]>,
-    /// Why nothing can be written to the database, while that is so: nothing is
-    /// started and nothing is taken until it can.
-    pub trouble: Option<Clean>,
-    /// When it was made.
-    pub at: DateTime<Utc>,
-}
-
-/// What changed after a revision.
-#[derive(Debug, Clone, Default)]
-pub struct ChangesSince {
-    /// The revision that this leads to.
-    pub revision: u64,
-    /// Tasks that are new or changed.
-    pub tasks: Vec<Arc<Task>>,
-    /// Tasks that are gone.
-    pub tasks_gone: Vec<TaskId>,
-    /// Runs that are new or changed.
-    pub runs: Vec<Run>,
-    /// Queues that are new or changed.
-    pub queues: Vec<Queue>,
-    /// Queues that are gone.
-    pub queues_gone: Vec<QueueName>,
-    /// Alerts that are new or changed.
-    pub alerts: Vec<Alert>,
-    /// Alerts that are closed.
-    pub alerts_gone: Vec<AlertKey>,
-}
-
-/// Who asks: for what is allowed, and for the audit log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    /// `local`, `schedule`, a token's name.
-    pub name: Clean,
-    /// What it may do.
-    pub role: Role,
-    /// Whose tasks it sees and acts on.
-    pub scope: Scope,
-    /// From where it asks: an address, or `here`.
-    pub from: Clean,
-    /// The idempotency key that came with the call.
-    pub idempotency_key: Option<String>,
-}
-
-impl Actor {
-    /// Somebody at this machine who may do everything, such as a signal's sender.
-    #[must_use]
-    pub fn here(name: &str) -> Self {
-        Self {
-            name: Clean::line(name),
-            role: Role::Admin,
-            scope: Scope::All,
-            from: "here".into(),
-            idempotency_key: None,
-        }
-    }
-}
-
-/// A call that was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No task of that id.
-    #[error("no task {0:?}")]
-    NoTask(TaskId),
-    /// No run of that id.
-    #[error("no run {0:?}")]
-    NoRun(RunId),
-    /// The state forbids it.
-    #[error("{0}")]
-    Conflict(Clean),
-    /// It is another team's.
-    #[error("{0}")]
-    OtherTeam(Clean),
-    /// What was sent is no task.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Invalid(Vec<FieldProblem>),
-    /// This coordinator only answers.
-    #[error("this coordinator does not schedule; start one with: vigie serve")]
-    NotScheduling,
-    /// The database or the engine is gone.
-    #[error("the coordinator can't write: {0}")]
-    Storage(Clean),
-}
-
-/// A reload that changed nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} {}", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })]
-pub struct ReloadError {
-    /// Each with file, line and cause.
-    pub problems: Vec<Clean>,
-}
-
-/// What duplistatus' `/health` tells, per task.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HealthView {
-    /// Scheduled tasks by id, in the file's order.
-    pub active: Vec<TaskId>,
-    /// When the newest good run ended, by task.
-    pub last_success: Vec<(TaskId, DateTime<Utc>)>,
-    /// The newest run's error, by task whose newest run was bad.
-    pub errors: Vec<(TaskId, Clean)>,
-    /// Why nothing can be written to the database, while that is so.
-    pub trouble: Option<Clean>,
-}
-
-/// Which runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunFilter {
-    /// Only of this task.
-    pub task: Option<TaskId>,
-    /// Only in this state.
-    pub state: Option<RunState>,
-    /// Only of these tasks.
-    pub of: Option<Arc<[TaskId]>>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only before this run, in the order newest first.
-    pub before: Option<RunId>,
-}
-
-/// A ping.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ping {
-    /// The task's key.
-    pub key: String,
-    /// What it tells.
-    pub sign: Sign,
-    /// How its sender calls the run.
-    pub rid: Option<String>,
-    /// When it came.
-    pub at: DateTime<Utc>,
-    /// What its body had.
-    pub output: Vec<u8>,
-}
 
 /// Output of a report that is kept, in bytes: the newest.
 const REPORTED_OUTPUT: usize = 64 * 1024;
@@ -218,19 +64,6 @@ fn last_line(output: &[u8]) -> Option<Clean> {
     let line = output.rsplit(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
     let text: String = String::from_utf8_lossy(line.trim_ascii()).chars().take(LAST_LINE).collect();
     Some(Clean::line(&text)).filter(|clean| !clean.is_empty())
-}
-
-/// A piece of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPiece {
-    /// Bytes from the offset on.
-    pub bytes: Vec<u8>,
-    /// Where the next piece begins.
-    pub next_offset: u64,
-    /// Bytes dropped to keep it bounded.
-    pub dropped_bytes: u64,
-    /// Nothing will follow.
-    pub complete: bool,
 }
 
 /// Talks to the engine. Cheap to clone. Every mutating call returns once it is on disk.
@@ -623,8 +456,3 @@ fn closed() -> Refusal {
 fn unreadable(error: super::db::DbError) -> Refusal {
     Refusal::Storage(error.to_string().into())
 }
-
-/// The engine can't start.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub Clean);

@@ -4,6 +4,8 @@
 //! token. A new token is all that standard output gets, once. Exit codes: 0
 //! done, 1 refused or failed, 2 usage or configuration, 3 outcome unknown.
 
+pub mod args;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,9 +18,11 @@ use crate::runtime::Credentials;
 use crate::vault::Vault;
 use crate::wire::{NewToken, RotateToken, TokenInfo, TokenIssued};
 
-use super::args::{Format, Global, TokenCommand, TokenCreate, TokenPlace};
+use super::args::{Format, Global};
 use super::read::Form;
 use super::{Exit, Failure, complain, print, session, table};
+
+use args::{TokenCommand, TokenCreate, TokenPlace};
 
 /// Runs it.
 ///
