@@ -21,4 +21,4 @@ pub use key::{Key, KeySource};
 pub use name::{NO_TEAM, SHARED, SecretName};
 pub use redact::{MASK, Redactor, SHORTEST};
 pub use source::resolve;
-pub use store::{Entry, LONGEST, Stored, Vault, VaultError, check_value};
+pub use store::{Entry, FILE, LONGEST, Stored, Vault, VaultError, check_value};

@@ -22,7 +22,7 @@ use super::name::SecretName;
 use super::redact::{MASK, SHORTEST};
 
 /// The file in the data directory.
-const FILE: &str = "vault.age";
+pub const FILE: &str = "vault.age";
 /// What is locked beside it.
 const LOCK: &str = "vault.lock";
 /// The form of what is in it.

@@ -71,7 +71,7 @@ fn definition(which: BuiltIn) -> Definition {
             ("*/10 * * * *", "Fails when a file system that vigie writes to has less than 5 % and 1 GiB left")
         }
         BuiltIn::SelfBackup => {
-            ("30 3 * * *", "Backs up vigie's own database, verifies the copy, keeps the last 7")
+            ("30 3 * * *", "Backs up vigie's own database and vault, verifies the copy, keeps the last 7")
         }
     };
     let mut definition = Definition::new(which.id(), Work::BuiltIn(which));

@@ -80,7 +80,8 @@ fn hint(error: &rusqlite::Error) -> &'static str {
             "; the data directory must be there, and writable for the coordinator's user"
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "; stop the coordinator and put the newest of its own backups in the database's place"
+            "; stop the coordinator, move the database away with what is named like it, and put the newest of its own \
+             backups in its place"
         }
         _ => "",
     }

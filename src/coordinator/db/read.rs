@@ -290,7 +290,9 @@ fn load(connection: &Connection) -> Result<Loaded, DbError> {
     let last_seq = last.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
     let alerts = open_alerts(connection)?;
     let stopping = stopping(connection)?;
-    Ok(Loaded { tasks, runs, stopping, alerts, last_seq, ..Loaded::default() })
+    let restored =
+        kept(connection, super::backup::MARK)?.and_then(|ms| super::rows::instant(ms.parse().ok()));
+    Ok(Loaded { tasks, runs, stopping, alerts, last_seq, restored, ..Loaded::default() })
 }
 
 fn stopping(connection: &Connection) -> Result<BTreeMap<RunId, Stop>, DbError> {

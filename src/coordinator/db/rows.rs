@@ -94,6 +94,9 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
         Write::Audit(audit) => chain::append(connection, audit)?,
         Write::Answer(answer) => write_answer(connection, answer)?,
         Write::TaskFile(text) => keep(connection, "task_file", text)?,
+        Write::Restored => {
+            connection.execute("DELETE FROM meta WHERE name = ?1", [super::backup::MARK])?;
+        }
         Write::Token(token) => tokens::write(connection, token)?,
         Write::TokenUsed(digest, at) => tokens::used(connection, digest, *at)?,
         Write::Defined { id, source, text, at } => {

@@ -239,33 +239,47 @@ async fn nobody_else_can_read_what_is_kept() {
     for file in [FILE, "coordinator.db-wal", "coordinator.db-shm"] {
         assert_eq!(mode(&folder.path().join(file)), 0o600, "{file}");
     }
-    let backups = folder.path().join("backups");
-    let backup = back_up(&reader, &backups, "20260101").unwrap();
+    let (backups, vault) = (folder.path().join("backups"), folder.path().join("vault.age"));
+    std::fs::write(&vault, "encrypted").unwrap();
+    let backup = back_up(&reader, &vault, &backups, now()).unwrap();
     assert_eq!((mode(&backups), mode(&backup.path)), (0o700, 0o600));
+    assert_eq!(mode(&backup.vault.unwrap()), 0o600);
 }
 
 #[tokio::test]
 async fn backups_are_whole_and_seven_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (writer, reader, _) = open(&folder);
-    let backups = folder.path().join("backups");
-    for seq in 1..=9 {
+    let (backups, vault) = (folder.path().join("backups"), folder.path().join("vault.age"));
+    for seq in 1..=10 {
         writer.write(Arc::new(vec![Write::Run(Box::new(run(seq, "a", RunState::Queued)))])).await.unwrap();
-        back_up(&reader, &backups, &format!("2026010{seq}")).unwrap();
+        let days = chrono::TimeDelta::days(i64::try_from(seq).unwrap());
+        // From the third on there is a vault.
+        if seq == 3 {
+            std::fs::write(&vault, "encrypted").unwrap();
+        }
+        let backup = back_up(&reader, &vault, &backups, now() + days).unwrap();
+        assert_eq!(backup.vault.is_some(), seq >= 3);
     }
     let mut names: Vec<_> = std::fs::read_dir(&backups)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names.len(), 7);
-    assert_eq!(
-        (names[0].as_str(), names[6].as_str()),
-        ("coordinator-20260103.db", "coordinator-20260109.db")
-    );
+    assert_eq!(names.len(), 14, "{names:?}");
+    let stamp = |day: i64| (now() + chrono::TimeDelta::days(day)).format("%Y%m%dT%H%M%S%3fZ").to_string();
+    for (name, wanted) in [
+        (&names[0], format!("coordinator-{}.db", stamp(4))),
+        (&names[6], format!("coordinator-{}.db", stamp(10))),
+        (&names[7], format!("vault-{}.age", stamp(4))),
+        (&names[13], format!("vault-{}.age", stamp(10))),
+    ] {
+        assert_eq!(*name, wanted);
+    }
     let copy = Connection::open(backups.join(&names[6])).unwrap();
     let count: i64 = copy.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
+    assert_eq!(std::fs::read(backups.join(&names[13])).unwrap(), b"encrypted");
 }
 
 /// A copy that began anew with every commit would not end before the writer does.
@@ -279,9 +293,9 @@ async fn a_backup_ends_while_the_coordinator_writes() {
             .collect::<Vec<_>>()
     };
     writer.write(Arc::new(rows(1, 20_000))).await.unwrap();
-    let backups = folder.path().join("backups");
+    let (backups, vault) = (folder.path().join("backups"), folder.path().join("vault.age"));
     let copying =
-        crate::coordinator::shell::blocking(move || back_up(&reader, &backups, "20260101").unwrap());
+        crate::coordinator::shell::blocking(move || back_up(&reader, &vault, &backups, now()).unwrap());
     let mut copying = std::pin::pin!(copying);
     let mut seq = 100_000;
     let backup = loop {

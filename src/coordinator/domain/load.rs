@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Alert, Blackout, Clean, Policy, RunId, RunState, Schedule, TaskId, TaskSource};
+use crate::model::{Alert, Blackout, Clean, Policy, Run, RunId, RunState, Schedule, TaskId, TaskSource};
 
 use super::{
-    Active, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Record, RunRow, Stop, Work, Write,
+    Active, Audit, BuiltIn, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Outcome, Record, RunRow,
+    Stop, Work, Write,
 };
 
 /// What becomes of the runs of a task that was taken out.
@@ -46,6 +47,44 @@ pub struct Loaded {
     pub alerts: Vec<Alert>,
     /// The newest place in the history.
     pub last_seq: u64,
+    /// When the backup was made that this is; `None`: it is what a coordinator left.
+    pub restored: Option<DateTime<Utc>>,
+}
+
+/// What is known of a run of a backup: what was seen of it since. Of any other
+/// nothing starts by itself, since it may have run.
+fn since_backup(run: &Run, fate: Option<Fate>, backup: DateTime<Utc>) -> Fate {
+    let runs = run.state == RunState::Running;
+    match fate {
+        Some(fate @ (Fate::GoesOn | Fate::Ended(_))) => fate,
+        // The copy is whole: that is how this run ended.
+        _ if runs && run.task.as_raw() == BuiltIn::SelfBackup.id() => {
+            let message = Some("it made the backup that this coordinator was restored from".into());
+            Fate::Ended(Outcome { good: true, message, at: Some(backup), ..Outcome::default() })
+        }
+        _ => {
+            let at = backup.format("%Y-%m-%d %H:%M:%S UTC");
+            let why = if runs {
+                format!("it ran when the backup of {at} was made: how it ended is not known")
+            } else {
+                format!("it waited when the backup of {at} was made: it may have run since")
+            };
+            Fate::Unknown(why.into())
+        }
+    }
+}
+
+/// For the audit log.
+fn restored(backup: DateTime<Utc>, now: DateTime<Utc>) -> Write {
+    Write::Audit(Audit {
+        at: now,
+        actor: "start".into(),
+        from: "here".into(),
+        action: "restore",
+        target: "".into(),
+        detail: Clean::from(format!("the backup of {}", backup.format("%Y-%m-%dT%H:%M:%S%.3fZ"))),
+        outcome: "ok".into(),
+    })
 }
 
 impl Domain {
@@ -74,7 +113,8 @@ impl Domain {
                         || entry.definition.policy != policy
                         || entry.definition.blackout != blackout
                         || entry.is_paused() != paused;
-                    if !same {
+                    // Whatever came of the slots since a backup, it is not known here.
+                    if !same || loaded.restored.is_some() {
                         entry.forget_slots(now);
                     }
                     entry.set_back(now, None);
@@ -91,11 +131,17 @@ impl Domain {
             self.forgotten.insert(id, known.record);
         }
         self.follow_definitions();
+        if let Some(backup) = loaded.restored {
+            self.out.writes.extend([Write::Restored, restored(backup, now)]);
+        }
         for row in loaded.runs {
             let id = row.run.id.as_ref();
             let stopping = id.and_then(|id| loaded.stopping.remove(id));
             let fate = id.and_then(|id| loaded.fates.remove(id));
-            let fate = fate.unwrap_or_else(|| Fate::Lost(Lost::with_its_coordinator()));
+            let fate = match loaded.restored {
+                Some(backup) => since_backup(&row.run, fate, backup),
+                None => fate.unwrap_or_else(|| Fate::Lost(Lost::with_its_coordinator())),
+            };
             self.take_over(row, stopping, fate, now);
         }
         self.doubt_everything();
@@ -121,6 +167,11 @@ impl Domain {
         let elsewhere = row.is_elsewhere();
         let running = row.run.state == RunState::Running;
         let later = row.run.next_at.is_some_and(|at| at > now);
+        let why_not = match &fate {
+            _ if gone => Some(GONE.into()),
+            Fate::Unknown(why) => Some(why.clone()),
+            _ => None,
+        };
         let active = Active {
             row,
             definition,
@@ -152,11 +203,12 @@ impl Domain {
                 Fate::Ended(outcome) => self.finished(&id, outcome, now),
                 Fate::Lost(lost) => self.lost(&id, lost, now),
                 Fate::NeverStarted => self.not_started(&id, now),
+                Fate::Unknown(why) => self.give_up(&id, Lost { why, certain: false }, now),
             }
         }
         let waits = self.active(&id).is_some_and(|active| active.row.run.state == RunState::Queued);
-        if gone && waits {
-            self.withdraw(&id, &GONE.into(), now);
+        if waits && let Some(why) = why_not {
+            self.withdraw(&id, &why, now);
         } else if running {
             // It goes on, is over, or has its place in the queue again.
         } else if !later {

@@ -229,6 +229,8 @@ pub enum Fate {
     Lost(Lost),
     /// It was not started, for certain.
     NeverStarted,
+    /// It is of a backup: it may have run since, and how it ended is not known.
+    Unknown(Clean),
 }
 
 /// A run that has not ended.
@@ -342,6 +344,8 @@ pub enum Write {
     Answer(Answer),
     /// The text of the task file that was last taken.
     TaskFile(String),
+    /// The database is no backup any more: a coordinator has taken it over.
+    Restored,
     /// A task was defined over the API, or is defined otherwise.
     Defined {
         /// Which.

@@ -44,7 +44,8 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let in_progress = in_progress(&loaded, &processes);
     end_leftovers(processes.into_iter().map(|(_, process)| process)).await;
     let (survey, of) = (executor.clone(), in_progress.clone());
-    let whole = known_boot.as_ref() == Some(&boot);
+    // Of a backup's runs the folders are somebody else's, or gone since.
+    let whole = known_boot.as_ref() == Some(&boot) && loaded.restored.is_none();
     loaded.fates = shell::blocking(move || survey.survey(&of, whole)).await.unwrap_or_default();
     let (going_on, over) = part(in_progress, &loaded.fates);
 

@@ -5,10 +5,12 @@
 mod access;
 mod audit;
 mod duplistatus;
+mod first_schema;
 mod lifecycle;
 mod machines;
 mod native;
 mod operation;
+mod restore;
 mod tasks_api;
 mod vault;
 mod watching;
