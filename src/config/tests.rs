@@ -441,9 +441,13 @@ fn the_file_is_loaded_and_a_missing_one_matters_only_when_named() {
 async fn a_change_is_noticed_and_a_rewrite_of_the_same_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let paths = paths_in(folder.path());
-    // Its folder is not there yet.
+    // Its folder is not there yet, and comes with the whole file in it.
+    let elsewhere = tempfile::tempdir_in(folder.path()).unwrap();
+    let staged = paths_in(elsewhere.path());
+    init(&staged).unwrap();
     let mut watch = ConfigWatch::new(vec![paths.config.clone()]).unwrap();
-    init(&paths).unwrap();
+    std::fs::create_dir_all(paths.config.parent().unwrap().parent().unwrap()).unwrap();
+    std::fs::rename(staged.config.parent().unwrap(), paths.config.parent().unwrap()).unwrap();
     watch.changed().await;
     // Replaced, as editors do, by the same: then by another.
     let beside = paths.config.with_extension("new");

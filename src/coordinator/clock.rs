@@ -35,3 +35,46 @@ impl Clock for SystemClock {
         Some(Steady { up: read(ClockId::Boottime)?, awake: read(ClockId::Monotonic)? })
     }
 }
+
+/// Clocks for tests: no built-in task comes due by them while a test is at something else.
+#[cfg(test)]
+pub mod fake {
+    use std::time::Instant;
+
+    use super::{Clock, DateTime, SubsecRound as _, Utc};
+
+    /// A time at which no built-in task is due for minutes.
+    const QUIET: &str = "2026-01-20T09:00:30Z";
+
+    fn quiet() -> DateTime<Utc> {
+        QUIET.parse().unwrap()
+    }
+
+    /// Stands still.
+    #[derive(Debug, Clone, Copy, Default)]
+    pub struct Standing;
+
+    impl Clock for Standing {
+        fn now(&self) -> DateTime<Utc> {
+            quiet()
+        }
+    }
+
+    /// Goes at the pace of the real one, from a quiet time on.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Going(Instant);
+
+    impl Going {
+        /// From now on.
+        #[expect(clippy::disallowed_methods, reason = "the pace is that of the real clock")]
+        pub fn new() -> Self {
+            Self(Instant::now())
+        }
+    }
+
+    impl Clock for Going {
+        fn now(&self) -> DateTime<Utc> {
+            (quiet() + self.0.elapsed()).trunc_subsecs(3)
+        }
+    }
+}

@@ -41,6 +41,8 @@ pub mod audit {
 }
 
 pub use announce::{AnnounceError, read as read_announcement};
+#[cfg(test)]
+pub use clock::fake as fake_clock;
 pub use clock::{Clock, SystemClock};
 pub use domain::Steady;
 pub use exec::{SUPERVISE, supervise};

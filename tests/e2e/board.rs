@@ -14,16 +14,16 @@ fn a_fresh_home_shows_the_built_in_tasks_and_a_trigger_is_observed() {
     for task in BUILT_IN {
         term.wait_line(&["healthy", "local", task]);
     }
-    term.only("disk-space", &["healthy", "disk-space"]);
+    term.only("self-backup", &["healthy", "self-backup"]);
     term.keys("t");
-    home.wait_until_observed("trigger", "disk-space");
+    home.wait_until_observed("trigger", "self-backup");
     // The log of the run, with what it printed.
     term.keys("L");
-    term.wait_for("free");
+    term.wait_for("written and verified");
     term.keys("\x1b");
     // The run is among the runs.
     term.keys("4");
-    term.wait_line(&["succeeded", "disk-space"]);
+    term.wait_line(&["succeeded", "self-backup"]);
     term.quit_last();
     home.wait_until_quiet();
 }
@@ -33,7 +33,7 @@ fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
     let home = Home::new();
     let mut term = Term::vigie(&home, &[], 100, 24);
     term.keys("2");
-    term.wait_line(&["healthy", "disk-space"]);
+    term.wait_line(&["healthy", "self-backup"]);
     home.write(
         &home.tasks(),
         "[[task]]\nid = \"tick\"\nshell = \"echo tick\"\nevery = \"1s\"\n\n\
@@ -58,11 +58,11 @@ fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
 fn a_killed_coordinator_is_replaced() {
     let home = Home::new();
     let mut term = Term::vigie(&home, &[], 100, 24);
-    term.wait_line(&["healthy", "disk-space"]);
+    term.wait_line(&["healthy", "self-backup"]);
     let killed = home.coordinator().unwrap();
     kill_process(killed, Signal::KILL).unwrap();
     term.wait_for("started another");
-    term.wait_line(&["healthy ", "disk-space"]);
+    term.wait_line(&["healthy ", "self-backup"]);
     assert_ne!(home.coordinator(), Some(killed));
     term.quit_last();
 }
@@ -90,14 +90,14 @@ fn a_killed_endpoint_is_stale_at_once_and_its_recovery_is_seen() {
         ),
     );
     let mut term = Term::vigie(&home, &[], 100, 24);
-    term.wait_line(&["healthy ", "ops", "disk-space"]);
+    term.wait_line(&["healthy ", "ops", "self-backup"]);
     coordinator.kill().unwrap();
     coordinator.wait().unwrap();
-    term.wait_line(&["healthy~", "ops", "disk-space"]);
+    term.wait_line(&["healthy~", "ops", "self-backup"]);
     term.wait_for("0/1 endpoint up");
     let mut coordinator = serve(&home, port);
     // The token is another now: it is read again from its source.
-    term.wait_line(&["healthy ", "ops", "disk-space"]);
+    term.wait_line(&["healthy ", "ops", "self-backup"]);
     term.keys("q");
     assert_eq!(term.end(), 0, "nothing stops with this console, so it does not ask");
     kill_process(Pid::from_child(&coordinator), Signal::TERM).unwrap();
@@ -109,10 +109,10 @@ fn a_killed_endpoint_is_stale_at_once_and_its_recovery_is_seen() {
 fn a_second_console_attaches_and_takes_over() {
     let home = Home::new();
     let mut first = Term::vigie(&home, &["--screen", "tasks"], 100, 24);
-    first.wait_line(&["healthy", "disk-space"]);
+    first.wait_line(&["healthy", "self-backup"]);
     let coordinator = home.coordinator();
     let mut second = Term::vigie(&home, &["--screen", "tasks"], 80, 24);
-    second.wait_line(&["healthy", "disk-space"]);
+    second.wait_line(&["healthy", "self-backup"]);
     assert_eq!(home.coordinator(), coordinator, "one coordinator for both");
     // The second console's quitting stops nothing, so it does not ask.
     second.keys("q");

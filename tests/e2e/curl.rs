@@ -18,7 +18,7 @@ fn the_session_by_curl_works_as_written() {
     let _serve = Serve::announced(&home);
     let script = format!("set -euo pipefail\n{}", block("curl session"));
     let output = Command::new("timeout")
-        .args(["60", "bash", "-c", &script])
+        .args(["300", "bash", "-c", &script])
         .env_clear()
         .envs(home.environment())
         .current_dir(home.path())

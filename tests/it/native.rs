@@ -178,6 +178,7 @@ async fn where_too_many_wait_for_changes_it_waits_here() {
     })
     .await;
     let since = cursor("c1");
+    let begin = crate::support::instant();
     let poll = backend.poll(Some(&since));
     tokio::pin!(poll);
     tokio::select! {
@@ -189,7 +190,7 @@ async fn where_too_many_wait_for_changes_it_waits_here() {
     tokio::select! {
         biased;
         early = &mut poll => panic!("{early:?}"),
-        () = tokio::time::sleep(Duration::from_millis(4_900)) => {}
+        () = tokio::time::sleep_until(begin + Duration::from_millis(4_900)) => {}
     }
     let polled = poll.await.unwrap();
     assert_eq!(polled.snapshot.tasks.items.len(), 1);
@@ -223,6 +224,7 @@ async fn a_poll_may_wait_longer_than_a_read() {
     (spec.poll, spec.timeout) = (Duration::from_secs(5), Duration::from_secs(2));
     let backend = build(&spec);
     let since = cursor("c");
+    let begin = crate::support::instant();
     let poll = backend.poll(Some(&since));
     tokio::pin!(poll);
     tokio::select! {
@@ -233,7 +235,7 @@ async fn a_poll_may_wait_longer_than_a_read() {
     tokio::select! {
         biased;
         early = &mut poll => panic!("it waits for 5 s and has 2 s for the way: {early:?}"),
-        () = tokio::time::sleep(Duration::from_millis(6_900)) => {}
+        () = tokio::time::sleep_until(begin + Duration::from_millis(6_900)) => {}
     }
     let error = poll.await.unwrap_err();
     assert_eq!(error, BackendError::TimedOut { after: Duration::from_secs(7) });

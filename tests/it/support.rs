@@ -45,10 +45,16 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// The timers' clock, which a test may have stand still.
+#[expect(clippy::disallowed_methods, reason = "the clock that a runtime has")]
+pub fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// An endpoint of `kind` at `url`, with generous limits.
 pub fn spec(kind: Kind, url: &str) -> EndpointSpec {
     let mut spec = EndpointSpec::new(EndpointName::new("it"), kind, Some(url.to_owned()));
-    spec.timeout = Duration::from_secs(20);
+    spec.timeout = Duration::from_secs(60);
     spec
 }
 

@@ -7,8 +7,8 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::coordinator::SystemClock;
 use crate::coordinator::engine::Actor;
+use crate::coordinator::fake_clock::Standing;
 use crate::coordinator::http::Entrance;
 use crate::model::{Role, RunId, TaskId};
 use crate::vault::{KeySource, Vault};
@@ -39,7 +39,7 @@ impl Bare {
             hosts: Vec::new(),
             tls: None,
         };
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock: SharedClock = Arc::new(Standing);
         let engine = Engine::start(options.clone(), clock.clone()).await.unwrap();
         let tokens = Tokens::load(&engine).await.unwrap();
         let (leases, closing) = (Leases::new(), CancellationToken::new());
@@ -246,7 +246,7 @@ async fn a_disk_that_can_t_be_written_is_a_problem_with_what_to_do() {
             revisions.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), well).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), well).await.unwrap();
     assert_eq!(bare.ask(&health, None).await.0, 200);
     assert_eq!(bare.ask(&route, Some(&token)).await.0, 202);
     bare.api.engine.clone().shutdown().await;
@@ -391,7 +391,7 @@ async fn a_revoked_token_lets_go_of_who_waits_with_it() {
     };
     let all = async { tokio::join!(waiting, lease, revoking) };
     let ((status, body), (leased, _), ()) =
-        tokio::time::timeout(std::time::Duration::from_secs(30), all).await.expect("they were not let go");
+        tokio::time::timeout(std::time::Duration::from_secs(60), all).await.expect("they were not let go");
     assert_eq!((status, leased), (401, 200));
     assert!(body.contains("the token gone is revoked"), "{body}");
     assert_eq!(bare.api.leases.count(), 0);

@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::coordinator::{Clock, SystemClock};
-use crate::model::{AlertKind, RunState, TaskState};
+use crate::coordinator::Clock;
+use crate::coordinator::fake_clock::Going;
+use crate::model::{AlertKind, RunState, Task, TaskState};
 use crate::vault::{KeySource, Vault};
 
 /// A clock that stands still until it is moved.
@@ -30,11 +31,12 @@ impl Clock for Hands {
 
 pub(super) struct Bench {
     folder: tempfile::TempDir,
+    clock: Going,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), clock: Going::new() }
     }
 
     fn tasks(&self) -> PathBuf {
@@ -107,7 +109,11 @@ impl Bench {
         }
     }
 
-    pub(super) async fn start(&self, clock: SharedClock) -> Engine {
+    pub(super) async fn start(&self) -> Engine {
+        self.start_by(Arc::new(self.clock)).await
+    }
+
+    async fn start_by(&self, clock: SharedClock) -> Engine {
         Engine::start(self.options(), clock).await.unwrap()
     }
 }
@@ -124,10 +130,6 @@ impl Drop for Bench {
             }
         }
     }
-}
-
-pub(super) fn real() -> SharedClock {
-    Arc::new(SystemClock)
 }
 
 pub(super) fn me() -> Actor {
@@ -159,7 +161,7 @@ pub(super) async fn until(engine: &Engine, what: impl Fn(&View) -> bool) -> Arc<
             revisions.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), wait).await.expect("it never came to be")
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("it never came to be")
 }
 
 /// Ends without a word, and returns once the database is let go.
@@ -186,7 +188,7 @@ async fn runs(engine: &Engine, task: &str) -> Vec<Run> {
 #[tokio::test]
 async fn the_built_ins_are_there_and_do_what_they_say() {
     let bench = Bench::new();
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let view = engine.view();
     let ids: Vec<&str> = view.tasks.iter().map(|task| task.id.as_raw()).collect();
     assert_eq!(ids, ["audit-log-cleanup", "disk-space", "overdue-check", "self-backup"]);
@@ -212,7 +214,7 @@ async fn the_built_ins_are_there_and_do_what_they_say() {
 async fn a_task_that_is_written_appears_by_itself_and_runs_on_its_schedule() {
     let bench = Bench::new();
     bench.write("");
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     bench.write("[[task]]\nid = \"tick\"\nshell = \"echo tock\"\nevery = \"1s\"\n");
     // By its name: the built-in tasks have schedules of their own.
     let last = |view: &View| {
@@ -233,7 +235,7 @@ async fn a_task_that_is_written_appears_by_itself_and_runs_on_its_schedule() {
 async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"old\"\nshell = \"true\"\n");
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let bad = "[[task]]\nid = \"new\"\nmachine = \"-x\"\n\n[[task]]\nid = \"new\"\ncolour = 1\n";
     bench.write(bad);
     let error = engine.reload(me()).await.unwrap_err();
@@ -250,7 +252,7 @@ async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
     engine.shutdown().await;
 
     // Nor does a restart lose them.
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     assert_eq!(task(&engine, "old").name, "old");
     assert_eq!(engine.view().file_problems.len(), 3);
     bench.write("");
@@ -263,13 +265,13 @@ async fn a_bad_file_keeps_the_old_tasks_and_lists_each_line() {
 async fn pauses_and_priorities_survive_a_restart() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"a\"\nshell = \"true\"\nevery = \"1h\"\n");
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     engine.pause(&TaskId::new("a"), me()).await.unwrap();
     engine.pause(&TaskId::new("disk-space"), me()).await.unwrap();
     assert!(matches!(engine.pause(&TaskId::new("a"), me()).await, Err(Refusal::Conflict(_))));
     assert!(matches!(engine.pause(&TaskId::new("b"), me()).await, Err(Refusal::NoTask(_))));
     engine.shutdown().await;
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     assert_eq!(state(&engine, "a"), TaskState::Paused);
     assert_eq!(state(&engine, "disk-space"), TaskState::Paused);
     engine.resume(&TaskId::new("a"), me()).await.unwrap();
@@ -286,7 +288,7 @@ async fn retries_run_until_they_are_exhausted() {
         "[[task]]\nid = \"a\"\nshell = \"echo try $VIGIE_ATTEMPT; exit 7\"\n\
          retry = { count = 2, delay = \"10ms\" }\n",
     );
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let run = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap();
     let ended = engine.ended(run.id.as_ref().unwrap()).await.unwrap();
     assert_eq!((ended.state, ended.attempt, ended.exit_code), (RunState::Failed, 2, Some(7)));
@@ -303,7 +305,7 @@ async fn retries_run_until_they_are_exhausted() {
 async fn cancelling_ends_what_runs_and_a_shutdown_leaves_it() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n[[task]]\nid = \"b\"\nshell = \"sleep 600\"\n");
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
     let b = engine.trigger(&TaskId::new("b"), None, me()).await.unwrap().id.unwrap();
     assert_eq!(engine.run(&a).await.unwrap().state, RunState::Running);
@@ -318,7 +320,7 @@ async fn cancelling_ends_what_runs_and_a_shutdown_leaves_it() {
     assert_eq!(other.run(&b).await.unwrap().state, RunState::Running);
     assert!(matches!(other.trigger(&TaskId::new("a"), None, me()).await, Err(Refusal::Storage(_))));
 
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     assert_eq!(engine.run(&b).await.unwrap().state, RunState::Running);
     engine.cancel(&b, me()).await.unwrap();
     assert_eq!(engine.ended(&b).await.unwrap().state, RunState::Aborted);
@@ -336,21 +338,21 @@ async fn after_a_crash_what_runs_goes_on_and_its_end_is_picked_up() {
          shell = \"echo once >> {count_}; until [ -e {gate_} ]; do sleep 0.01; done; echo whole\"\n\
          [[task]]\nid = \"b\"\nshell = \"true\"\n"
     ));
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
     let b = engine.trigger(&TaskId::new("b"), None, me()).await.unwrap().id.unwrap();
     assert_eq!(engine.run(&b).await.unwrap().state, RunState::Queued);
     bench.claimed(&a).await;
     crash(engine).await;
     // It goes on, and has its place: the limit holds.
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     assert_eq!(engine.run(&a).await.unwrap().state, RunState::Running);
     assert_eq!(engine.run(&b).await.unwrap().state, RunState::Queued);
     crash(engine).await;
     // It ends while nobody is there.
     std::fs::write(&gate, "").unwrap();
     bench.over(&a).await;
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let ended = engine.ended(&a).await.unwrap();
     assert_eq!((ended.state, ended.message.as_deref()), (RunState::Succeeded, Some("whole")));
     assert_eq!(text(&engine, &ended).await, "whole\n");
@@ -365,8 +367,8 @@ async fn a_run_that_was_never_started_waits_again_but_not_after_a_power_cut() {
     for cut in [false, true] {
         let bench = Bench::new();
         bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n");
-        let clock = real();
-        let engine = bench.start(clock.clone()).await;
+        let clock: SharedClock = Arc::new(bench.clock);
+        let engine = bench.start_by(clock.clone()).await;
         let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
         bench.claimed(&a).await;
         // As if it had not got that far: its first supervisor is stopped, and its records go.
@@ -382,7 +384,7 @@ async fn a_run_that_was_never_started_waits_again_but_not_after_a_power_cut() {
                 rusqlite::Connection::open(bench.options().data.join(crate::coordinator::db::FILE)).unwrap();
             assert_eq!(disk.execute("UPDATE meta SET value = 'another' WHERE name = 'boot'", []).unwrap(), 1);
         }
-        let engine = bench.start(real()).await;
+        let engine = bench.start().await;
         let run = engine.run(&a).await.unwrap();
         if cut {
             assert_eq!(run.state, RunState::Dead);
@@ -403,7 +405,7 @@ async fn a_run_that_was_never_started_waits_again_but_not_after_a_power_cut() {
 async fn a_cancelled_run_is_aborted_by_whichever_coordinator_sees_its_end() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"a\"\nshell = \"sleep 600\"\n");
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let a = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
     bench.claimed(&a).await;
     crash(engine).await;
@@ -411,7 +413,7 @@ async fn a_cancelled_run_is_aborted_by_whichever_coordinator_sees_its_end() {
     let disk = rusqlite::Connection::open(bench.options().data.join(crate::coordinator::db::FILE)).unwrap();
     let sql = "UPDATE runs SET stopping = '{\"asked\":\"cancelled by me\"}'";
     assert_eq!(disk.execute(sql, []).unwrap(), 1);
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let ended = engine.ended(&a).await.unwrap();
     assert_eq!((ended.state, ended.message.as_deref()), (RunState::Aborted, Some("cancelled by me")));
     engine.shutdown().await;
@@ -469,7 +471,7 @@ async fn lateness_is_told_when_only_time_has_passed() {
     drop(disk);
     // And who schedules again catches up.
     engine.shutdown().await;
-    let engine = bench.start(clock).await;
+    let engine = bench.start_by(clock).await;
     let run = runs(&engine, "a").await.remove(0);
     assert_eq!(run.cause.as_deref(), Some("catch-up"));
     assert_eq!(engine.ended(run.id.as_ref().unwrap()).await.unwrap().state, RunState::Succeeded);
@@ -481,7 +483,7 @@ async fn the_nightly_cleanup_bounds_the_history_and_its_logs() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"a\"\nshell = \"echo hello\"\n");
     let clock = Hands::at("2026-03-02T01:00:00Z");
-    let engine = bench.start(clock.clone()).await;
+    let engine = bench.start_by(clock.clone()).await;
     let first = engine.trigger(&TaskId::new("a"), None, me()).await.unwrap().id.unwrap();
     engine.ended(&first).await.unwrap();
     let log = bench.options().data.join(LOGS).join("task-a").join(format!("{first}.log"));
@@ -519,7 +521,7 @@ async fn the_nightly_cleanup_bounds_the_history_and_its_logs() {
 async fn the_same_key_is_answered_the_same() {
     let bench = Bench::new();
     bench.write("[[task]]\nid = \"a\"\nshell = \"true\"\n");
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let id = TaskId::new("a");
     let calls = (0..5).map(|_| engine.trigger(&id, None, with_key("k")));
     let answers = futures_util::future::join_all(calls).await;
@@ -527,7 +529,7 @@ async fn the_same_key_is_answered_the_same() {
     assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)));
     engine.ended(first.id.as_ref().unwrap()).await.unwrap();
     engine.shutdown().await;
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     assert_eq!(engine.trigger(&id, None, with_key("k")).await, Ok(first));
     assert!(matches!(engine.pause(&id, with_key("k")).await, Err(Refusal::Conflict(_))));
     assert_eq!(runs(&engine, "a").await.len(), 1);
@@ -540,7 +542,7 @@ async fn many_calls_at_once_are_all_on_disk_when_they_are_answered() {
     bench.write(
         "[limits]\ncoordinator = 1\n[[task]]\nid = \"a\"\nshell = \"sleep 600\"\nkill_grace = \"1s\"\n",
     );
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let id = TaskId::new("a");
     let calls = (0..50).map(|_| engine.trigger(&id, None, me()));
     for answer in futures_util::future::join_all(calls).await {
@@ -557,7 +559,7 @@ async fn many_calls_at_once_are_all_on_disk_when_they_are_answered() {
     assert_eq!(engine.view().queues.to_vec()[0].by_priority, Some([0, 0, 0, 0, 49]));
     engine.shutdown().await;
     // What waited is kept, and what ran goes on.
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let queue = engine.view().queues.to_vec().remove(0);
     assert_eq!((queue.depth, queue.running), (49, 1));
     engine.shutdown().await;
@@ -568,7 +570,7 @@ async fn what_cannot_be_written_is_said_and_nothing_starts_until_it_can() {
     let bench = Bench::new();
     let out = bench.file("out");
     bench.write(&format!("[[task]]\nid = \"a\"\nshell = \"echo x > {}\"\n", out.display()));
-    let engine = bench.start(real()).await;
+    let engine = bench.start().await;
     let path = bench.options().data.join(crate::coordinator::db::FILE);
     let other = rusqlite::Connection::open(path).unwrap();
     other.execute_batch("ALTER TABLE audit RENAME TO elsewhere").unwrap();

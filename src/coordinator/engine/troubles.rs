@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use std::path::PathBuf;
 
-use super::tests::{Bench, me, real, state, until};
+use super::tests::{Bench, me, state, until};
 use super::*;
 use crate::coordinator::db::FILE;
 use crate::coordinator::db::fault::{self, Fault};
@@ -18,7 +18,7 @@ async fn coordinator(bench: &Bench) -> Engine {
         format!("[[task]]\nid = \"{id}\"\noverlap = \"allow\"\nshell = \"echo x >> '{}'\"\n", file.display())
     };
     bench.write(&(marked("a") + &marked("b")));
-    bench.start(real()).await
+    bench.start().await
 }
 
 fn starts(bench: &Bench, id: &str) -> usize {
@@ -97,7 +97,7 @@ async fn a_database_that_another_program_locks_is_told() {
     let bench = Bench::new();
     let engine = coordinator(&bench).await;
     let other = Connection::open(database(&bench)).unwrap();
-    other.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     b_waits(&bench, &engine, "another program holds it").await;
     other.execute_batch("ROLLBACK").unwrap();

@@ -2,8 +2,9 @@
 //! what it would answer.
 #![expect(clippy::disallowed_methods, reason = "tests start servers")]
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
@@ -129,10 +130,15 @@ impl World {
         ))
     }
 
+    /// Another process writes it: a child that a test beside this one starts meanwhile would hold
+    /// it open for a moment, and what is open to be written can't be run.
     fn script(&self, text: &str) -> PathBuf {
         let path = self.folder.path().join("program");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"]).arg(&path).stdin(Stdio::piped());
+        let mut writer = writer.spawn().unwrap();
+        write!(writer.stdin.take().unwrap(), "#!/bin/sh\n{text}").unwrap();
+        assert!(writer.wait().unwrap().success());
         path
     }
 
@@ -186,7 +192,7 @@ async fn becomes(
     state: &mut watch::Receiver<LocalState>,
     wanted: impl FnMut(&LocalState) -> bool,
 ) -> LocalState {
-    let state = tokio::time::timeout(Duration::from_secs(20), state.wait_for(wanted)).await;
+    let state = tokio::time::timeout(Duration::from_secs(60), state.wait_for(wanted)).await;
     state.expect("in time").expect("the keeper lives").clone()
 }
 

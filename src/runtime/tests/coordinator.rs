@@ -1,12 +1,13 @@
 //! The fleet loop with a real coordinator of a data directory.
 
 use super::*;
-use crate::coordinator::{Options, Server, SystemClock};
+use crate::coordinator::fake_clock::Standing;
+use crate::coordinator::{Options, Server};
 use crate::model::{RunState, Stage};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A coordinator in this process, and what ends it.
 struct Running {
@@ -30,7 +31,7 @@ impl Running {
             tls: None,
         };
         let stop = CancellationToken::new();
-        let server = Server::open(listener, options, Arc::new(SystemClock), stop.clone()).await.unwrap();
+        let server = Server::open(listener, options, Arc::new(Standing), stop.clone()).await.unwrap();
         let url = server.announced().url.clone();
         let task = tokio::spawn(async move {
             server.run().await;
@@ -46,7 +47,11 @@ impl Running {
 
 fn local(places: Places) -> Runtime {
     let setup = Setup {
-        endpoints: vec![EndpointSpec::new("local".into(), Kind::Vigie, None)],
+        // Hardly ever polled: what is told in time is told because it happened.
+        endpoints: vec![EndpointSpec {
+            poll: Duration::from_secs(3_600),
+            ..EndpointSpec::new("local".into(), Kind::Vigie, None)
+        }],
         read_only: false,
         places,
         local: LocalPolicy::Child,
@@ -110,9 +115,9 @@ async fn the_coordinator_of_the_directory_is_found_acted_on_lost_and_found_again
     assert_eq!(runtime.handle.stops_on_quit(), Some("local".into()));
 
     // An action: accepted, recorded, and its effect comes with a poll, without anybody asking.
-    let sent = intent(Verb::Trigger, &[("local", "disk-space")]);
+    let sent = intent(Verb::Trigger, &[("local", "self-backup")]);
     let lines = runtime.handle.preview(&sent);
-    assert_eq!(lines, ["POST /api/v1/tasks/disk-space/runs"].map(Clean::from));
+    assert_eq!(lines, ["POST /api/v1/tasks/self-backup/runs"].map(Clean::from));
     runtime.handle.send(sent.clone());
     let (mut accepted, mut ended) = (None, None);
     while accepted.is_none() || ended.is_none() {
@@ -123,12 +128,9 @@ async fn the_coordinator_of_the_directory_is_found_acted_on_lost_and_found_again
                     accepted = receipt.run;
                 }
                 Update::Polled { snapshot, .. } => {
-                    ended = snapshot
-                        .runs
-                        .items
-                        .into_iter()
-                        .find(|run| run.state.is_ended())
-                        .or_else(|| ended.take());
+                    let runs = snapshot.runs.items.into_iter();
+                    let of_it = |run: &Run| run.task.as_raw() == "self-backup" && run.state.is_ended();
+                    ended = runs.filter(of_it).last().or_else(|| ended.take());
                 }
                 _ => return None,
             }
@@ -151,10 +153,8 @@ async fn the_coordinator_of_the_directory_is_found_acted_on_lost_and_found_again
     assert!(log.complete && !log.text.is_empty(), "{log:?}");
 
     // It ends: told at once, whatever the cadence is.
-    let begin = Instant::now();
     first.end().await;
     wait(&mut runtime, |update| matches!(update, Update::Failed { .. }).then_some(())).await;
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     // Another takes over, at another port, with another token.
     let second = Running::new(&places).await;
     wait(&mut runtime, |update| matches!(update, Update::Polled { .. }).then_some(())).await;

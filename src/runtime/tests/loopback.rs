@@ -56,9 +56,14 @@ async fn bad_company_does_not_slow_down_a_good_endpoint() {
     let manners = [Manner::Hangs, Manner::Dies, Manner::Lies, Manner::Stalls, Manner::Good];
     for manner in manners {
         let name = format!("{manner:?}").to_lowercase();
+        // The good one is given time: a busy machine must not make it look bad.
+        let timeout = match manner {
+            Manner::Good => Duration::from_secs(60),
+            _ => Duration::from_millis(500),
+        };
         endpoints.push(EndpointSpec {
             poll: Duration::from_millis(100),
-            timeout: Duration::from_millis(500),
+            timeout,
             url: Some(server(manner).await),
             ..spec(&name)
         });
@@ -70,7 +75,7 @@ async fn bad_company_does_not_slow_down_a_good_endpoint() {
     let mut good = 0;
     let mut failed = std::collections::BTreeMap::<String, Failure>::new();
     while good < 10 || failed.len() < 4 {
-        let update = tokio::time::timeout(Duration::from_secs(20), runtime.updates.next()).await;
+        let update = tokio::time::timeout(Duration::from_secs(60), runtime.updates.next()).await;
         match update.unwrap_or_else(|_| panic!("good: {good}, failed: {failed:?}")).unwrap() {
             Update::Polled { endpoint, snapshot } => {
                 assert_eq!(endpoint.as_raw(), "good");

@@ -110,7 +110,7 @@ impl Bed {
         .await;
         let state = tempfile::tempdir().unwrap();
         let mut spec = subject.configure(&server.url);
-        spec.timeout = Duration::from_secs(20);
+        spec.timeout = Duration::from_secs(60);
         spec.poll = Duration::from_secs(1);
         adjust(&mut spec);
         let secrets = Secrets(subject.credentials().into_iter().collect());

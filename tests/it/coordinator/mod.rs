@@ -31,7 +31,7 @@ use vigie::coordinator::{Clock, Ended, Options, ServeError, Server, TlsFiles, bi
 use vigie::wire::CoordinatorFile;
 
 /// Longer than anything here takes: only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A time at which no built-in task is due, and which stands still.
 const NOW: &str = "2026-01-20T09:01:00.000Z";

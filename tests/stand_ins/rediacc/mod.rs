@@ -446,14 +446,14 @@ impl StandIn {
     pub async fn called(&self, procedure: &str, n: usize) {
         let mut arrived = self.app.arrived.subscribe();
         let come = arrived.wait_for(|_| self.world().count(procedure) >= n);
-        tokio::time::timeout(Duration::from_secs(20), come).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), come).await.unwrap().unwrap();
     }
 
     /// Waits until no session has a call in work.
     pub async fn idle(&self) {
         let mut moved = self.app.arrived.subscribe();
         let idle = moved.wait_for(|_| self.world().sessions.iter().all(|session| !session.busy));
-        tokio::time::timeout(Duration::from_secs(20), idle).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), idle).await.unwrap().unwrap();
     }
 }
 

@@ -111,6 +111,7 @@ impl Bench {
                 .collect(),
             alerts: self.open.values().cloned().collect(),
             last_seq: self.rows.keys().max().copied().unwrap_or(0),
+            restored: None,
         }
     }
 
