@@ -169,11 +169,15 @@ fn state(registry: &mut Registry, view: &View, now: DateTime<Utc>) {
         oldest,
     );
     let alerts = Family::<ByKind, Gauge>::default();
+    let silenced = Family::<ByKind, Gauge>::default();
     for alert in &view.alerts {
         let labels = ByKind { kind: alert.kind.word(), severity: alert.severity.word() };
-        alerts.get_or_create(&labels).inc();
+        let is_silenced = alert.silenced_until.is_some_and(|until| until > now);
+        let of = if is_silenced { &silenced } else { &alerts };
+        of.get_or_create(&labels).inc();
     }
-    registry.register("alerts", "Open alerts", alerts);
+    registry.register("alerts", "Open alerts that are neither silenced nor snoozed", alerts);
+    registry.register("alerts_silenced", "Open alerts that are silenced or snoozed", silenced);
 }
 
 /// How long the first attempt of a run that starts at `at` has waited, in seconds.

@@ -70,6 +70,7 @@ async fn rows_come_back_as_they_were() {
         summary: "due, not started".into(),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     let flip = flip();
     let (ended, queued) = (run(1, "a", RunState::Failed), run(2, "a", RunState::Queued));

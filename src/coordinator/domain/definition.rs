@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::model::{Blackout, Clean, Labels, Policy, Priority, QueueName, Schedule, TaskId, TaskSource};
 
+/// The queue of the tasks that have no team.
+pub const NO_TEAM: &str = "default";
+
 /// A task that the coordinator itself carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BuiltIn {
@@ -210,7 +213,7 @@ impl Definition {
     /// The queue that its runs wait in: its team's.
     #[must_use]
     pub fn queue(&self) -> QueueName {
-        QueueName::new(self.team.as_ref().map_or("default", Clean::as_str))
+        QueueName::new(self.team.as_ref().map_or(NO_TEAM, Clean::as_str))
     }
 
     /// Its runs at once at most.

@@ -7,6 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Alert, Blackout, Clean, Policy, Run, RunId, RunState, Schedule, TaskId, TaskSource};
 
+use crate::wire::Silence;
+
 use super::{
     Active, Audit, BuiltIn, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Outcome, Record, RunRow,
     Stop, Work, Write,
@@ -45,6 +47,8 @@ pub struct Loaded {
     pub fates: BTreeMap<RunId, Fate>,
     /// Open alerts.
     pub alerts: Vec<Alert>,
+    /// Silences.
+    pub silences: Vec<Silence>,
     /// The newest place in the history.
     pub last_seq: u64,
     /// When the backup was made that this is; `None`: it is what a coordinator left.
@@ -100,6 +104,8 @@ impl Domain {
         self.limits = limits;
         self.queue.reconsider();
         self.alerts = loaded.alerts.into_iter().map(|alert| (alert.key(), alert)).collect();
+        self.silences = loaded.silences.into_iter().map(|silence| (silence.id.clone(), silence)).collect();
+        self.out.silences_changed = !self.silences.is_empty();
         let mut remembered = loaded.tasks;
         for definition in definitions {
             let id = definition.id.clone();

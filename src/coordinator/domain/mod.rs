@@ -20,6 +20,7 @@
 //! - `after`: a task's success starts others; what a blackout holds back;
 //! - [`links`](Links): which task's end starts which;
 //! - `added`: tasks that come over the API, and putting tasks away;
+//! - `handling`: what operators say of alerts: who has one, what is put off or silenced;
 //! - `judge`: states, flips, alerts, and how a task reads from outside.
 
 mod added;
@@ -28,6 +29,7 @@ mod calls;
 mod clock;
 mod definition;
 mod depth;
+mod handling;
 mod ids;
 mod judge;
 mod keys;
@@ -54,11 +56,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Alert, AlertKey, Capabilities, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::{Blackouts, Plan};
+use crate::wire::Silence;
 
 pub use clock::Steady;
 pub use definition::{
-    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
+    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, NO_TEAM, Overlap, RetryOn, RetryRule,
+    Work,
 };
+pub use handling::{SILENCE, Snooze, Subject, fits, fits_task};
 pub use links::Links;
 pub use load::{Loaded, Remembered};
 pub use machines::{HERE, KnownHosts, MachineSpec, Whereabouts};
@@ -170,6 +175,8 @@ pub struct Domain {
     runs: BTreeMap<RunId, Active>,
     queue: Queue,
     alerts: BTreeMap<AlertKey, Alert>,
+    /// By their ids.
+    silences: BTreeMap<String, Silence>,
     /// Which tasks hold an alert on their queue open.
     stalled: BTreeMap<TaskId, (crate::model::QueueName, crate::schedule::Problem)>,
     wakes: BTreeSet<(DateTime<Utc>, TaskId)>,
@@ -214,6 +221,7 @@ impl Domain {
             runs: BTreeMap::new(),
             queue: Queue::default(),
             alerts: BTreeMap::new(),
+            silences: BTreeMap::new(),
             stalled: BTreeMap::new(),
             wakes: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -242,6 +250,7 @@ impl Domain {
                 }
                 self.advance(&id, now);
             }
+            self.expire_silences(now);
             self.tend_machines(now);
             self.start_ready(now);
             for id in std::mem::take(&mut self.dirty) {
@@ -259,7 +268,8 @@ impl Domain {
     /// When [`Self::settle`] has something to do at the earliest.
     #[must_use]
     pub fn next_wake(&self) -> Option<DateTime<Utc>> {
-        self.wakes.first().map(|(at, _)| *at).into_iter().chain(self.machines.wake()).min()
+        let tasks = self.wakes.first().map(|(at, _)| *at);
+        tasks.into_iter().chain(self.machines.wake()).chain(self.silence_wake()).min()
     }
 
     /// Judges everything anew, whatever is thought to have changed.

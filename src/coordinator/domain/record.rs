@@ -13,9 +13,9 @@ use crate::model::{
     Alert, AlertKey, Blackout, Clean, Facts, Flip, Policy, Queue, QueueName, Role, Run, RunId, RunMark,
     RunState, Schedule, Scope, Task, TaskId, TaskSource, TaskState,
 };
-use crate::wire::FieldProblem;
+use crate::wire::{FieldProblem, Silence};
 
-use super::{Definition, MachineSpec};
+use super::{Definition, MachineSpec, Snooze};
 
 /// What instants are told apart by: a slot at the very moment from which on slots count is one of them.
 const INSTANT: TimeDelta = TimeDelta::milliseconds(1);
@@ -59,6 +59,9 @@ pub struct Record {
     /// The run whose failure a flip told of last.
     #[serde(default)]
     pub last_failure: Option<RunId>,
+    /// Its alerts are put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed: Option<Snooze>,
 }
 
 impl Record {
@@ -79,6 +82,7 @@ impl Record {
             ping_key: None,
             last_lateness: None,
             last_failure: None,
+            snoozed: None,
         }
     }
 
@@ -338,6 +342,10 @@ pub enum Write {
     AlertRestated(Alert),
     /// An episode ends.
     AlertClosed(AlertKey, DateTime<Utc>),
+    /// A silence begins.
+    Silence(Box<Silence>),
+    /// The silence of this id is over.
+    SilenceEnded(String),
     /// Somebody did, or tried, something.
     Audit(Audit),
     /// The answer to a call that came with an idempotency key.
@@ -483,6 +491,8 @@ pub struct Batch {
     pub alerts_gone: Vec<AlertKey>,
     /// Machines read otherwise.
     pub machines_changed: bool,
+    /// Silences began or ended.
+    pub silences_changed: bool,
 }
 
 impl Batch {
@@ -497,6 +507,7 @@ impl Batch {
             && self.alerts.is_empty()
             && self.alerts_gone.is_empty()
             && !self.machines_changed
+            && !self.silences_changed
     }
 }
 
@@ -507,8 +518,12 @@ pub enum Refused {
     NoTask(TaskId),
     /// No run of that id that is not over.
     NoRun(RunId),
+    /// No silence of that id.
+    NoSilence(String),
     /// The state forbids it.
     Conflict(Clean),
     /// What was sent is no task.
     Invalid(Vec<FieldProblem>),
+    /// What was sent with a call can't be taken.
+    Unfit(Vec<FieldProblem>),
 }

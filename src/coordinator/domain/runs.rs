@@ -426,6 +426,7 @@ impl super::Record {
             }
         } else {
             self.last_success = Some(now);
+            self.snoozed = None;
             if facts.bad_streak > 0 {
                 facts.was_failing |= facts.bad_streak >= policy.failure_threshold.max(1);
                 facts.bad_streak = 0;

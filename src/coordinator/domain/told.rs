@@ -7,6 +7,7 @@ use crate::schedule::Assessment;
 
 use super::added::no_archive;
 use super::calls::{ENDS_BY_ITSELF, OUTSIDE_QUEUE, no_pause, no_resume, no_trigger, switched_off};
+use super::handling::NO_ALERT;
 use super::{Domain, Entry, Work};
 
 /// Active runs of one task that are told; more only count in its queue.
@@ -106,6 +107,7 @@ impl Domain {
             remarks
                 .push("not scheduled now: this coordinator only answers; start one with: vigie serve".into());
         }
+        remarks.extend(self.silence_remarks(entry));
         remarks.extend(self.remarks.iter().cloned());
         remarks
     }
@@ -128,6 +130,7 @@ impl Domain {
             .iter()
             .filter_map(|(_, run)| self.runs.get(run))
             .any(|active| active.row.run.state == RunState::Running);
+        let alerted = self.is_alerted(&entry.definition.id);
         let refusal = |verb: Verb| -> Option<&'static str> {
             match verb {
                 Verb::Trigger => no_trigger(entry),
@@ -144,9 +147,8 @@ impl Domain {
                 Verb::Reprioritise if built_in => Some(OUTSIDE_QUEUE),
                 Verb::Reprioritise if !pending => Some("no run of it is pending"),
                 Verb::Cancel | Verb::Reprioritise | Verb::ReloadConfig => None,
-                Verb::Acknowledge => Some("the coordinator does not keep acknowledgements yet"),
-                Verb::Snooze => Some("the coordinator does not keep snoozes yet"),
-                Verb::Silence => Some("the coordinator does not keep silences yet"),
+                Verb::Acknowledge | Verb::Snooze if !alerted => Some(NO_ALERT),
+                Verb::Acknowledge | Verb::Snooze | Verb::Silence => None,
                 Verb::Archive => no_archive(entry, running),
             }
         };

@@ -10,6 +10,7 @@ use crate::coordinator::domain::{
 };
 use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
 
+use super::handling::Handle;
 use super::{Actor, Refusal, ReloadError};
 
 /// In the audit log: a task was defined over the API.
@@ -31,6 +32,7 @@ pub(super) enum Call {
     Remove(TaskId),
     Archive(TaskId),
     Submit { definition: Box<Definition>, text: String, stem: String },
+    Handle(Handle),
 }
 
 impl Call {
@@ -47,6 +49,7 @@ impl Call {
             Self::Define { .. } => DEFINE,
             Self::Remove(_) => "remove",
             Self::Submit { .. } => SUBMIT,
+            Self::Handle(handle) => handle.action(),
         }
     }
 
@@ -60,6 +63,7 @@ impl Call {
         match self {
             Self::Define { definition, text, .. } => with(definition.id.as_raw(), text),
             Self::Submit { text, stem, .. } => with(stem, text),
+            Self::Handle(handle) => handle.identity(),
             other => other.target().to_owned(),
         }
     }
@@ -75,6 +79,7 @@ impl Call {
             | Self::ReprioritiseTask { task, .. } => task.as_raw(),
             Self::Define { definition, .. } => definition.id.as_raw(),
             Self::Submit { stem, .. } => stem,
+            Self::Handle(handle) => handle.target(),
             Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => run.as_raw(),
             Self::Retry(run) => run.id.as_ref().map_or("", RunId::as_raw),
         }
@@ -104,6 +109,7 @@ impl Call {
             }
             // It was looked at by itself, and comes to be under an id of its own.
             Self::Submit { .. } => None,
+            Self::Handle(handle) => handle.on_others(domain, scope),
             Self::Retry(run) => {
                 others(&run.task).then(|| Refusal::NoRun(run.id.clone().unwrap_or_else(|| RunId::new(""))))
             }
@@ -117,6 +123,7 @@ impl Call {
             | Self::ReprioritiseRun { priority, .. }
             | Self::ReprioritiseTask { priority, .. } => Clean::from(format!("priority {priority}")),
             Self::Retry(run) => Clean::from(format!("of {}", run.task)),
+            Self::Handle(handle) => handle.detail(),
             _ => Clean::from(""),
         }
     }

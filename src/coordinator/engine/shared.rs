@@ -56,6 +56,7 @@ impl Shared {
             queues: Listed::default(),
             alerts: Listed::default(),
             machines: Arc::default(),
+            silences: Arc::default(),
             file_problems: Arc::default(),
             trouble: None,
             at,
@@ -144,6 +145,9 @@ impl State {
         if batch.machines_changed {
             view.machines = Arc::new(domain.told_machines());
         }
+        if batch.silences_changed {
+            view.silences = Arc::new(domain.silences());
+        }
         if *view.file_problems != *file_problems {
             view.file_problems = file_problems.into();
         }
@@ -229,6 +233,7 @@ impl State {
                     summary: Clean::from(format!("nothing is started until it can be written: {why}")),
                     acknowledged_by: None,
                     silenced_until: None,
+                    handling: None,
                 };
                 self.began.insert(key.clone(), since);
                 view.alerts.insert((since, key.clone()), alert);
