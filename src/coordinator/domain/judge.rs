@@ -15,7 +15,7 @@ impl Entry {
     pub(super) fn write(&self) -> Write {
         Write::Task {
             id: self.definition.id.clone(),
-            record: Box::new(self.record.clone()),
+            record: self.record.clone(),
             schedule: self.definition.schedule.clone(),
             blackout: self.definition.blackout.clone(),
             policy: self.definition.policy,

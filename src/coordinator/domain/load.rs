@@ -20,8 +20,8 @@ const GONE: &str = "its task is no longer in tasks.toml";
 /// A task as it was remembered.
 #[derive(Debug, Clone)]
 pub struct Remembered {
-    /// What was.
-    pub record: Record,
+    /// What was. Boxed: it becomes the task's own as it is.
+    pub record: Box<Record>,
     /// The schedule that it had.
     pub schedule: Option<Schedule>,
     /// The blackouts that it had.
@@ -126,7 +126,7 @@ impl Domain {
                     entry.set_back(now, None);
                     entry
                 }
-                None => Entry::new(Arc::new(definition), Record::new(now)),
+                None => Entry::new(Arc::new(definition), Box::new(Record::new(now))),
             };
             self.add(&id, entry);
         }
@@ -228,7 +228,7 @@ impl Domain {
             self.one_offs.insert(id.clone());
         }
         Arc::make_mut(&mut self.order).push(id.clone());
-        self.tasks.insert(id.clone(), entry);
+        self.tasks.insert(id.clone(), Box::new(entry));
         self.key_task(id, None);
     }
 
@@ -248,7 +248,7 @@ impl Domain {
                 Arc::make_mut(&mut self.order).push(id.clone());
                 self.redefine(&id, definition, now);
             } else {
-                let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
+                let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Box::new(Record::new(now)));
                 record.forget_slots(now);
                 let entry = Entry::new(Arc::new(definition), record);
                 self.add(&id, entry);

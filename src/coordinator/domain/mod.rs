@@ -85,7 +85,7 @@ struct Entry {
     definition: Arc<Definition>,
     plan: Option<Plan>,
     blackouts: Blackouts,
-    record: Record,
+    record: Box<Record>,
     /// Runs that have not ended, oldest first.
     active: BTreeSet<(u64, RunId)>,
     /// The first slot after the newest that was looked at.
@@ -103,7 +103,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(definition: Arc<Definition>, record: Record) -> Self {
+    fn new(definition: Arc<Definition>, record: Box<Record>) -> Self {
         let (plan, blackouts) = plan(&definition);
         let next_slot = plan.as_ref().and_then(|plan| plan.next(record.considered));
         Self {
@@ -169,9 +169,10 @@ pub struct Domain {
     order: Arc<Vec<TaskId>>,
     /// Those that were submitted once.
     one_offs: BTreeSet<TaskId>,
-    tasks: BTreeMap<TaskId, Entry>,
+    /// Boxed: a tree of large entries that was filled in order is half empty.
+    tasks: BTreeMap<TaskId, Box<Entry>>,
     /// Of tasks that were defined once: a pause outlives an edit.
-    forgotten: BTreeMap<TaskId, Record>,
+    forgotten: BTreeMap<TaskId, Box<Record>>,
     runs: BTreeMap<RunId, Active>,
     queue: Queue,
     alerts: BTreeMap<AlertKey, Alert>,

@@ -34,8 +34,12 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let opened = shell::blocking(move || Writer::open(&open)).await.unwrap_or(Err(DbError::Closed));
     let (writer, thread) = opened.map_err(|error| failed("can't open", &path, &error))?;
     let reader = Reader::new(&path);
-    let Kept { mut loaded, processes, task_file: known_file, boot: known_boot } =
-        reader.load().await.map_err(|error| failed("can't read", &path, &error))?;
+    // What is on disk is read twice at once: what is remembered, and the task file, which are as large.
+    let (kept, defined) = tokio::join!(reader.load(), defined(&reader, &options.tasks));
+    let unreadable = |error| failed("can't read", &path, &error);
+    let Kept { mut loaded, processes, task_file: known_file, boot: known_boot } = kept.map_err(unreadable)?;
+    let Defined { added, seen, file } = defined.map_err(unreadable)?;
+    let (file, text, problems) = task_file(&options.tasks, file, known_file.as_deref(), &added);
     let (events_in, events) = mpsc::channel(EVENTS);
     let logs = Logs::new(options.data.join(LOGS));
     let runs = options.data.join(RUNS);
@@ -49,11 +53,6 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     loaded.fates = shell::blocking(move || survey.survey(&of, whole)).await.unwrap_or_default();
     let (going_on, over) = part(in_progress, &loaded.fates);
 
-    let seen = watch_file::print(&options.tasks);
-    let kept = reader.definitions().await.map_err(|error| failed("can't read", &path, &error))?;
-    let added = added(kept);
-    let ids = added.iter().map(|definition| definition.id.clone()).collect();
-    let (file, text, problems) = task_file(&options.tasks, known_file.as_deref(), &ids).await;
     let now = clock.now();
     let epoch = u64::from_le_bytes(random());
     let mut domain = Domain::new(random(), options.scheduling);
@@ -125,25 +124,54 @@ fn part(runs: Vec<InProgress>, fates: &BTreeMap<RunId, Fate>) -> (Vec<InProgress
     begun.partition(|run| fates.get(&run.run) == Some(&Fate::GoesOn))
 }
 
+/// What is defined now.
+struct Defined {
+    /// Tasks of the API.
+    added: Vec<Definition>,
+    /// What the task file was known by before it was read.
+    seen: watch_file::Print,
+    /// The task file and its text, or what is wrong with it.
+    file: Result<(TaskFile, String), Vec<Clean>>,
+}
+
+async fn defined(reader: &Reader, path: &Path) -> Result<Defined, DbError> {
+    let added = added(reader.definitions().await?);
+    let seen = watch_file::print(path);
+    let file = match file::read_file(path).await {
+        Err(problem) => Err(vec![problem]),
+        Ok(text) => {
+            let (ids, path) = (ids(&added), path.to_owned());
+            let parsed = shell::blocking(move || match tasks_file::parse_beside(&text, &ids) {
+                Ok(file) => Ok((file, text)),
+                Err(problems) => Err(tasks_file::shown(&path, &problems)),
+            });
+            parsed.await.ok_or(DbError::Closed)?
+        }
+    };
+    Ok(Defined { added, seen, file })
+}
+
+fn ids(added: &[Definition]) -> BTreeSet<TaskId> {
+    added.iter().map(|definition| definition.id.clone()).collect()
+}
+
 /// The file as it is now; if that is bad, as it was when it was last taken,
 /// so that a restart loses no task to a slip of the pen. A file that is not
 /// there has no tasks.
-async fn task_file(
+fn task_file(
     path: &Path,
+    file: Result<(TaskFile, String), Vec<Clean>>,
     known: Option<&str>,
-    added: &BTreeSet<TaskId>,
+    added: &[Definition],
 ) -> (TaskFile, Option<String>, Vec<Clean>) {
-    let problems = match file::read_file(path).await {
-        Ok(text) => match tasks_file::parse_beside(&text, added) {
-            Ok(file) => return (file, Some(text), Vec::new()),
-            Err(problems) => tasks_file::shown(path, &problems),
-        },
-        Err(problem) => vec![problem],
+    let problems = match file {
+        Ok((file, text)) => return (file, Some(text), Vec::new()),
+        Err(problems) => problems,
     };
     for problem in &problems {
-        tracing::warn!(%problem, "the task file is not taken");
+        tracing::warn!(path = %path.display(), %problem, "the task file is not taken");
     }
-    let before = known.and_then(|text| tasks_file::parse_beside(text, added).ok()).unwrap_or_default();
+    let before = known.and_then(|text| tasks_file::parse_beside(text, &ids(added)).ok()).unwrap_or_default();
     (before, None, problems)
 }
 

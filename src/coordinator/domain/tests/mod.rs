@@ -140,7 +140,7 @@ impl Bench {
                 Write::AlertClosed(key, _) => assert!(self.open.remove(key).is_some()),
                 Write::Task { id, record, schedule, blackout, policy, paused } => {
                     let known = Remembered {
-                        record: (**record).clone(),
+                        record: record.clone(),
                         schedule: schedule.clone(),
                         blackout: blackout.clone(),
                         policy: *policy,
