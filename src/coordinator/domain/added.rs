@@ -204,7 +204,7 @@ impl Domain {
         if let Some(why) = not_ours(self.entry(task)?.definition.source) {
             return Err(conflict(why));
         }
-        let names_it = |other: &&Box<Entry>| {
+        let names_it = |other: &&Entry| {
             other.definition.id != *task && other.definition.names().any(|(_, named)| named == task)
         };
         if let Some(other) = self.tasks.values().find(names_it) {

@@ -68,7 +68,7 @@ pub(super) const ENDS_BY_ITSELF: &str = "a built-in task ends by itself within m
 
 impl Domain {
     pub(super) fn entry(&self, task: &TaskId) -> Result<&Entry, Refused> {
-        self.tasks.get(task).map(|entry| &**entry).ok_or_else(|| Refused::NoTask(task.clone()))
+        self.tasks.get(task).ok_or_else(|| Refused::NoTask(task.clone()))
     }
 
     /// A run on demand: waits its turn, or starts at once.

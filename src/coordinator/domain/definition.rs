@@ -149,7 +149,7 @@ pub struct Definition {
     /// What a run does.
     pub work: Work,
     /// What its pings are sent to, `/ping/KEY`; `None`: a key is made for it.
-    pub ping_key: Option<String>,
+    pub ping_key: Option<Clean>,
     /// Environment variables whose values are in the vault, by their names there.
     pub secrets: BTreeMap<String, String>,
     /// When it runs; `None`: on demand.

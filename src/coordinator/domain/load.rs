@@ -96,10 +96,11 @@ impl Domain {
     pub fn load(
         &mut self,
         mut loaded: Loaded,
-        definitions: Vec<Definition>,
+        definitions: impl IntoIterator<Item = Definition>,
         limits: Limits,
         now: DateTime<Utc>,
     ) {
+        let definitions = definitions.into_iter();
         self.next_seq = loaded.last_seq + 1;
         self.limits = limits;
         self.queue.reconsider();
@@ -107,6 +108,7 @@ impl Domain {
         self.silences = loaded.silences.into_iter().map(|silence| (silence.id.clone(), silence)).collect();
         self.out.silences_changed = !self.silences.is_empty();
         let mut remembered = loaded.tasks;
+        self.tasks.reserve(definitions.size_hint().0);
         for definition in definitions {
             let id = definition.id.clone();
             let entry = match remembered.remove(&id) {
@@ -150,9 +152,15 @@ impl Domain {
             };
             self.take_over(row, stopping, fate, now);
         }
-        self.doubt_everything();
-        let ids = self.order.clone();
-        for id in ids.iter() {
+        // What was added is judged anyway: only what may start, or have missed something, is looked at here.
+        let is_still = |id: &&TaskId| {
+            let entry = self.tasks.get(id).filter(|entry| entry.active.is_empty());
+            entry.is_some_and(|entry| {
+                entry.next_slot.is_none_or(|slot| slot > now) && entry.definition.after.is_empty()
+            })
+        };
+        let ids: Vec<TaskId> = self.order.iter().filter(|id| !is_still(id)).cloned().collect();
+        for id in &ids {
             if self.scheduling {
                 self.advance(id, now);
                 self.follow(id, now);
@@ -228,7 +236,7 @@ impl Domain {
             self.one_offs.insert(id.clone());
         }
         Arc::make_mut(&mut self.order).push(id.clone());
-        self.tasks.insert(id.clone(), Box::new(entry));
+        self.tasks.insert(id.clone(), entry);
         self.key_task(id, None);
     }
 
@@ -266,7 +274,7 @@ impl Domain {
         if *entry.definition == definition {
             return;
         }
-        let old_key = entry.ping_key().map(str::to_owned);
+        let old_key = entry.ping_key().cloned();
         let old = std::mem::replace(&mut entry.definition, Arc::new(definition));
         let new = entry.definition.clone();
         if old.priority != new.priority {

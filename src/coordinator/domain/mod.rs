@@ -6,6 +6,7 @@
 //!
 //! - [`definition`](Definition): what a task is;
 //! - [`queue`](Queue): the order in which pending runs start;
+//! - `entries`: tasks by id;
 //! - `depth`: how many runs wait and run, and where;
 //! - `machines`: whether remote machines can be reached;
 //! - `clock`: what becomes of a clock that was set back;
@@ -29,6 +30,7 @@ mod calls;
 mod clock;
 mod definition;
 mod depth;
+mod entries;
 mod handling;
 mod ids;
 mod judge;
@@ -48,13 +50,12 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Alert, AlertKey, Capabilities, Clean, RunId, RunState, Task, TaskId};
+use crate::model::{Alert, AlertKey, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::{Blackouts, Plan};
 use crate::wire::Silence;
 
@@ -169,8 +170,7 @@ pub struct Domain {
     order: Arc<Vec<TaskId>>,
     /// Those that were submitted once.
     one_offs: BTreeSet<TaskId>,
-    /// Boxed: a tree of large entries that was filled in order is half empty.
-    tasks: BTreeMap<TaskId, Box<Entry>>,
+    tasks: entries::Entries,
     /// Of tasks that were defined once: a pause outlives an edit.
     forgotten: BTreeMap<TaskId, Box<Record>>,
     runs: BTreeMap<RunId, Active>,
@@ -194,8 +194,8 @@ pub struct Domain {
     machine_names: BTreeSet<Clean>,
     /// What is to be known of every task.
     remarks: Vec<Clean>,
-    /// Capabilities that some task has or had: there are few.
-    spoken: HashMap<told::Refusals, Capabilities>,
+    /// What tasks may do that may do the same.
+    spoken: told::Spoken,
     out: Batch,
 }
 
@@ -217,7 +217,7 @@ impl Domain {
             limits: Limits::default(),
             order: Arc::default(),
             one_offs: BTreeSet::new(),
-            tasks: BTreeMap::new(),
+            tasks: entries::Entries::default(),
             forgotten: BTreeMap::new(),
             runs: BTreeMap::new(),
             queue: Queue::default(),
@@ -234,7 +234,7 @@ impl Domain {
             machines: machines::Machines::default(),
             machine_names: BTreeSet::new(),
             remarks: Vec::new(),
-            spoken: HashMap::new(),
+            spoken: told::Spoken::default(),
             out: Batch::default(),
         }
     }
@@ -282,9 +282,7 @@ impl Domain {
     /// alerts on disk, whatever is thought to be there: a piece at a time, so
     /// that no start waits for all of them. Gives the last; `None`: that was all.
     pub fn restate(&mut self, after: Option<&TaskId>) -> Option<TaskId> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.tasks.range::<TaskId, _>((from, Bound::Unbounded));
-        let ids: Vec<TaskId> = next.take(RESTATED).map(|(id, _)| id.clone()).collect();
+        let ids: Vec<TaskId> = self.tasks.keys_after(after).take(RESTATED).cloned().collect();
         let mut keys = if after.is_none() { self.alerts_on(None) } else { Vec::new() };
         keys.extend(ids.iter().flat_map(|id| self.alerts_on(Some(id))));
         let alerts = keys.iter().filter_map(|key| self.alerts.get(key).cloned());
@@ -362,7 +360,9 @@ impl Domain {
     }
 
     fn mark(&mut self, task: &TaskId) {
-        self.dirty.insert(task.clone());
+        if !self.dirty.contains(task) {
+            self.dirty.insert(task.clone());
+        }
     }
 
     /// Writes a run and tells of it.
@@ -382,15 +382,19 @@ impl Domain {
     /// The queues are those of the tasks that are defined now, and each task is followed by those that name it.
     fn follow_definitions(&mut self) {
         self.followers.clear();
-        for (id, entry) in &self.tasks {
-            for named in &entry.definition.after {
-                self.followers.entry(named.clone()).or_default().insert(id.clone());
+        let (mut queues, mut machines) = (BTreeMap::new(), BTreeSet::new());
+        for entry in self.tasks.values() {
+            let definition = &entry.definition;
+            for named in &definition.after {
+                self.followers.entry(named.clone()).or_default().insert(definition.id.clone());
             }
+            if definition.built_in().is_none() {
+                queues.entry(definition.team.as_ref()).or_insert(definition);
+            }
+            machines.extend(definition.machine.as_ref());
         }
-        let own = self.tasks.values().filter(|entry| entry.definition.built_in().is_none());
-        self.queue_names = own.map(|entry| entry.definition.queue()).collect();
-        let machines = self.tasks.values().filter_map(|entry| entry.definition.machine.clone());
-        self.machine_names = machines.collect();
+        self.queue_names = queues.into_values().map(|definition| definition.queue()).collect();
+        self.machine_names = machines.into_iter().cloned().collect();
         self.queues_changed = true;
         self.out.machines_changed = true;
     }

@@ -40,7 +40,7 @@ pub struct Record {
     pub priority: Option<crate::model::Priority>,
     /// The newest run that has ended.
     #[serde(default)]
-    pub last_run: Option<Run>,
+    pub last_run: Option<Box<Run>>,
     /// When the newest good run ended.
     #[serde(default)]
     pub last_success: Option<DateTime<Utc>>,
@@ -52,7 +52,7 @@ pub struct Record {
     pub succeeded: BTreeSet<TaskId>,
     /// The key that was made for its pings; one that its definition has goes before.
     #[serde(default)]
-    pub ping_key: Option<String>,
+    pub ping_key: Option<Clean>,
     /// The last flip to late or absent, by its computed time: one that comes back tells of nothing new.
     #[serde(default)]
     pub last_lateness: Option<(TaskState, DateTime<Utc>)>,

@@ -390,7 +390,7 @@ impl Domain {
                 run.started.is_some() || bad.is_some()
             };
             if newest && (counts || !elsewhere) {
-                entry.record.last_run = Some(run.clone());
+                entry.record.last_run = Some(Box::new(run.clone()));
             }
             good = newest && state == RunState::Succeeded;
             if newest && counts {

@@ -1,5 +1,6 @@
 //! How a task reads from outside, and what may be done to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Capabilities, Clean, Retry, Run, RunState, Task, TaskId, TaskSource, Verb};
@@ -14,7 +15,26 @@ use super::{Domain, Entry, Work};
 const MAX_TOLD: usize = 32;
 
 /// Why each verb may not be done; `None`: it may.
-pub(super) type Refusals = [Option<&'static str>; Verb::COUNT];
+type Refusals = [Option<&'static str>; Verb::COUNT];
+
+/// Capabilities that some task has or had: there are few, and often those of the task before.
+#[derive(Debug, Default)]
+pub(super) struct Spoken {
+    all: HashMap<Refusals, Capabilities>,
+    last: Option<(Refusals, Capabilities)>,
+}
+
+impl Spoken {
+    fn capabilities(&mut self, refusals: Refusals) -> Capabilities {
+        if let Some((_, known)) = self.last.as_ref().filter(|(last, _)| *last == refusals) {
+            return known.clone();
+        }
+        let make = || Capabilities::by(|verb| refusals[verb as usize].map(Clean::line));
+        let shared = self.all.entry(refusals).or_insert_with(make).clone();
+        self.last = Some((refusals, shared.clone()));
+        shared
+    }
+}
 
 impl Domain {
     /// Tells of a task if it reads otherwise than before.
@@ -22,11 +42,7 @@ impl Domain {
         let Some(entry) = self.tasks.get(id) else { return };
         let refusals = self.refusals(entry);
         // Most tasks may do the same: they share what says so.
-        let shared = self
-            .spoken
-            .entry(refusals)
-            .or_insert_with(|| Capabilities::by(|verb| refusals[verb as usize].map(Clean::line)));
-        let capabilities = shared.clone();
+        let capabilities = self.spoken.capabilities(refusals);
         let task = self.read(entry, assessment, capabilities);
         if entry.told.as_deref() == Some(&task) {
             return;
@@ -48,10 +64,10 @@ impl Domain {
             .filter_map(|(_, run)| Some(self.runs.get(run)?.row.run.clone()))
             .take(MAX_TOLD)
             .collect();
-        let newest = active.last().or(record.last_run.as_ref());
+        let newest = active.last().or(record.last_run.as_deref());
         let bare = Task::bare(definition.id.clone(), definition.name.clone(), capabilities);
         Task {
-            ping_key: entry.ping_key().map(Clean::line),
+            ping_key: entry.ping_key().cloned(),
             description: definition.description.clone(),
             class: (definition.source == TaskSource::OneOff).then(|| "one-off".into()),
             source: Some(definition.source),
@@ -66,7 +82,7 @@ impl Domain {
             after: definition.after.clone(),
             policy: definition.policy,
             next_due: assessment.next_due,
-            last_run: record.last_run.clone(),
+            last_run: record.last_run.as_deref().cloned(),
             retry: Retry {
                 attempt: newest.map_or(0, |run| run.attempt),
                 max: definition.retry.count,

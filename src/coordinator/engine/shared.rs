@@ -166,13 +166,13 @@ impl State {
             if let Some(pulse) = domain.pulse(&id) {
                 self.pulses.insert(id.clone(), pulse);
             }
-            if let Some(before) = view.tasks.get(&id).filter(|before| before.team != task.team) {
-                self.left.touch((id.clone(), before.team.clone()), (), revision);
-            }
-            view.tasks.insert(id.clone(), task);
             if !is_first {
-                self.tasks.touch(id, (), revision);
+                if let Some(before) = view.tasks.get(&id).filter(|before| before.team != task.team) {
+                    self.left.touch((id.clone(), before.team.clone()), (), revision);
+                }
+                self.tasks.touch(id.clone(), (), revision);
             }
+            view.tasks.insert(id, task);
         }
         for name in batch.queues_gone {
             view.queues.remove(&name);

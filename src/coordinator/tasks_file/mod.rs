@@ -120,7 +120,7 @@ impl<'g> Gathered<'g> {
         let id = id(&table, &mut self.ids, self.added);
         let (mut task, names) = task(&table, id.as_deref().unwrap_or("?"));
         let key = ping_key(&table, &mut self.keys);
-        task.ping_key = key.as_ref().map(|(_, key)| key.clone());
+        task.ping_key = key.as_ref().map(|(_, key)| Clean::line(key));
         let machine = task.machine.clone().zip(table.get("machine"));
         table.finish();
         let names = if id.is_some() { names } else { Vec::new() };
@@ -203,7 +203,7 @@ fn count(number: i64) -> u32 {
 fn read_one(table: Table<'_>) -> Option<Definition> {
     let id = id(&table, &mut BTreeSet::new(), &BTreeSet::new());
     let (mut task, _) = task(&table, id.as_deref().unwrap_or("?"));
-    task.ping_key = ping_key(&table, &mut BTreeSet::new()).map(|(_, key)| key);
+    task.ping_key = ping_key(&table, &mut BTreeSet::new()).map(|(_, key)| key.into());
     table.finish();
     id.map(|_| task)
 }

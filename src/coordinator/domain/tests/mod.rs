@@ -4,6 +4,7 @@ mod handling;
 mod machines;
 mod model;
 mod moments;
+mod rest;
 mod watching;
 
 use std::collections::HashMap;
