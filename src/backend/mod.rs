@@ -32,7 +32,7 @@ use crate::wire::Report;
 pub use error::{BackendError, BuildError};
 pub use offers::{Offer, Offers, Reads};
 pub use registry::{build, offers};
-pub use vigie::TokenCalls;
+pub use vigie::{AuditCalls, TokenCalls};
 
 /// Where a backend left off: opaque to everybody but the backend that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]

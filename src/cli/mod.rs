@@ -158,8 +158,8 @@ async fn dispatch(args: Args) -> Result<Exit, Failure> {
         Some(Command::Audit(args)) => match args.command {
             None => audit::list(&global, &args.list).await,
             Some(AuditCommand::List(options)) => audit::list(&global, &options).await,
-            Some(AuditCommand::Export(options)) => audit::export(&global, &options),
-            Some(AuditCommand::Verify(options)) => audit::verify(&global, &options),
+            Some(AuditCommand::Export(options)) => audit::export(&global, &options).await,
+            Some(AuditCommand::Verify(options)) => audit::verify(&global, &options).await,
         },
         Some(Command::Vault(args)) => vault::run(&global, &args).await,
         Some(Command::Trigger(options)) => act::on_tasks(&global, Verb::Trigger, &options).await,

@@ -148,6 +148,17 @@ pub fn select(settings: &Settings, names: &[String], exit: Exit) -> Result<Vec<E
     Ok(chosen)
 }
 
+/// The one endpoint of that name, which has to be a coordinator of vigie's own. `why`: what only those have.
+///
+/// # Errors
+/// There is none, or it is of another kind.
+pub fn coordinator(settings: &Settings, name: &str, why: &str) -> Result<EndpointSpec, Failure> {
+    let mut specs = select(settings, &[name.to_owned()], Exit::USAGE)?;
+    specs.pop().filter(|spec| spec.kind == Kind::Vigie).ok_or_else(|| {
+        Failure::usage(format!("{:?} is no vigie coordinator: only those have {why}", Clean::line(name)))
+    })
+}
+
 /// A fleet that follows its endpoints.
 pub struct Session {
     runtime: Runtime,

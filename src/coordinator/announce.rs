@@ -1,12 +1,12 @@
 //! `coordinator.json`: how local consoles and commands find a running coordinator.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::Clean;
+pub(super) use crate::wire::audit::hex;
 use crate::wire::{COORDINATOR_FILE, CoordinatorFile};
 
 /// The file says where we are; dropping this takes it away, if it is still ours.
@@ -68,15 +68,6 @@ pub fn read(data: &Path) -> Option<CoordinatorFile> {
 /// 256 random bits.
 fn new_token() -> String {
     hex(&rand::random::<[u8; 32]>())
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Through a new file and a rename, so that a reader sees the old or the new

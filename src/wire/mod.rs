@@ -18,12 +18,6 @@
 //! | `POST /tasks/{id}/runs` | [`TriggerRequest`], may be empty | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/pause`, `/resume` | – | 200 [`Done`] |
 //! | `POST /tasks/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
-//! | `POST /tasks/{id}/acknowledge` | [`Acknowledge`], may be empty | 200 [`Done`] |
-//! | `POST /tasks/{id}/snooze`, `/silence` | [`PutOff`], may be empty | 200 [`Done`] |
-//! | `GET /silences` | – | [`Silences`] |
-//! | `GET /silences/preview?task=&team=&machine=&kind=` | – | [`SilencePreview`] |
-//! | `POST /silences` | [`NewSilence`] | 201 [`Silence`] |
-//! | `DELETE /silences/{id}` | – | 200 [`Done`] |
 //! | `GET /runs?task=&state=&limit=&before=` | – | [`Runs`] |
 //! | `POST /runs` | [`Submission`] | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/reports` | [`Report`] | 202 [`RunAccepted`] |
@@ -36,7 +30,8 @@
 //! | `GET /machines` | – | [`Machines`] |
 //! | `GET /alerts` | – | [`Alerts`] |
 //! | `GET /flips?limit=` | – | [`Flips`] |
-//! | `GET /audit?limit=&before=` | – | [`Audit`] |
+//! | `GET /audit?limit=&before=`, `&after=` | – | [`Audit`] |
+//! | `GET /audit/ends` | – | [`AuditEnds`] |
 //! | `GET /changes?since=&wait_s=` | – | [`Changes`]; 410 when the cursor is too old |
 //! | `GET /coordinator` | – | [`Coordinator`] |
 //! | `POST /reload` | – | 200 [`Done`]; 422 when the tasks file has errors: nothing was changed |
@@ -51,7 +46,7 @@
 //!
 //! Mutating calls take `Idempotency-Key`; the same key answers the same again.
 
-mod handling;
+pub mod audit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +58,7 @@ use crate::model::{
     Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, Task, TaskId,
 };
 
-pub use handling::{Acknowledge, Matcher, NewSilence, PutOff, Silence, SilencePreview, Silences};
+pub use audit::{Audit, AuditEnds, AuditPlace, AuditRow};
 
 /// The file in the data directory that lets local consoles and commands find a running coordinator.
 pub const COORDINATOR_FILE: &str = "coordinator.json";
@@ -373,38 +368,6 @@ pub struct RunAccepted {
 pub struct Done {
     /// One line for the operator.
     pub message: Clean,
-}
-
-/// A page of the audit log, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct Audit {
-    /// The page.
-    pub rows: Vec<AuditRow>,
-    /// For `before=` of the next page; `None` on the last.
-    pub next: Option<u64>,
-}
-
-/// A row of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AuditRow {
-    /// Its number: one more than the row before it.
-    pub seq: u64,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who: a token's name, a user of the machine, or what noticed something.
-    pub by: Clean,
-    /// What was done, or tried.
-    pub action: Clean,
-    /// To what; may be empty.
-    pub target: Clean,
-    /// With what; may be empty.
-    pub details: Clean,
-    /// `ok`, or why not.
-    pub result: Clean,
-    /// From where: an address, or `here`; empty in rows of earlier versions.
-    pub from: Clean,
-    /// The SHA-256 of this row and of all before it, in hexadecimal.
-    pub hash: String,
 }
 
 /// What the coordinator says of itself.

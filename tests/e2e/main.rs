@@ -8,6 +8,8 @@
 
 // Marked as tests one by one, so that the lints know their helpers as tests too.
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod board;
 #[cfg(test)]
 mod commands;
@@ -15,7 +17,6 @@ mod commands;
 mod curl;
 #[cfg(test)]
 mod endpoints;
-mod handling;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]

@@ -329,7 +329,6 @@ impl Halves<'_> {
             summary: Clean::from(summary),
             acknowledged_by: None,
             silenced_until: None,
-            handling: None,
         }
     }
 }

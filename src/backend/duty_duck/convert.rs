@@ -312,7 +312,6 @@ impl Freeze {
             summary,
             acknowledged_by: None,
             silenced_until: None,
-            handling: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! `session` (where it is, and the token) · `convert` (pure: coverage) → the
 //! calls below. The protocol is [`crate::wire`].
 
+mod audit;
 mod convert;
 mod session;
 mod submit;
@@ -27,6 +28,7 @@ use crate::model::{
 use crate::wire;
 use session::Locator;
 
+pub use audit::AuditCalls;
 pub use tokens::TokenCalls;
 
 /// The longest that a poll waits at the coordinator for the next change.
@@ -60,16 +62,14 @@ const fn acts(deed: Deed) -> Offer {
             | Verb::Retry
             | Verb::Cancel
             | Verb::Reprioritise
-            | Verb::ReloadConfig
-            | Verb::Acknowledge,
+            | Verb::ReloadConfig,
         )
         | Deed::Command(Command::VigieSubmit) => Offer::Yes,
         Deed::Verb(Verb::Archive) => {
             Offer::With("tasks of the API and one-off tasks; resume takes them back")
         }
-        Deed::Verb(Verb::Snooze) => Offer::With("until a time or the next good run, whichever comes first"),
-        Deed::Verb(Verb::Silence) => {
-            Offer::With("of a task; by team, machine or kind through its API: /api/v1/silences")
+        Deed::Verb(Verb::Acknowledge | Verb::Snooze | Verb::Silence) => {
+            Offer::No("a coordinator does not keep who takes its alerts yet")
         }
         Deed::Command(_) => Offer::No("a coordinator has no such command"),
     }
@@ -324,6 +324,11 @@ fn key(call: &Call, run: Option<&RunId>) -> String {
     format!("{}/{}#{}", call.intent, task.escape_default(), run.escape_default())
 }
 
+/// What the protocol has no call for.
+fn lacks(verb: Verb) -> BackendError {
+    BackendError::Unsupported(Clean::from(format!("a vigie coordinator has no {verb} for this")))
+}
+
 #[async_trait]
 impl Backend for Vigie {
     fn kind(&self) -> Kind {
@@ -461,15 +466,7 @@ impl Backend for Vigie {
             Verb::Reprioritise => self.reprioritise(call).await,
             Verb::ReloadConfig => self.done(&["reload"], NOTHING, &key(call, None)).await,
             Verb::Archive => self.done(&["tasks", task()?, "archive"], NOTHING, &key(call, None)).await,
-            Verb::Acknowledge => {
-                let body = wire::Acknowledge { note: call.arguments.note.clone() };
-                self.done(&["tasks", task()?, "acknowledge"], Some(&body), &key(call, None)).await
-            }
-            Verb::Snooze | Verb::Silence => {
-                let path = if verb == Verb::Snooze { "snooze" } else { "silence" };
-                let body = wire::PutOff { until: call.arguments.until, note: call.arguments.note.clone() };
-                self.done(&["tasks", task()?, path], Some(&body), &key(call, None)).await
-            }
+            Verb::Acknowledge | Verb::Snooze | Verb::Silence => Err(offers::refused(acts(call.deed))),
         }
     }
 
@@ -495,9 +492,6 @@ impl Backend for Vigie {
             (Verb::Pause, _) => vec!["tasks", task, "pause"],
             (Verb::Resume, _) => vec!["tasks", task, "resume"],
             (Verb::Archive, _) => vec!["tasks", task, "archive"],
-            (Verb::Acknowledge, _) => vec!["tasks", task, "acknowledge"],
-            (Verb::Snooze, _) => vec!["tasks", task, "snooze"],
-            (Verb::Silence, _) => vec!["tasks", task, "silence"],
             (Verb::Retry, Some(run)) => vec!["runs", run, "retry"],
             (Verb::Cancel, Some(run)) => vec!["runs", run, "cancel"],
             (Verb::Retry, None) => return Clean::from(format!("POST /api/v1/runs/(last of {task})/retry")),
@@ -505,6 +499,7 @@ impl Backend for Vigie {
             (Verb::Reprioritise, Some(run)) => vec!["runs", run, "priority"],
             (Verb::Reprioritise, None) => vec!["tasks", task, "priority"],
             (Verb::ReloadConfig, _) => vec!["reload"],
+            (verb, _) => return Clean::from(lacks(verb).to_string()),
         };
         Clean::from(format!("POST {}", http::shown_path(&path(&segments))))
     }

@@ -25,9 +25,9 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// The audit logs that endpoints keep themselves, newest first
     List(AuditOptions),
-    /// All of the coordinator's own log, oldest first, as it lies on disk: whether it runs or not
+    /// All of a coordinator's own log, oldest first: of this machine's as it lies on disk, whether it runs or not
     Export(AuditExport),
-    /// Whether every row of the coordinator's own log is as it was written, and none is missing (exit code: 0 yes, 1 no, 3 it could not be read)
+    /// Whether every row of a coordinator's own log is as it was written, and none is missing (exit code: 0 yes, 1 no, 3 it could not be read)
     Verify(AuditVerify),
 }
 
@@ -40,6 +40,17 @@ pub enum ExportFormat {
     Csv,
 }
 
+/// Where the log is.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct AuditPlace {
+    /// The coordinator of this endpoint, over its API; without it, the data directory is read
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub endpoint: Option<String>,
+    /// The data directory
+    #[arg(long, value_name = "DIR", help = DATA_HELP)]
+    pub data: Option<PathBuf>,
+}
+
 /// Options of `audit export`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct AuditExport {
@@ -49,17 +60,17 @@ pub struct AuditExport {
     /// Only from then on: a time, a day, or how long ago, such as 24h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// The data directory
-    #[arg(long, value_name = "DIR", help = DATA_HELP)]
-    pub data: Option<PathBuf>,
+    /// Whose log
+    #[command(flatten)]
+    pub place: AuditPlace,
 }
 
 /// Options of `audit verify`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct AuditVerify {
-    /// The data directory
-    #[arg(long, value_name = "DIR", help = DATA_HELP)]
-    pub data: Option<PathBuf>,
+    /// Whose log
+    #[command(flatten)]
+    pub place: AuditPlace,
 }
 
 /// Options of `audit list`.

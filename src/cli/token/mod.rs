@@ -109,10 +109,7 @@ enum Place {
 async fn open(global: &Global, place: &TokenPlace) -> Result<Place, Failure> {
     if let Some(name) = &place.endpoint {
         let (paths, settings) = session::configuration(global)?;
-        let mut specs = session::select(&settings, std::slice::from_ref(name), Exit::USAGE)?;
-        let spec = specs.pop().filter(|spec| spec.kind == Kind::Vigie).ok_or_else(|| {
-            Failure::usage(format!("{:?} is no vigie coordinator: only those have tokens", Clean::line(name)))
-        })?;
+        let spec = session::coordinator(&settings, name, "tokens")?;
         if spec.url.is_some() {
             return calls(&spec, None, session::places(&paths).vault);
         }

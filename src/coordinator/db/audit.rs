@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::coordinator::domain::Audit;
 use crate::coordinator::lock;
-use crate::wire::AuditRow;
+use crate::wire::{AuditEnds, AuditRow};
 
 use super::{DbError, FILE, Reader, Verdict, chain, connect, schema};
 
@@ -80,6 +80,24 @@ impl Reader {
     /// What can't be read.
     pub async fn audit(&self, limit: usize, before: Option<u64>) -> Result<Vec<AuditRow>, DbError> {
         self.read(move |connection| chain::page(connection, limit, before)).await
+    }
+
+    /// A page of the audit log, oldest first, after a row's number.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn audit_after(&self, limit: usize, after: u64) -> Result<Vec<AuditRow>, DbError> {
+        self.read(move |connection| chain::page_after(connection, limit, after)).await
+    }
+
+    /// Both ends of the audit log.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub async fn audit_ends(&self) -> Result<AuditEnds, DbError> {
+        let (anchor, head) =
+            self.read(|connection| chain::ends(&*connection.unchecked_transaction()?)).await?;
+        Ok(AuditEnds { anchor: anchor.as_ref().map(Into::into), head: head.as_ref().map(Into::into) })
     }
 
     /// Walks the audit log's chain.

@@ -7,7 +7,6 @@ mod asked;
 mod beside;
 mod carry_out;
 mod file;
-mod handling;
 mod listed;
 mod message;
 mod reach;
@@ -35,7 +34,7 @@ use super::domain::{Heard, Sign, Via, Whose};
 use super::exec::Logs;
 use super::metrics::Metrics;
 use super::{Options, SharedClock, shell, tasks_file};
-use crate::wire::{AuditRow, Report, Reported, Submission};
+use crate::wire::{AuditEnds, AuditRow, Report, Reported, Submission};
 
 use message::{Call, Message, Output, Signal};
 use shared::Shared;
@@ -388,6 +387,22 @@ impl Engine {
     /// It can't be read.
     pub async fn audit(&self, limit: usize, before: Option<u64>) -> Result<Vec<AuditRow>, Refusal> {
         self.reader.audit(limit, before).await.map_err(unreadable)
+    }
+
+    /// A page of the audit log, oldest first, after a row's number.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn audit_after(&self, limit: usize, after: u64) -> Result<Vec<AuditRow>, Refusal> {
+        self.reader.audit_after(limit, after).await.map_err(unreadable)
+    }
+
+    /// Both ends of the audit log, by which its rows are verified.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub async fn audit_ends(&self) -> Result<AuditEnds, Refusal> {
+        self.reader.audit_ends().await.map_err(unreadable)
     }
 
     /// Flips, newest first.

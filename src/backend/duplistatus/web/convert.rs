@@ -193,7 +193,6 @@ impl<'a> Seen<'a> {
                 summary: Clean::from(summary),
                 acknowledged_by: None,
                 silenced_until: None,
-                handling: None,
             });
         };
         let kind = match self.state {

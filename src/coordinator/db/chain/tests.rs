@@ -1,4 +1,5 @@
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
+use sha2::{Digest as _, Sha256};
 
 use super::super::schema;
 use super::*;
