@@ -7,6 +7,9 @@ use crate::model::{Clean, Run, TaskId};
 
 use super::{Claim, Domain, Entry, MAX_PENDING, Overlap};
 
+/// How the remark begins that tells of the tasks that start a task; how far they are follows a semicolon.
+pub const AFTER: &str = "starts after the success of ";
+
 /// Why runs are started by hand, in a blackout too.
 const BY_HAND: [&str; 3] = ["manual", "retry", "submitted"];
 
@@ -71,7 +74,7 @@ impl Domain {
             [] => "all of them have, and it starts once it may".to_owned(),
             missing => format!("waits for {}", missing.join(", ")),
         };
-        Some(Clean::from(format!("starts after the success of {}; {waits}", listed(after))))
+        Some(Clean::from(format!("{AFTER}{}; {waits}", listed(after))))
     }
 
     /// Holds a run back that would start by itself in a blackout: its place is free again, and it waits for the end.

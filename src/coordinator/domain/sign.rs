@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Clean, RunId, TaskId};
+use crate::model::{Clean, Run, RunId, TaskId};
 
 use super::RunRow;
 
@@ -34,6 +34,13 @@ impl Via {
             Self::Ping => "ping",
             Self::Report => REPORT,
         }
+    }
+
+    /// Whether somebody elsewhere told of a run: it takes no place on any machine.
+    #[must_use]
+    pub fn is_told(run: &Run) -> bool {
+        let cause = run.cause.as_deref();
+        [Self::Ping, Self::Report].into_iter().any(|via| cause == Some(via.cause()))
     }
 }
 

@@ -9,8 +9,8 @@ use crate::coordinator::domain::{
     Answer, Audit, Definition, Domain, Heard, Noted, Whereabouts, Whose, Write,
 };
 use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
+use crate::wire::FieldProblem;
 
-use super::handling::Handle;
 use super::{Actor, Refusal, ReloadError};
 
 /// In the audit log: a task was defined over the API.
@@ -32,7 +32,6 @@ pub(super) enum Call {
     Remove(TaskId),
     Archive(TaskId),
     Submit { definition: Box<Definition>, text: String, stem: String },
-    Handle(Handle),
 }
 
 impl Call {
@@ -49,7 +48,6 @@ impl Call {
             Self::Define { .. } => DEFINE,
             Self::Remove(_) => "remove",
             Self::Submit { .. } => SUBMIT,
-            Self::Handle(handle) => handle.action(),
         }
     }
 
@@ -63,7 +61,6 @@ impl Call {
         match self {
             Self::Define { definition, text, .. } => with(definition.id.as_raw(), text),
             Self::Submit { text, stem, .. } => with(stem, text),
-            Self::Handle(handle) => handle.identity(),
             other => other.target().to_owned(),
         }
     }
@@ -79,7 +76,6 @@ impl Call {
             | Self::ReprioritiseTask { task, .. } => task.as_raw(),
             Self::Define { definition, .. } => definition.id.as_raw(),
             Self::Submit { stem, .. } => stem,
-            Self::Handle(handle) => handle.target(),
             Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => run.as_raw(),
             Self::Retry(run) => run.id.as_ref().map_or("", RunId::as_raw),
         }
@@ -105,11 +101,20 @@ impl Call {
             // An id is there once: that much is told.
             Self::Define { definition, .. } => {
                 let taken = domain.is_within(&definition.id, &Scope::All) && others(&definition.id);
-                taken.then(|| Refusal::Conflict("the id is taken: take another".into()))
+                if taken {
+                    return Some(Refusal::Conflict("the id is taken: take another".into()));
+                }
+                // What starts others' tasks, or is started by them, is not theirs to say.
+                let foreign = |(field, task): (&'static str, &TaskId)| {
+                    let detail = Clean::from(format!("there is no task {:?}", task.as_raw()));
+                    (*task != definition.id && others(task))
+                        .then(|| FieldProblem { field: field.to_owned(), detail })
+                };
+                let problems: Vec<FieldProblem> = definition.names().filter_map(foreign).collect();
+                (!problems.is_empty()).then_some(Refusal::Invalid(problems))
             }
             // It was looked at by itself, and comes to be under an id of its own.
             Self::Submit { .. } => None,
-            Self::Handle(handle) => handle.on_others(domain, scope),
             Self::Retry(run) => {
                 others(&run.task).then(|| Refusal::NoRun(run.id.clone().unwrap_or_else(|| RunId::new(""))))
             }
@@ -123,7 +128,6 @@ impl Call {
             | Self::ReprioritiseRun { priority, .. }
             | Self::ReprioritiseTask { priority, .. } => Clean::from(format!("priority {priority}")),
             Self::Retry(run) => Clean::from(format!("of {}", run.task)),
-            Self::Handle(handle) => handle.detail(),
             _ => Clean::from(""),
         }
     }

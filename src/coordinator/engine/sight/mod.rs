@@ -2,12 +2,17 @@
 //! them, with what their role may do. Whoever reads for a caller reads through
 //! a [`Sight`]: what is not theirs is not there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{Alert, AlertKey, Clean, Flip, Queue, QueueName, Role, Run, RunId, Scope, Task, TaskId};
+use chrono::{DateTime, Utc};
+
+use crate::model::{
+    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task, TaskId,
+};
 use crate::wire::Machine;
 
+use crate::coordinator::domain::{AFTER, Via};
 use crate::coordinator::engine::file::remarks;
 use crate::coordinator::engine::{
     Actor, ChangesSince, Engine, HealthView, LogPiece, Refusal, RunFilter, View,
@@ -48,6 +53,13 @@ impl Actor {
                 *remark = BAD_FILE.into();
             }
         }
+        // Their task's definition names it; how it does is its own team's business.
+        let foreign = |id: &TaskId| !view.tasks.get(id).is_some_and(|other| self.sees(other));
+        if !self.sees_all() && task.after.iter().any(foreign) {
+            for remark in task.remarks.iter_mut().filter(|remark| remark.starts_with(AFTER)) {
+                *remark = Clean::line(remark.split(';').next().unwrap_or_default());
+            }
+        }
         Arc::new(task)
     }
 
@@ -58,15 +70,25 @@ impl Actor {
         view.queues.iter().filter(theirs).cloned().collect()
     }
 
-    /// The coordinator's own machine, and those that their tasks run on. What
-    /// waits and runs there is counted whosesoever it is: a machine is shared.
+    /// The coordinator's own machine, and those that their tasks run on, with
+    /// what runs and waits there of theirs: others' is not counted.
     #[must_use]
     pub fn machines(&self, view: &View) -> Vec<Machine> {
-        let seen = view.tasks.iter().filter(|task| self.sees(task));
-        let theirs: HashSet<&Clean> = seen.filter_map(|task| task.machine.as_ref()).collect();
-        let is_theirs =
-            |machine: &&Machine| self.sees_all() || machine.host.is_none() || theirs.contains(&machine.name);
-        view.machines.iter().filter(is_theirs).cloned().collect()
+        if self.sees_all() {
+            return view.machines.to_vec();
+        }
+        let mut theirs: HashMap<Option<&Clean>, Vec<&Run>> = HashMap::new();
+        for task in view.tasks.iter().filter(|task| self.sees(task)) {
+            theirs.entry(task.machine.as_ref()).or_default().extend(&task.active_runs);
+        }
+        let told = view.machines.iter().filter_map(|machine| {
+            let name = machine.host.is_some().then_some(&machine.name);
+            let runs = theirs.get(&name).map(Vec::as_slice);
+            // This machine is everybody's.
+            let runs = if name.is_none() { Some(runs.unwrap_or_default()) } else { runs };
+            runs.map(|runs| part(machine, runs))
+        });
+        told.collect()
     }
 
     /// Open alerts of their tasks and queues, oldest first.
@@ -91,6 +113,25 @@ impl Actor {
         }
         vec![BAD_FILE.into()]
     }
+}
+
+/// A machine, with these runs alone. What was told of from elsewhere takes no place there.
+fn part(machine: &Machine, runs: &[&Run]) -> Machine {
+    let mut part = Machine { running: 0, depth: 0, by_priority: [0; Priority::COUNT], ..machine.clone() };
+    (part.oldest_pending, part.oldest_by_priority) = (None, [None; Priority::COUNT]);
+    for run in runs.iter().filter(|run| !Via::is_told(run)) {
+        if run.state == RunState::Running {
+            part.running += 1;
+            continue;
+        }
+        let place = run.priority.unwrap_or_default().index();
+        part.depth += 1;
+        part.by_priority[place] += 1;
+        let earlier = |oldest: Option<DateTime<Utc>>| oldest.into_iter().chain(run.queued).min();
+        part.oldest_by_priority[place] = earlier(part.oldest_by_priority[place]);
+        part.oldest_pending = earlier(part.oldest_pending);
+    }
+    part
 }
 
 impl ChangesSince {

@@ -46,11 +46,10 @@ fn alert(task: u8) -> Alert {
         queue: None,
         kind: AlertKind::Failed,
         severity: Severity::Critical,
-        since: chrono::DateTime::UNIX_EPOCH,
+        since: DateTime::UNIX_EPOCH,
         summary: Clean::from(format!("of task {task}")),
         acknowledged_by: None,
         silenced_until: None,
-        handling: None,
     }
 }
 
@@ -132,15 +131,15 @@ proptest! {
         team in 0..3_usize,
     ) {
         let scope = Scope::Teams(BTreeSet::from([TEAMS[team].to_owned()]));
-        let shared = Shared::new(1, chrono::DateTime::UNIX_EPOCH);
+        let shared = Shared::new(1, DateTime::UNIX_EPOCH);
         let domain = Domain::new([1; 32], true);
         let mut world = World::default();
         // Before the first view nobody knew anything.
-        shared.publish(world.take(&Step::Is(0, 0)), &domain, &[], chrono::DateTime::UNIX_EPOCH);
+        shared.publish(world.take(&Step::Is(0, 0)), &domain, &[], DateTime::UNIX_EPOCH);
         let mut worlds = vec![(shared.view().revision, world.clone())];
         for step in &story {
             let batch = world.take(step);
-            shared.publish(batch, &domain, &[], chrono::DateTime::UNIX_EPOCH);
+            shared.publish(batch, &domain, &[], DateTime::UNIX_EPOCH);
             worlds.push((shared.view().revision, world.clone()));
         }
         for (at, (revision, then)) in worlds.iter().enumerate() {
