@@ -15,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::model::{Run, RunState, TaskState};
+use crate::wire::MachineHealth;
 
 use super::domain::{Batch, Write};
 use super::engine::View;
@@ -41,6 +42,17 @@ struct ByPriority {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByMachine {
+    machine: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByMachinePriority {
+    machine: String,
+    priority: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByKind {
     kind: &'static str,
     severity: &'static str,
@@ -50,6 +62,10 @@ struct ByKind {
 struct ByCode {
     code: u16,
 }
+
+/// So many queues and machines are told of by name, in the order of their names; anybody who may submit work can
+/// name new ones, and each is a series for ever where it is kept.
+const NAMED: usize = 500;
 
 /// What is counted since the start. Cheap to clone: all clones count together.
 #[derive(Debug, Clone)]
@@ -151,7 +167,7 @@ fn state(registry: &mut Registry, view: &View, now: DateTime<Utc>) {
     let depth = Family::<ByPriority, Gauge>::default();
     let running = Family::<ByQueue, Gauge>::default();
     let oldest = Family::<ByQueue, Gauge>::default();
-    for queue in &view.queues {
+    for queue in view.queues.iter().take(NAMED) {
         let name = queue.name.as_raw().to_owned();
         for (priority, count) in (1..).zip(queue.by_priority.into_iter().flatten()) {
             depth.get_or_create(&ByPriority { queue: name.clone(), priority }).set(signed(count));
@@ -168,16 +184,53 @@ fn state(registry: &mut Registry, view: &View, now: DateTime<Utc>) {
         Unit::Seconds,
         oldest,
     );
+    let count = Gauge::<i64>::default();
+    count.set(i64::try_from(view.queues.len()).unwrap_or(i64::MAX));
+    registry.register("queues", "Queues, those beyond the 500 that are told of by name among them", count);
+    machines(registry, view, now);
     let alerts = Family::<ByKind, Gauge>::default();
-    let silenced = Family::<ByKind, Gauge>::default();
     for alert in &view.alerts {
         let labels = ByKind { kind: alert.kind.word(), severity: alert.severity.word() };
-        let is_silenced = alert.silenced_until.is_some_and(|until| until > now);
-        let of = if is_silenced { &silenced } else { &alerts };
-        of.get_or_create(&labels).inc();
+        alerts.get_or_create(&labels).inc();
     }
-    registry.register("alerts", "Open alerts that are neither silenced nor snoozed", alerts);
-    registry.register("alerts_silenced", "Open alerts that are silenced or snoozed", silenced);
+    registry.register("alerts", "Open alerts", alerts);
+}
+
+/// Machines: whether they can be reached, and what runs and waits there.
+fn machines(registry: &mut Registry, view: &View, now: DateTime<Utc>) {
+    let depth = Family::<ByMachinePriority, Gauge>::default();
+    let running = Family::<ByMachine, Gauge>::default();
+    let reachable = Family::<ByMachine, Gauge>::default();
+    let oldest = Family::<ByMachine, Gauge>::default();
+    for machine in view.machines.iter().take(NAMED) {
+        let name = machine.name.as_str().to_owned();
+        let of = ByMachine { machine: name.clone() };
+        for (priority, count) in (1..).zip(machine.by_priority) {
+            depth.get_or_create(&ByMachinePriority { machine: name.clone(), priority }).set(signed(count));
+        }
+        running.get_or_create(&of).set(signed(machine.running));
+        // Of one that was never asked, or is switched off, nothing is told.
+        match machine.health {
+            MachineHealth::Reachable => drop(reachable.get_or_create(&of).set(1)),
+            MachineHealth::Unreachable => drop(reachable.get_or_create(&of).set(0)),
+            MachineHealth::Unknown | MachineHealth::Off => {}
+        }
+        let age = machine.oldest_pending.map_or(0, |since| (now - since).num_seconds().max(0));
+        oldest.get_or_create(&of).set(age);
+    }
+    registry.register("machine_depth", "Pending runs by machine and priority", depth);
+    registry.register("machine_running", "Runs in progress by machine", running);
+    let reached = "Whether a machine can be reached (1) or not (0)";
+    registry.register("machine_reachable", reached, reachable);
+    let waits = "Age of the oldest pending run of a machine";
+    registry.register_with_unit("machine_oldest_pending", waits, Unit::Seconds, oldest);
+    let count = Gauge::<i64>::default();
+    count.set(i64::try_from(view.machines.len()).unwrap_or(i64::MAX));
+    registry.register(
+        "machines",
+        "Machines, those beyond the 500 that are told of by name among them",
+        count,
+    );
 }
 
 /// How long the first attempt of a run that starts at `at` has waited, in seconds.

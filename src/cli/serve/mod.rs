@@ -275,6 +275,7 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
+                    service::reloading();
                     certificate.now();
                     let actor = Actor::here("SIGHUP");
                     if let Err(error) = engine.reload(actor).await {
@@ -282,6 +283,7 @@ impl Signals {
                             tracing::error!("{problem}");
                         }
                     }
+                    service::reloaded();
                 }
             }
         }

@@ -15,6 +15,20 @@ pub fn ready(what: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(what)]);
 }
 
+/// It reads its tasks and its certificate again; [`reloaded`] comes after it.
+pub fn reloading() {
+    // Without the time systemd would wait for the end of another reload.
+    match NotifyState::monotonic_usec_now() {
+        Ok(at) => tell(&[NotifyState::Reloading, at]),
+        Err(error) => tracing::warn!(%error, "systemd can't be told"),
+    }
+}
+
+/// It serves again, as before where nothing could be taken.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// It ends.
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("ending: runs go on under their supervisors")]);
