@@ -2,7 +2,7 @@
 //! and gives back however its process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::Clean;
@@ -73,6 +73,7 @@ pub fn acquire(data: &Path) -> Result<DataLock, LockError> {
         .mode(0o700)
         .create(data)
         .map_err(|error| failed(data, &error))?;
+    check_folder(data).map_err(|error| failed(data, &error))?;
     let path = data.join(LOCK_FILE);
     let file = OpenOptions::new()
         .create(true)
@@ -96,6 +97,17 @@ pub fn acquire(data: &Path) -> Result<DataLock, LockError> {
         }),
         Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
     }
+}
+
+/// A folder that everybody can write into is none to keep a database, tokens and the way to them in: anybody could put
+/// others in their place.
+fn check_folder(data: &Path) -> std::io::Result<()> {
+    let mode = std::fs::metadata(data)?.permissions().mode();
+    if mode & 0o002 == 0 {
+        return Ok(());
+    }
+    let why = format!("everybody can write there (mode {:o}): chmod o-w it, or name another", mode & 0o7777);
+    Err(std::io::Error::other(why))
 }
 
 /// Whether the process that announced itself is still there. One that was
@@ -136,5 +148,19 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let refused = acquire(&file.join("data")).unwrap_err().to_string();
         assert!(refused.starts_with("can't lock ") && refused.contains("file/data"), "{refused}");
+    }
+
+    #[test]
+    fn a_directory_that_everybody_can_write_into_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let mode =
+            |mode| std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o1777);
+        let refused = acquire(home.path()).unwrap_err().to_string();
+        assert!(refused.contains("everybody can write there (mode 1777)"), "{refused}");
+        assert!(!home.path().join(LOCK_FILE).exists());
+        mode(0o755);
+        drop(acquire(home.path()).unwrap());
+        mode(0o700);
     }
 }

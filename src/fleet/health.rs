@@ -164,7 +164,6 @@ pub(super) fn own(kind: AlertKind, since: DateTime<Utc>, summary: Clean, severit
         summary,
         acknowledged_by: None,
         silenced_until: None,
-        handling: None,
     }
 }
 

@@ -251,7 +251,6 @@ fn finding(
         )),
         acknowledged_by: None,
         silenced_until: None,
-        handling: None,
     }
 }
 
@@ -356,6 +355,5 @@ fn alert(task: &Task, problem: Problem) -> Alert {
         summary,
         acknowledged_by: None,
         silenced_until: None,
-        handling: None,
     }
 }

@@ -15,7 +15,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::model::{Clean, Run, RunState, TaskId};
+use crate::model::{Clean, Run, RunState, TaskId, Verb};
 
 use super::super::announce::hex;
 use super::super::engine::{Actor, HealthView, Refusal};
@@ -216,17 +216,34 @@ pub(super) async fn start(
     };
     let sight = api.engine.seen_by(&actor);
     let Ok(task) = sight.task(&TaskId::new(&name)) else {
-        return error(StatusCode::NOT_FOUND, &format!("Task {name} not found in configuration"));
+        let response = error(StatusCode::NOT_FOUND, &format!("Task {name} not found in configuration"));
+        return noted(&api, Verb::Resume, &name, &actor, "there is no such task", response).await;
     };
-    if !sight.health().active.contains(&task.id) {
-        if task.schedule.is_none() {
-            return error(StatusCode::CONFLICT, &format!("Task {name} has no schedule: trigger it"));
-        }
-        if let Err(refusal) = api.engine.resume(&task.id, actor.clone()).await {
-            return refused(refusal);
-        }
+    let started = message(format!("Task {name} started"));
+    if sight.health().active.contains(&task.id) {
+        return noted(&api, Verb::Resume, &name, &actor, "ok", started).await;
     }
-    message(format!("Task {name} started"))
+    if task.schedule.is_none() {
+        let response = error(StatusCode::CONFLICT, &format!("Task {name} has no schedule: trigger it"));
+        return noted(&api, Verb::Resume, &name, &actor, "it has no schedule", response).await;
+    }
+    match api.engine.resume(&task.id, actor.clone()).await {
+        Ok(()) => started,
+        Err(refusal) => refused(refusal),
+    }
+}
+
+/// What comes to nothing never gets to the engine: it is in the audit log all the same, before it is answered.
+async fn noted(
+    api: &Api,
+    verb: Verb,
+    task: &str,
+    actor: &Actor,
+    result: &str,
+    response: Response,
+) -> Response {
+    let noted = api.engine.note_refused(verb.word(), task, "", actor, result.into());
+    noted.await.map_or_else(refused, |()| response)
 }
 
 /// Stops scheduling a task; one that is not scheduled is not found.
@@ -238,7 +255,7 @@ pub(super) async fn stop(State(api): State<Api>, name: Name, Extension(actor): E
     let task = TaskId::new(&name);
     let not_found = || error(StatusCode::NOT_FOUND, &format!("Task {name} not found"));
     if !api.engine.seen_by(&actor).health().active.contains(&task) {
-        return not_found();
+        return noted(&api, Verb::Pause, &name, &actor, "it is not scheduled", not_found()).await;
     }
     match api.engine.pause(&task, actor).await {
         Ok(()) => message(format!("Task {name} stopped")),

@@ -13,7 +13,6 @@ mod coordinator;
 mod duplistatus;
 mod extract;
 mod failed;
-mod handling;
 mod list;
 mod openapi;
 mod pings;
@@ -26,6 +25,7 @@ mod tests;
 mod tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
@@ -65,6 +65,8 @@ pub(super) struct Parts {
     /// Room for callers that wait for changes.
     waiting: Semaphore,
     started: DateTime<Utc>,
+    /// Calls so far.
+    calls: AtomicU64,
     scheduling: bool,
     ends_with_consoles: bool,
 }
@@ -96,9 +98,18 @@ impl Api {
             access: Access::new(local_token, tokens, options),
             waiting: Semaphore::new(MAX_WAITING),
             started,
+            calls: AtomicU64::new(0),
             scheduling: options.scheduling,
             ends_with_consoles: options.linger.is_some(),
         }))
+    }
+}
+
+impl Parts {
+    /// The name of a call that has come: unique, also over restarts.
+    fn next_call(&self) -> String {
+        let count = self.calls.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}-{count:x}", self.started.timestamp_millis())
     }
 }
 
@@ -193,12 +204,6 @@ fn work_routes<L: List>(list: L) -> L {
         .about("Schedule a task again")
         .post("/api/v1/tasks/{id}/priority", Operator, tasks::priority)
         .about("Set the priority of a task's pending runs, and of those to come")
-        .post("/api/v1/tasks/{id}/acknowledge", Operator, handling::acknowledge)
-        .about("Take the open alerts of a task")
-        .post("/api/v1/tasks/{id}/snooze", Operator, handling::snooze)
-        .about("Put the alerts of a task off, until a time or its next good run")
-        .post("/api/v1/tasks/{id}/silence", Operator, handling::silence_task)
-        .about("Silence the alerts of a task for a while")
         .get("/api/v1/runs", Viewer, runs::list)
         .about("Runs, newest first, page by page")
         .post("/api/v1/runs", Operator, runs::submit)
@@ -217,25 +222,19 @@ fn work_routes<L: List>(list: L) -> L {
 
 /// Of the coordinator as a whole.
 fn coordinator_routes<L: List>(list: L) -> L {
-    use Need::{Admin, AdminOfAll, Operator, Viewer, ViewerOfAll};
+    use Need::{Admin, AdminOfAll, Viewer, ViewerOfAll};
     list.get("/api/v1/queues", Viewer, coordinator::queues)
         .about("Queues with their depths")
         .get("/api/v1/machines", Viewer, coordinator::machines)
         .about("Machines with their health and depths, the coordinator's own first")
         .get("/api/v1/alerts", Viewer, coordinator::alerts)
         .about("Open alerts, oldest first")
-        .get("/api/v1/silences", Viewer, handling::list)
-        .about("The silences that hold now, oldest first")
-        .post("/api/v1/silences", Operator, handling::silence)
-        .about("Silence the alerts that a matcher matches, also those to come, until a time")
-        .get("/api/v1/silences/preview", Viewer, handling::preview)
-        .about("The tasks and the open alerts that a silence would hold for")
-        .delete("/api/v1/silences/{id}", Operator, handling::end)
-        .about("End a silence")
         .get("/api/v1/flips", Viewer, coordinator::flips)
         .about("Transitions of states, newest first")
         .get("/api/v1/audit", ViewerOfAll, audit::list)
-        .about("Who did what, newest first, page by page")
+        .about("Who did what, newest first, page by page; with `after`, oldest first")
+        .get("/api/v1/audit/ends", ViewerOfAll, audit::ends)
+        .about("What the oldest row of the audit log builds on, and its newest row: to verify the rows by")
         .get("/api/v1/changes", Viewer, changes::since)
         .about("What changed since a cursor, at once or as soon as something does")
         .get("/api/v1/coordinator", Viewer, coordinator::about)

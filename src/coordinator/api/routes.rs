@@ -140,8 +140,8 @@ impl Routes {
         }
     }
 
-    fn gate(&self, need: Need) -> Gate {
-        Gate { api: self.api.clone(), need }
+    fn gate(&self, need: Need, path: &'static str) -> Gate {
+        Gate { api: self.api.clone(), need, path }
     }
 
     /// The routes as they were added.
@@ -152,7 +152,7 @@ impl Routes {
 
     /// The routes, and what is said where there is none: to known callers only.
     pub(super) fn into_router(self) -> Router {
-        let known = from_fn_with_state(self.gate(Need::Viewer), access::guard);
+        let known = from_fn_with_state(self.gate(Need::Viewer, "elsewhere"), access::guard);
         let wrong = async |request: Request| -> Response { wrong_method(request).await };
         let nothing = async |request: Request| -> Response { nothing_here(request).await };
         self.router
@@ -172,7 +172,8 @@ impl List for Routes {
     ) -> Self {
         tracing::trace!(%method, path, ?need, "a route");
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
-        let guarded = on(filter, handler).route_layer(from_fn_with_state(self.gate(need), access::guard));
+        let guarded =
+            on(filter, handler).route_layer(from_fn_with_state(self.gate(need, path), access::guard));
         self.router = self.router.route(path, guarded);
         #[cfg(test)]
         self.list.push(Route { method: method.clone(), path, need });

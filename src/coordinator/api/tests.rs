@@ -425,3 +425,149 @@ async fn a_body_that_is_too_large_is_told_so_however_it_comes() {
     assert_eq!(status, 413, "{body}");
     bare.api.engine.clone().shutdown().await;
 }
+
+/// A line in the audit log for whatever changes something or was to: also where there is nothing of that name.
+#[tokio::test]
+async fn every_call_that_changes_something_is_in_the_audit_log() {
+    let bare = Bare::new("[[task]]\nid = \"a\"\ncommand = [\"true\"]\n").await;
+    let admin = bare.token("admin-1", Role::Admin, &[]).await;
+    let viewer = bare.token("viewer-1", Role::Viewer, &[]).await;
+    let mut asked = 0;
+    for route in routes(Routes::new(bare.api.clone())).list() {
+        // What jobs tell of themselves is in their runs.
+        let told = route.path.ends_with("/reports") || route.need == Need::Key;
+        if route.method == Method::GET || told {
+            continue;
+        }
+        asked += 1;
+        let body = match route.path {
+            path if path.ends_with("/priority") => r#"{"priority":1}"#,
+            "/api/v1/tasks" | "/api/v1/tasks/{id}" => r#"{"id":"b","command":["true"]}"#,
+            "/api/v1/runs" => r#"{"command":["true"]}"#,
+            "/api/v1/tokens" => r#"{"name":"made","role":"viewer"}"#,
+            _ => "",
+        };
+        let task = if route.path.ends_with("/tasks/{id}") { "b" } else { "a" };
+        let path = route.path.replace("{id}", task).replace("{task}", task).replace("{name}", "none");
+        for (token, by) in [(&admin, "admin-1"), (&viewer, "viewer-1")] {
+            let newest = |rows: Vec<crate::wire::AuditRow>| rows.first().map_or(0, |row| row.seq);
+            let before = newest(bare.api.engine.audit(1, None).await.unwrap());
+            let (status, answer) = bare.call(&route.method, &path, body, Some(token)).await;
+            let rows = bare.api.engine.audit_after(100, before).await.unwrap();
+            let what = format!("{} {path} by {by}: {status} {answer}: {rows:?}", route.method);
+            // A run that ends meanwhile leaves no line.
+            let row = rows.iter().find(|row| row.by == *by).unwrap_or_else(|| panic!("{what}"));
+            assert_eq!(row.from, *"127.0.0.1", "{what}");
+            assert!(
+                !row.action.is_empty() && !row.target.is_empty() | (row.action == *"reload-config"),
+                "{what}"
+            );
+            assert_eq!(row.result == *"ok", status < 300, "{what}");
+        }
+    }
+    assert!(asked >= 18, "{asked}");
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_described_is_what_is_served() {
+    let bare = Bare::new("").await;
+    let (_, document) = bare.get("/api/v1/openapi.json").await;
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let list = routes(Routes::new(bare.api.clone())).list().to_vec();
+    let served: BTreeSet<(String, String)> =
+        list.iter().map(|route| (route.method.to_string(), route.path.to_owned())).collect();
+    assert_eq!(described, served);
+    // And each of them leads to a handler: nothing else answers there.
+    for route in &list {
+        let (status, kind) = bare.ask(route, Some("the local one")).await;
+        assert!(
+            status != 405 && kind != "not-found" && !kind.starts_with("Cannot "),
+            "{route:?}: {status} {kind}"
+        );
+    }
+    bare.api.engine.clone().shutdown().await;
+}
+
+/// Two teams whose tasks have to do with each other, as somebody who sees both has arranged it.
+const LINKED: &str = r#"
+[[task]]
+id = "foreign"
+team = "theirs"
+machine = "shared.invalid"
+shell = "false"
+
+[[task]]
+id = "own"
+team = "ours"
+machine = "shared.invalid"
+after = ["foreign"]
+shell = "true"
+"#;
+
+#[tokio::test]
+async fn how_another_team_does_is_not_told_by_what_is_ones_own() {
+    let bare = Bare::new(LINKED).await;
+    let token = bare.token("ours-1", Role::Admin, &["ours"]).await;
+    for _ in 0..3 {
+        bare.api.engine.trigger(&TaskId::new("foreign"), None, Actor::here("test")).await.unwrap();
+    }
+    bare.api.engine.trigger(&TaskId::new("own"), None, Actor::here("test")).await.unwrap();
+    let read = async |path: &str, token: &str| -> Value {
+        let (status, body) = bare.call(&Method::GET, path, "", Some(token)).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    // What theirs waits for is said, and not how far that is.
+    let remark = |task: &Value| {
+        let remarks = task["remarks"].as_array().unwrap().iter().filter_map(Value::as_str);
+        remarks.filter(|remark| remark.starts_with("starts after")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (all, some) = ("the local one", token.as_str());
+    assert_eq!(remark(&read("/api/v1/tasks/own", some).await), ["starts after the success of foreign"]);
+    let whole = remark(&read("/api/v1/tasks/own", all).await);
+    assert!(whole[0].contains("; waits for foreign"), "{whole:?}");
+    // On a machine that both use, each sees its own runs.
+    let of = |machines: &Value| {
+        let machine = &machines["machines"][1];
+        assert_eq!(machine["name"], "shared.invalid");
+        let count = |name: &str| machine[name].as_u64().unwrap();
+        assert_eq!(machine["by_priority"][2].as_u64(), Some(count("depth")), "{machine}");
+        count("running") + count("depth")
+    };
+    assert_eq!(of(&read("/api/v1/machines", all).await), 4);
+    assert_eq!(of(&read("/api/v1/machines", some).await), 1);
+    let away = bare.token("away", Role::Viewer, &["elsewhere"]).await;
+    let machines = read("/api/v1/machines", &away).await;
+    assert_eq!(machines["machines"].as_array().unwrap().len(), 1, "the coordinator's own alone: {machines}");
+    bare.api.engine.clone().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_task_of_one_team_neither_starts_another_s_nor_is_started_by_it() {
+    let bare = Bare::new(LINKED).await;
+    let token = bare.token("ours-1", Role::Admin, &["ours"]).await;
+    let define = async |body: &str| bare.call(&Method::POST, "/api/v1/tasks", body, Some(&token)).await;
+    for (field, value) in [("after", r#"["TASK"]"#), ("failure_action", r#""run:TASK""#)] {
+        let mut answers = Vec::new();
+        for named in ["foreign", "no-such-task"] {
+            let value = value.replace("TASK", named);
+            let body = format!(r#"{{"id":"sly","team":"ours","command":["true"],"{field}":{value}}}"#);
+            let (status, answer) = define(&body).await;
+            assert_eq!(status, 422, "{answer}");
+            assert!(answer.contains(field) && answer.contains("there is no task"), "{answer}");
+            answers.push(answer.replace(named, "IT"));
+        }
+        assert_eq!(answers[0], answers[1], "whether there is one is not told");
+    }
+    let (status, answer) = define(r#"{"id":"next","team":"ours","command":["true"],"after":["own"]}"#).await;
+    assert_eq!(status, 201, "{answer}");
+    bare.api.engine.clone().shutdown().await;
+}

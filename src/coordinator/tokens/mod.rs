@@ -39,7 +39,7 @@ const MAX_LIFE_S: u64 = 100 * 366 * 24 * 60 * 60;
 /// So many calls that wait for changes may be under way with one token.
 const MAX_WAITING: usize = 64;
 /// Names that the audit log gives to others.
-const RESERVED: [&str; 5] = ["local", "loopback", "anybody", "schedule", "here"];
+const RESERVED: [&str; 8] = ["local", "loopback", "anybody", "schedule", "here", "ping", "start", "SIGHUP"];
 /// The queue of tasks without a team; a team of that name could not be told from it.
 const NO_TEAM: &str = "default";
 
@@ -365,6 +365,9 @@ impl Tokens {
         if good.len() >= MAX_TOKENS {
             let why = format!("there are {MAX_TOKENS} tokens already: revoke some");
             return Err(TokenRefusal::Unusable(why.into()));
+        }
+        if wish.expires_in_s == Some(0) {
+            return Err(TokenRefusal::Unusable("a token that has expired already is of no use".into()));
         }
         let expires = wish.expires_in_s.map(life).transpose()?.map(|life| now + life);
         Ok(TokenRow {

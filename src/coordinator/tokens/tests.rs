@@ -44,6 +44,8 @@ async fn wishes_that_cannot_be_are_refused() {
         (wish("x", &[""]), "1 to 128"),
         (wish("ci", &[]), "already"),
         (NewToken { expires_in_s: Some(u64::MAX), ..wish("x", &[]) }, "a hundred years"),
+        (NewToken { expires_in_s: Some(0), ..wish("x", &[]) }, "expired already"),
+        (wish("SIGHUP", &[]), "the audit log calls others so"),
     ] {
         let refusal = tokens.create(wish, &here(), NOW).await.unwrap_err().to_string();
         assert!(refusal.contains(part), "{refusal}");

@@ -86,7 +86,6 @@ fn any_alert() -> impl Strategy<Value = Alert> {
             summary: "told".into(),
             acknowledged_by: None,
             silenced_until: silenced.map(at),
-            handling: None,
         },
     )
 }

@@ -170,22 +170,6 @@ async fn the_description_of_the_api_fits_its_answers() {
     api.holds(post.clone(), "/api/v1/runs", "/api/v1/runs", &served, Some(work)).await;
     let token = serde_json::json!({ "name": "grafana", "role": "viewer", "teams": ["data"] });
     api.holds(post.clone(), "/api/v1/tokens", "/api/v1/tokens", &served, Some(token)).await;
-    for (path, body) in [
-        ("acknowledge", serde_json::json!({ "note": "on it" })),
-        ("snooze", serde_json::json!({ "until": "2026-01-20T10:00:00Z" })),
-        ("silence", serde_json::json!({ "note": "new disks" })),
-    ] {
-        let url = format!("/api/v1/tasks/bad/{path}");
-        api.holds(post.clone(), &format!("/api/v1/tasks/{{id}}/{path}"), &url, &served, Some(body)).await;
-    }
-    let silences = "/api/v1/silences";
-    let silence = serde_json::json!({ "matcher": { "team": "data" }, "until": "2026-01-20T10:00:00Z" });
-    let silence = api.holds(post.clone(), silences, silences, &served, Some(silence)).await;
-    api.holds(get.clone(), silences, silences, &served, None).await;
-    let preview = "/api/v1/silences/preview";
-    api.holds(get.clone(), preview, "/api/v1/silences/preview?kind=failed", &served, None).await;
-    let url = format!("/api/v1/silences/{}", silence["id"].as_str().unwrap());
-    api.holds(Method::DELETE, "/api/v1/silences/{id}", &url, &served, None).await;
     let report = serde_json::json!({ "rid": "a", "what": "started", "at": "2026-01-20T09:00:59Z" });
     let reports = "/api/v1/tasks/{id}/reports";
     api.holds(post.clone(), reports, "/api/v1/tasks/watched/reports", &served, Some(report)).await;
@@ -201,6 +185,9 @@ async fn the_description_of_the_api_fits_its_answers() {
         ("/api/v1/flips", "/api/v1/flips?limit=5".to_owned()),
         ("/api/v1/flips", "/api/v1/flips?limit=0".to_owned()),
         ("/api/v1/audit", "/api/v1/audit?limit=5".to_owned()),
+        ("/api/v1/audit", "/api/v1/audit?after=0&limit=5".to_owned()),
+        ("/api/v1/audit", "/api/v1/audit?after=0&before=5".to_owned()),
+        ("/api/v1/audit/ends", "/api/v1/audit/ends".to_owned()),
         ("/api/v1/changes", format!("/api/v1/changes?since={cursor}")),
         ("/api/v1/coordinator", "/api/v1/coordinator".to_owned()),
         ("/api/v1/tokens", "/api/v1/tokens".to_owned()),
@@ -230,5 +217,114 @@ async fn the_description_of_the_api_fits_its_answers() {
     let (one, url) = ("/api/v1/tokens/{name}", "/api/v1/tokens/grafana");
     api.holds(Method::DELETE, one, url, &served, None).await;
     api.all_are_checked();
+    served.stop().await;
+}
+
+/// Without a token, with too small a role, with a path that leads nowhere, and with a body that is none.
+#[tokio::test]
+async fn every_refusal_is_as_it_is_described() {
+    let home = Home::new("[[task]]\nid = \"a\"\ncommand = [\"true\"]\n");
+    let served = home.serve().await;
+    let wish = serde_json::json!({ "name": "some", "role": "viewer", "teams": ["data"] });
+    let made: Value = served.post("/api/v1/tokens").json(&wish).send().await.unwrap().json().await.unwrap();
+    let some = made["token"].as_str().unwrap().to_owned();
+    let api = Described::read(&served).await;
+    let mut problem = serde_json::json!({ "$ref": "#/components/schemas/Problem" });
+    problem["components"] = api.components.clone();
+    let problem = jsonschema::draft202012::new(&problem).unwrap();
+    let mut statuses = BTreeSet::new();
+    for (path, methods) in api.paths.as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let filled = path.replace("{action}", "0").replace('{', "no-such-").replace('}', "");
+            for (token, query) in
+                [("", ""), (some.as_str(), ""), (served.file.token.as_str(), "?limit=-1&x=\0")]
+            {
+                // What would wait or never end is not asked.
+                if path.ends_with("/lease") && !token.is_empty() {
+                    continue;
+                }
+                let request = served.bare(method.clone(), &format!("{filled}{query}")).body("{\"a\": NaN");
+                let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+                let response = request.send().await.unwrap();
+                let (status, media) = (response.status().as_u16(), response.headers()[CONTENT_TYPE].clone());
+                let what = format!("{method} {filled}{query}: {status}");
+                assert!(response.headers().contains_key("x-request-id"), "{what}");
+                if status < 400 {
+                    continue;
+                }
+                assert!(status < 500, "{what}");
+                statuses.insert(status);
+                let text = response.text().await.unwrap();
+                if path.starts_with("/api/") {
+                    assert_eq!(media, "application/problem+json", "{what}");
+                    let body: Value = serde_json::from_str(&text).unwrap();
+                    assert!(problem.is_valid(&body) && body["status"] == status, "{what}: {text}");
+                } else if !path.starts_with("/ping/") {
+                    let body: Value = serde_json::from_str(&text).unwrap();
+                    assert!(body["error"].as_str().is_some_and(|why| !why.is_empty()), "{what}: {text}");
+                }
+            }
+        }
+    }
+    assert_eq!(statuses, BTreeSet::from([400, 401, 403, 404]), "each way to fail was met");
+    served.stop().await;
+}
+
+/// As `promtool check metrics` has it, and the rules of OpenMetrics for names and units.
+#[tokio::test]
+async fn metrics_are_named_as_prometheus_wants_them() {
+    let home = Home::new(
+        "[[task]]\nid = \"a\"\nteam = \"o'\\\"dd\\\\ \u{e9}\"\ncommand = [\"true\"]\n\
+         [[task]]\nid = \"b\"\nmachine = \"db-1.invalid\"\ncommand = [\"true\"]\n",
+    );
+    let served = home.serve().await;
+    let run = served.start_run("a").await;
+    served.until_run(&run, "succeeded").await;
+    served.start_run("b").await;
+    let text = served.get("/metrics").send().await.unwrap().text().await.unwrap();
+    let (mut types, mut helped, mut seen) =
+        (std::collections::BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{line}");
+            let snake = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(name.starts_with("vigie_") && snake, "{line}");
+            assert!(!name.ends_with("_total") && !name.contains(kind), "{line}");
+            for unit in ["_ms", "_milliseconds", "_minutes", "_hours", "_kilobytes", "_percent"] {
+                assert!(!name.ends_with(unit), "not a base unit: {line}");
+            }
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, words) = rest.split_once(' ').unwrap();
+            assert!(words.len() > 5 && helped.insert(name.to_owned()), "{line}");
+        } else if let Some(rest) = line.strip_prefix("# UNIT ") {
+            let (name, unit) = rest.split_once(' ').unwrap();
+            assert!(name.ends_with(&format!("_{unit}")), "{line}");
+        } else if line != "# EOF" {
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            assert!(seen.insert(sample.to_owned()), "twice: {line}");
+            let value: f64 = value.parse().unwrap();
+            assert!(value >= 0.0, "{line}");
+            let name = sample.split('{').next().unwrap();
+            let (family, kind) = types.iter().filter(|(of, _)| name.starts_with(*of)).last().unwrap();
+            let suffix = &name[family.len()..];
+            let fits = match kind.as_str() {
+                "counter" => suffix == "_total",
+                "info" => suffix == "_info",
+                "histogram" => ["_bucket", "_sum", "_count"].contains(&suffix),
+                _ => suffix.is_empty(),
+            };
+            assert!(fits, "{line} is no {kind}");
+        }
+    }
+    assert_eq!(helped, types.keys().cloned().collect());
+    assert!(text.contains("queue=\"o'\\\"dd\\\\ \u{e9}\""), "{text}");
+    for name in ["vigie_machine_running{machine=\"local\"}", "vigie_machine_reachable{machine=\"local\"}"] {
+        sample(&text, name);
+    }
+    let waits = sample(&text, "vigie_machine_depth{machine=\"db-1.invalid\",priority=\"3\"}");
+    let runs = sample(&text, "vigie_machine_running{machine=\"db-1.invalid\"}");
+    assert!((waits + runs - 1.0).abs() < 0.5, "{text}");
     served.stop().await;
 }

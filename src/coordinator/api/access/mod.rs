@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
+use tracing::Instrument as _;
 
 use crate::model::{Clean, Role, Scope};
 
@@ -161,7 +162,9 @@ impl Access {
         let own = |authority: &Authority| {
             !authority.as_str().contains('@') && self.is_own(authority.host(), &call.entrance)
         };
-        if authority.is_some_and(own) {
+        // Who reads the other of two names would think of another machine.
+        let is_one = call.headers.get_all(header::HOST).iter().nth(1).is_none();
+        if is_one && authority.is_some_and(own) {
             return Ok(());
         }
         let names = if call.entrance.beyond {
@@ -264,12 +267,28 @@ pub(super) struct Gate {
     pub(super) api: Api,
     /// What the route needs.
     pub(super) need: Need,
+    /// The route's path, with `{placeholders}`: what stands in their places may be a secret.
+    pub(super) path: &'static str,
 }
+
+/// Under which the log's lines about a call are found: every answer has one.
+const CALL_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Before every handler: finds the [`Actor`] and the body, or answers why not.
 pub(super) async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let response = guarded(&gate, request, next).await;
-    gate.api.engine.metrics().answered(response.status().as_u16());
+    let id = gate.api.next_call();
+    let call = tracing::info_span!("call", %id, method = %request.method(), path = gate.path);
+    let mut response = guarded(&gate, request, next).instrument(call.clone()).await;
+    let status = response.status();
+    gate.api.engine.metrics().answered(status.as_u16());
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        call.in_scope(|| tracing::error!("a call could not be answered"));
+    } else {
+        call.in_scope(|| tracing::debug!(status = status.as_u16(), "answered"));
+    }
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(CALL_ID, id);
+    }
     response
 }
 

@@ -7,7 +7,11 @@ use crate::wire::NewToken;
 use super::*;
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-    pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    headers
 }
 
 fn access(open_on_loopback: bool) -> Access {
@@ -78,6 +82,8 @@ fn who_may_call() {
         (false, HEALTH, &[("host", "x@localhost")], Err(403)),
         (false, HEALTH, &[("host", "ops-1.example")], Err(403)),
         (false, HEALTH, &[], Err(403)),
+        (false, HEALTH, &[HOST, ("host", "evil.example")], Err(403)),
+        (false, HEALTH, &[HOST, ("host", "127.0.0.1")], Err(403)),
         (false, (Need::Nothing, "http://evil.example/health"), &[HOST], Err(403)),
         (false, (Need::Nothing, "http://[::1]:8667/health"), &[], Ok("loopback")),
         (false, TASKS, &[("host", "evil.example:8667"), TOKEN], Err(403)),

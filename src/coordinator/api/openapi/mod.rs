@@ -177,7 +177,11 @@ impl List for Description {
                 "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
             }));
         }
-        let mut described = json!({ "responses": operation.answers });
+        let mut answers = operation.answers;
+        if !path.starts_with("/api/") {
+            answers.insert("default".to_owned(), why_not_elsewhere(need));
+        }
+        let mut described = json!({ "responses": answers });
         if !parameters.is_empty() {
             described["parameters"] = Value::Array(parameters);
         }
@@ -208,6 +212,20 @@ pub(super) async fn document() -> Response {
     static DOCUMENT: LazyLock<String> =
         LazyLock::new(|| super::routes(Description::new()).document().to_string());
     ([(header::CONTENT_TYPE, JSON)], DOCUMENT.as_str()).into_response()
+}
+
+/// How calls are refused outside of the native API: as duplistatus does, and pings in plain words.
+fn why_not_elsewhere(need: Need) -> Value {
+    let error = json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": { "error": { "type": "string", "description": "why not" } },
+    });
+    let mut content = json!({ JSON: { "schema": error } });
+    if need == Need::Key {
+        content["text/plain"] = json!({ "schema": { "type": "string" } });
+    }
+    json!({ "description": "why not", "content": content })
 }
 
 /// The parameters of a path.
