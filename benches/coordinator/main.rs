@@ -42,8 +42,11 @@ fn say(text: &str) {
 type Part = fn() -> Outcome;
 
 fn main() -> ExitCode {
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 8] = [
+        ("redact", redact),
+        ("rest", rest),
         ("scheduled", scheduled),
+        ("together", together),
         ("enqueue", enqueue),
         ("pings", pings),
         ("empty", empty),
@@ -86,44 +89,140 @@ fn starts(folder: &Path, what: &str) -> Outcome {
     Ok(())
 }
 
-/// 10 000 tasks of every hour, each at a second of its own: start, memory, rest, and due to process start.
-fn scheduled() -> Outcome {
-    let folder = tempfile::tempdir()?;
+/// A task file with 10 000 tasks that print when they start, each by its own `schedule`.
+fn stamping(folder: &Path, schedule: impl Fn(usize) -> String) -> Outcome {
     let mut text = String::new();
     for i in 0..SCHEDULED {
-        let (second, minute) = (i % 60, i / 60 % 60);
+        let (team, schedule) = (i % 20, schedule(i));
         writeln!(
             text,
-            "[[task]]\nid = \"task-{i:05}\"\nname = \"Number {i}\"\nteam = \"team-{}\"\n\
-             command = [\"date\", \"+%s%N\"]\nschedule = \"{second} {minute} * * * *\"",
-            i % 20
+            "[[task]]\nid = \"task-{i:05}\"\nname = \"Number {i}\"\nteam = \"team-{team}\"\n\
+             command = [\"date\", \"+%s%N\"]\nschedule = \"{schedule}\""
         )?;
     }
-    std::fs::write(folder.path().join("tasks.toml"), text)?;
+    Ok(std::fs::write(folder.join("tasks.toml"), text)?)
+}
+
+/// 10 000 tasks whose time is far away, and none but its own: what they cost while nothing happens.
+fn rest() -> Outcome {
+    for (what, tasks) in [("its own tasks", 0), ("10000 tasks, none due", SCHEDULED)] {
+        let folder = tempfile::tempdir()?;
+        if tasks > 0 {
+            stamping(folder.path(), |i| format!("{} {} 29 2 *", i / 60 % 60, i / 3600 % 24))?;
+        }
+        let server = Server::start(folder.path())?;
+        wait(Duration::from_secs(3));
+        let length = Duration::from_secs(setting("VIGIE_BENCH_SECONDS", 30) * 2);
+        let (before, started) = (server.spent()?, Stopwatch::start());
+        wait(length);
+        let (after, seconds) = (server.spent()?, started.seconds());
+        let share = (after.seconds - before.seconds) / seconds * 100.0;
+        let wakes = figures::per_second(after.switches - before.switches, seconds);
+        say(&format!(
+            "{what}: {share:.3} % of a core at rest, {wakes:.1} wake-ups a second, over {seconds:.0} s"
+        ));
+    }
+    Ok(())
+}
+
+/// 10 000 tasks of every hour, two or three at each second: start, memory, and due to process start.
+fn scheduled() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    stamping(folder.path(), |i| format!("{} {} * * * *", i % 60, i / 60 % 60))?;
     let first = Server::start(folder.path())?;
     say(&format!("{SCHEDULED} tasks: first start to serving {:.0} ms", first.started_after * 1e3));
     drop(first);
     starts(folder.path(), &format!("{SCHEDULED} tasks"))?;
     let server = Server::start(folder.path())?;
+    // What came due while nothing served is late by that, and no figure of this.
+    let serving = nanoseconds_now();
     wait(Duration::from_secs(3));
     say(&format!("{SCHEDULED} tasks: {:.1} MB resident", server.resident_mb()?));
-    let length = Duration::from_secs(setting("VIGIE_BENCH_SECONDS", 30));
-    let (before, started) = (server.processor_seconds()?, Stopwatch::start());
+    let length = Duration::from_secs(setting("VIGIE_BENCH_SECONDS", 30) * 4);
+    let (before, started) = (server.spent()?, Stopwatch::start());
     wait(length);
-    let share = (server.processor_seconds()? - before) / started.seconds() * 100.0;
+    let share = (server.spent()?.seconds - before.seconds) / started.seconds() * 100.0;
     say(&format!("{SCHEDULED} tasks, 2.8 starts per second: {share:.1} % of a core"));
-    let mut client = Client::new(&server)?;
-    let mut delays = Vec::new();
-    for run in client.json("/api/v1/runs?state=succeeded&limit=500")?["runs"].as_array().into_iter().flatten()
-    {
-        let (Some(slot), Some(id)) = (run["slot"].as_str(), run["id"].as_str()) else { continue };
-        let due = chrono::DateTime::parse_from_rfc3339(slot)?.timestamp_nanos_opt().unwrap_or_default();
-        let log = client.json(&format!("/api/v1/runs/{id}/log"))?;
-        let began: i64 = log["text"].as_str().unwrap_or_default().trim().parse()?;
-        delays.push(figures::seconds(began - due));
-    }
+    let mut delays = delays(&server, serving)?;
     say(&format!("{SCHEDULED} tasks: due to process start {}", spread(&mut delays)));
     say(&format!("{SCHEDULED} tasks: {:.1} MB resident after that", server.resident_mb()?));
+    Ok(())
+}
+
+/// 100 of 10 000 tasks due at the same second of every minute, 8 at a time.
+fn together() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    stamping(
+        folder.path(),
+        |i| if i % 100 == 0 { "30 * * * * *".to_owned() } else { "0 0 29 2 *".to_owned() },
+    )?;
+    let server = Server::start(folder.path())?;
+    let serving = nanoseconds_now();
+    wait(Duration::from_secs(90));
+    let mut delays = delays(&server, serving)?;
+    say(&format!(
+        "100 of {SCHEDULED} tasks due at once, 8 at a time: due to process start {}",
+        spread(&mut delays)
+    ));
+    Ok(())
+}
+
+/// From due to process start, in seconds, of the runs whose slot came after an instant.
+fn delays(server: &Server, since: i64) -> Result<Vec<f64>, Box<dyn Error>> {
+    let mut client = Client::new(server)?;
+    let mut delays = Vec::new();
+    let mut before = String::new();
+    loop {
+        let page = client.json(&format!("/api/v1/runs?state=succeeded&limit=500{before}"))?;
+        for run in page["runs"].as_array().into_iter().flatten() {
+            let (Some(slot), Some(id)) = (run["slot"].as_str(), run["id"].as_str()) else { continue };
+            let due = chrono::DateTime::parse_from_rfc3339(slot)?.timestamp_nanos_opt().unwrap_or_default();
+            let log = client.json(&format!("/api/v1/runs/{id}/log"))?;
+            // The coordinator's own tasks print no time.
+            let began: Option<i64> = log["text"].as_str().and_then(|text| text.trim().parse().ok());
+            delays.extend(began.filter(|_| due > since).map(|began| figures::seconds(began - due)));
+        }
+        let Some(next) = page["next"].as_str() else { return Ok(delays) };
+        before = format!("&before={next}");
+    }
+}
+
+/// Output that streams through the redactor in pieces of 64 KiB, with 20 secrets.
+fn redact() -> Outcome {
+    let secrets: Vec<String> =
+        (0..20).map(|i| format!("s3cret-{i:02}-{:016x}", i * 0x9e37_79b9_7f4a_7c15_u128)).collect();
+    let line = |i: usize| {
+        format!(
+            "2026-01-20T09:00:{:02}Z worker-{} wrote {} rows into shop.orders, status=ok\n",
+            i % 60,
+            i % 7,
+            i * 31
+        )
+    };
+    let quiet: String = (0..).map(line).take(1 << 13).collect();
+    let mut loud = quiet.clone();
+    for (i, at) in (0..quiet.len()).step_by(997).enumerate().rev() {
+        loud.insert_str(at, &secrets[i % secrets.len()]);
+    }
+    let noise: String =
+        (0_u64..1 << 16).map(|i| format!("{:016x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    for (what, text) in [
+        ("lines of a log", &quiet),
+        ("the same with a secret per kilobyte", &loud),
+        ("hexadecimal noise", &noise),
+    ] {
+        let mut redactor = vigie::vault::Redactor::new(&secrets);
+        let (mut out, mut bytes, began) = (Vec::new(), 0, Stopwatch::start());
+        while bytes < 256 << 20 {
+            for piece in text.as_bytes().chunks(64 << 10) {
+                redactor.push(piece, &mut out);
+                out.clear();
+                bytes += piece.len();
+            }
+        }
+        let rate = figures::per_second(bytes, began.seconds()) / 1e6;
+        say(&format!("redacted of {} secrets, {what}: {rate:.0} MB/s", secrets.len()));
+    }
     Ok(())
 }
 

@@ -70,14 +70,30 @@ impl Server {
         Ok(kilobytes * 1024.0 / 1e6)
     }
 
-    /// What it has taken of a core so far, in seconds.
-    pub fn processor_seconds(&self) -> Result<f64, Box<dyn Error>> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        // utime and stime are the 14th and 15th field; ticks are hundredths of a second.
-        let ticks = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok());
-        Ok((ticks(11).ok_or("no utime")? + ticks(12).ok_or("no stime")?) / 100.0)
+    /// What all of its threads have taken so far.
+    pub fn spent(&self) -> Result<Spent, Box<dyn Error>> {
+        let mut spent = Spent::default();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let folder = thread?.path();
+            // Nanoseconds on a core come first: <https://docs.kernel.org/scheduler/sched-stats.html>.
+            let times = std::fs::read_to_string(folder.join("schedstat"))?;
+            let nanoseconds: i64 = times.split_whitespace().next().ok_or("no schedstat")?.parse()?;
+            spent.seconds += crate::figures::seconds(nanoseconds);
+            let status = std::fs::read_to_string(folder.join("status"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            spent.switches += line.ok_or("no voluntary_ctxt_switches")?.trim().parse::<usize>()?;
+        }
+        Ok(spent)
     }
+}
+
+/// What a process has taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// Of a core, in seconds.
+    pub seconds: f64,
+    /// How often one of its threads went to sleep, and so was woken.
+    pub switches: usize,
 }
 
 impl Drop for Server {

@@ -288,11 +288,17 @@ pub struct AlertReport {
     silenced_until: Option<String>,
     queue: Option<String>,
     evidence: &'static str,
+    acknowledged_at: Option<String>,
+    note: Option<Clean>,
+    silenced_by: Option<Clean>,
+    comment: Option<Clean>,
+    snoozed: bool,
 }
 
 impl From<&AlertRow> for AlertReport {
     fn from(row: &AlertRow) -> Self {
         let alert = &row.alert;
+        let handling = alert.handling.as_deref().cloned().unwrap_or_default();
         Self {
             endpoint: row.endpoint.to_string(),
             task: alert.task.as_ref().map(ToString::to_string),
@@ -304,6 +310,11 @@ impl From<&AlertRow> for AlertReport {
             silenced_until: stamped(alert.silenced_until),
             queue: alert.queue.as_ref().map(ToString::to_string),
             evidence: row.evidence.word(),
+            acknowledged_at: stamped(handling.acknowledged_at),
+            note: handling.note,
+            silenced_by: handling.silenced_by,
+            comment: handling.comment,
+            snoozed: handling.snoozed,
         }
     }
 }

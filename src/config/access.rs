@@ -17,7 +17,7 @@ pub(super) fn read(table: &Table<'_>, base: &Base<'_>) -> ServeAccess {
         ));
     }
     let tls = table.table("tls").and_then(|tls| {
-        let path = |key: &str| tls.need(key).and_then(|value| base.path(value));
+        let path = |key: &'static str| tls.need(key).and_then(|value| base.path(value));
         let files = path("cert").zip(path("key"));
         tls.finish();
         files

@@ -163,7 +163,7 @@ pub fn check_url(text: &str) -> Result<String, String> {
 }
 
 fn read_tls(table: Table<'_>, base: &Base<'_>) -> TlsSpec {
-    let path = |key: &str| table.get(key).and_then(|value| base.path(value));
+    let path = |key: &'static str| table.get(key).and_then(|value| base.path(value));
     let tls = TlsSpec {
         ca_file: path("ca_file"),
         client_cert: path("client_cert"),
@@ -206,7 +206,7 @@ fn secret(value: Value<'_>, is_secret: bool, base: &Base<'_>) -> Option<SecretRe
         place.problem(&format!("must be exactly one of {SECRET_FORMS}"));
         return None;
     }
-    let named = |key: &str| {
+    let named = |key: &'static str| {
         let value = table.get(key)?;
         let place = value.clone();
         let name = value.string()?;

@@ -8,9 +8,9 @@ use crate::model::{Clean, Kind};
 /// Checks what goes together under one `[[endpoint]]`. What is written wrongly
 /// counts as written: it has its own problem.
 pub fn check(table: &Table<'_>, kind: Kind) {
-    let part = |name: &str| table.get(name).filter(Value::is_table).and_then(Value::table);
+    let part = |name: &'static str| table.get(name).filter(Value::is_table).and_then(Value::table);
     let (auth, options) = (part("auth"), part("options"));
-    let has = |name: &str| auth.as_ref().is_some_and(|auth| auth.get(name).is_some());
+    let has = |name: &'static str| auth.as_ref().is_some_and(|auth| auth.get(name).is_some());
     // Told where it is to be mended.
     let say = |message: &str| auth.as_ref().unwrap_or(table).problem(message);
     match kind {
@@ -30,7 +30,7 @@ pub fn check(table: &Table<'_>, kind: Kind) {
     }
 }
 
-fn duplistatus(has: &dyn Fn(&str) -> bool, say: &dyn Fn(&str), options: Option<&Table<'_>>) {
+fn duplistatus(has: &dyn Fn(&'static str) -> bool, say: &dyn Fn(&str), options: Option<&Table<'_>>) {
     if has("username") != has("password") {
         say("username and password go together: they are for the web app of duplistatus");
     } else if has("username") && options.is_none_or(|options| options.get("web_url").is_none()) {
@@ -40,7 +40,7 @@ fn duplistatus(has: &dyn Fn(&str) -> bool, say: &dyn Fn(&str), options: Option<&
     }
 }
 
-fn rediacc(has: &dyn Fn(&str) -> bool, say: &dyn Fn(&str)) {
+fn rediacc(has: &dyn Fn(&'static str) -> bool, say: &dyn Fn(&str)) {
     let (token, login) = (has("token"), has("email") || has("password"));
     if token && login {
         say("rediacc takes either token, or email and password: leave one of them out");

@@ -189,11 +189,15 @@ fn state(registry: &mut Registry, view: &View, now: DateTime<Utc>) {
     registry.register("queues", "Queues, those beyond the 500 that are told of by name among them", count);
     machines(registry, view, now);
     let alerts = Family::<ByKind, Gauge>::default();
+    let silenced = Family::<ByKind, Gauge>::default();
     for alert in &view.alerts {
         let labels = ByKind { kind: alert.kind.word(), severity: alert.severity.word() };
-        alerts.get_or_create(&labels).inc();
+        let is_silenced = alert.silenced_until.is_some_and(|until| until > now);
+        let of = if is_silenced { &silenced } else { &alerts };
+        of.get_or_create(&labels).inc();
     }
-    registry.register("alerts", "Open alerts", alerts);
+    registry.register("alerts", "Open alerts that are neither silenced nor snoozed", alerts);
+    registry.register("alerts_silenced", "Open alerts that are silenced or snoozed", silenced);
 }
 
 /// Machines: whether they can be reached, and what runs and waits there.

@@ -1,9 +1,9 @@
 //! Documents, tables and values that remember where they were written.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
+use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ impl<'t> Document<'t> {
 
     /// The top level.
     pub fn root(&self) -> Table<'_> {
-        Table::new(self.at(String::new(), 0..0), self.root.get_ref())
+        let place = Place { line: 1, path: None, problems: &self.problems, lines: &self.line_starts };
+        Table::new(place, self.root.get_ref())
     }
 
     /// Records a problem that the file has as a whole, or that shows only
@@ -69,10 +70,6 @@ impl<'t> Document<'t> {
     fn line(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|&start| start <= offset)
     }
-
-    fn at(&self, path: String, span: Range<usize>) -> Place<'_> {
-        Place { line: self.line(span.start), path, problems: &self.problems, lines: &self.line_starts }
-    }
 }
 
 impl fmt::Debug for Document<'_> {
@@ -82,38 +79,63 @@ impl fmt::Debug for Document<'_> {
     }
 }
 
+/// A step of a key path, and those before it: written out only where there is something to say.
+struct Step<'a> {
+    before: Option<Rc<Self>>,
+    to: To<'a>,
+}
+
+enum To<'a> {
+    Key(&'a str),
+    Element(usize),
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(before) = &self.before {
+            write!(f, "{before}")?;
+        }
+        match self.to {
+            To::Element(index) => write!(f, "[{index}]"),
+            To::Key(key) => {
+                let dot = if self.before.is_some() { "." } else { "" };
+                let is_bare = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+                if !key.is_empty() && key.bytes().all(is_bare) {
+                    write!(f, "{dot}{key}")
+                } else {
+                    write!(f, "{dot}{key:?}")
+                }
+            }
+        }
+    }
+}
+
 /// Where something is written, and where its problems go.
 #[derive(Clone)]
 struct Place<'a> {
     line: usize,
-    path: String,
+    /// `None` at the top level.
+    path: Option<Rc<Step<'a>>>,
     problems: &'a RefCell<Vec<Problem>>,
     lines: &'a [usize],
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn path(&self) -> String {
+        self.path.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
     fn problem(&self, message: &str) {
         self.problems.borrow_mut().push(Problem {
             line: self.line,
-            path: Clean::line(&self.path),
+            path: Clean::line(&self.path()),
             message: message.into(),
         });
     }
 
-    fn child(&self, path: String, span: Range<usize>) -> Self {
+    fn child(&self, to: To<'a>, span: &Range<usize>) -> Self {
         let line = self.lines.partition_point(|&start| start <= span.start);
-        Place { line, path, ..self.clone() }
-    }
-
-    fn key(&self, key: &str, span: Range<usize>) -> Self {
-        let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        let key = if bare { key.to_owned() } else { format!("{key:?}") };
-        let path = if self.path.is_empty() { key } else { format!("{}.{key}", self.path) };
-        self.child(path, span)
-    }
-
-    fn element(&self, index: usize, span: Range<usize>) -> Self {
-        self.child(format!("{}[{index}]", self.path), span)
+        Place { line, path: Some(Rc::new(Step { before: self.path.clone(), to })), ..*self }
     }
 }
 
@@ -121,13 +143,14 @@ impl Place<'_> {
 pub struct Table<'a> {
     place: Place<'a>,
     content: &'a DeTable<'a>,
-    asked: RefCell<BTreeSet<String>>,
+    /// Few, and asked for in turn: looked through faster than kept in order.
+    asked: RefCell<Vec<&'a str>>,
 }
 
 impl fmt::Debug for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table")
-            .field("path", &self.place.path)
+            .field("path", &self.place.path())
             .field("line", &self.place.line)
             .finish_non_exhaustive()
     }
@@ -135,7 +158,7 @@ impl fmt::Debug for Table<'_> {
 
 impl<'a> Table<'a> {
     const fn new(place: Place<'a>, content: &'a DeTable<'a>) -> Self {
-        Self { place, content, asked: RefCell::new(BTreeSet::new()) }
+        Self { place, content, asked: RefCell::new(Vec::new()) }
     }
 
     /// The line that it begins at, from 1.
@@ -146,8 +169,8 @@ impl<'a> Table<'a> {
 
     /// Its key path, such as `endpoint[1].auth`; empty at the top level.
     #[must_use]
-    pub fn path(&self) -> &str {
-        &self.place.path
+    pub fn path(&self) -> String {
+        self.place.path()
     }
 
     /// Records a problem with the table as a whole.
@@ -156,27 +179,30 @@ impl<'a> Table<'a> {
     }
 
     /// Makes `keys` known although nobody asks for them.
-    pub fn know(&self, keys: &[&str]) {
-        self.asked.borrow_mut().extend(keys.iter().map(|&key| key.to_owned()));
+    pub fn know(&self, keys: &[&'a str]) {
+        self.asked.borrow_mut().extend(keys);
     }
 
     /// The keys that were asked for so far, by name.
     #[must_use]
     pub fn known(&self) -> Vec<String> {
-        self.asked.borrow().iter().cloned().collect()
+        let mut known: Vec<String> = self.asked.borrow().iter().map(|&key| key.to_owned()).collect();
+        known.sort_unstable();
+        known.dedup();
+        known
     }
 
     /// The value of `key`, if it is there.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.asked.borrow_mut().insert(key.to_owned());
+    pub fn get(&self, key: &'a str) -> Option<Value<'a>> {
+        self.asked.borrow_mut().push(key);
         let (name, value) = self.content.get_key_value(key)?;
-        Some(Value { place: self.place.key(key, name.span()), content: value.get_ref() })
+        Some(Value { place: self.place.child(To::Key(key), &name.span()), content: value.get_ref() })
     }
 
     /// The value of `key`; that it is missing is a problem.
     #[must_use]
-    pub fn need(&self, key: &str) -> Option<Value<'a>> {
+    pub fn need(&self, key: &'a str) -> Option<Value<'a>> {
         let value = self.get(key);
         if value.is_none() {
             self.problem(&format!("{key:?} is missing"));
@@ -192,59 +218,64 @@ impl<'a> Table<'a> {
             .iter()
             .map(|(name, value)| {
                 let key: &'a str = name.get_ref();
-                self.asked.borrow_mut().insert(key.to_owned());
-                (key, Value { place: self.place.key(key, name.span()), content: value.get_ref() })
+                self.asked.borrow_mut().push(key);
+                let place = self.place.child(To::Key(key), &name.span());
+                (key, Value { place, content: value.get_ref() })
             })
             .collect()
     }
 
     /// A text.
-    pub fn string(&self, key: &str) -> Option<String> {
+    pub fn string(&self, key: &'a str) -> Option<String> {
         self.get(key)?.string()
     }
 
     /// `true` or `false`.
-    pub fn bool(&self, key: &str) -> Option<bool> {
+    pub fn bool(&self, key: &'a str) -> Option<bool> {
         self.get(key)?.bool()
     }
 
     /// A whole number within `range`.
-    pub fn integer(&self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
+    pub fn integer(&self, key: &'a str, range: RangeInclusive<i64>) -> Option<i64> {
         self.get(key)?.integer(range)
     }
 
     /// A number within `range`.
-    pub fn number(&self, key: &str, range: RangeInclusive<f64>) -> Option<f64> {
+    pub fn number(&self, key: &'a str, range: RangeInclusive<f64>) -> Option<f64> {
         self.get(key)?.number(range)
     }
 
     /// A duration such as `"10m"`.
-    pub fn duration(&self, key: &str) -> Option<Duration> {
+    pub fn duration(&self, key: &'a str) -> Option<Duration> {
         self.get(key)?.duration()
     }
 
     /// A list of texts.
-    pub fn strings(&self, key: &str) -> Option<Vec<String>> {
+    pub fn strings(&self, key: &'a str) -> Option<Vec<String>> {
         self.get(key)?.strings()
     }
 
     /// One word of a closed set; `allowed` are the words to name when it is another.
-    pub fn word<T: FromStr>(&self, key: &str, allowed: impl IntoIterator<Item = &'static str>) -> Option<T> {
+    pub fn word<T: FromStr>(
+        &self,
+        key: &'a str,
+        allowed: impl IntoIterator<Item = &'static str>,
+    ) -> Option<T> {
         self.get(key)?.word(allowed)
     }
 
     /// A table, inline or under its own header.
-    pub fn table(&self, key: &str) -> Option<Self> {
+    pub fn table(&self, key: &'a str) -> Option<Self> {
         self.get(key)?.table()
     }
 
     /// Tables under `[[key]]`, in order; those that are no tables are problems.
-    pub fn tables(&self, key: &str) -> Vec<Self> {
+    pub fn tables(&self, key: &'a str) -> Vec<Self> {
         self.get(key).map(Value::tables).unwrap_or_default()
     }
 
     /// Texts by free names: labels, environments.
-    pub fn string_map(&self, key: &str) -> Option<Vec<(String, String)>> {
+    pub fn string_map(&self, key: &'a str) -> Option<Vec<(String, String)>> {
         let table = self.table(key)?;
         let pairs = table.entries().into_iter();
         Some(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.string()?))).collect())
@@ -254,10 +285,12 @@ impl<'a> Table<'a> {
     pub fn finish(self) {
         let asked = self.asked.into_inner();
         for (name, _) in self.content {
-            let key: &str = name.get_ref();
-            if !asked.contains(key) {
-                let near = did_you_mean(key, asked.iter().map(String::as_str));
-                self.place.key(key, name.span()).problem(&format!("unknown key{near}"));
+            let key: &'a str = name.get_ref();
+            if !asked.contains(&key) {
+                let mut asked = asked.clone();
+                asked.sort_unstable();
+                let near = did_you_mean(key, asked);
+                self.place.child(To::Key(key), &name.span()).problem(&format!("unknown key{near}"));
             }
         }
     }
@@ -273,7 +306,7 @@ pub struct Value<'a> {
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Value")
-            .field("path", &self.place.path)
+            .field("path", &self.place.path())
             .field("line", &self.place.line)
             .finish_non_exhaustive()
     }
@@ -288,8 +321,8 @@ impl<'a> Value<'a> {
 
     /// Its key path.
     #[must_use]
-    pub fn path(&self) -> &str {
-        &self.place.path
+    pub fn path(&self) -> String {
+        self.place.path()
     }
 
     /// Records a problem with it.
@@ -409,7 +442,7 @@ impl<'a> Value<'a> {
         let Some(array) = self.content.as_array() else { return self.must_be("a list") };
         let place = &self.place;
         let element = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| Self {
-            place: place.element(index, item.span()),
+            place: place.child(To::Element(index), &item.span()),
             content: item.get_ref(),
         };
         Some(array.iter().enumerate().map(element).collect())
@@ -448,7 +481,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn tables(self) -> Vec<Table<'a>> {
         if self.content.is_table() {
-            let path = &self.place.path;
+            let path = self.place.path();
             self.problem(&format!("must be a list of tables: write [[{path}]], not [{path}]"));
             return Vec::new();
         }

@@ -164,6 +164,7 @@ pub(super) fn own(kind: AlertKind, since: DateTime<Utc>, summary: Clean, severit
         summary,
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     }
 }
 

@@ -251,6 +251,7 @@ fn finding(
         )),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     }
 }
 
@@ -355,5 +356,6 @@ fn alert(task: &Task, problem: Problem) -> Alert {
         summary,
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     }
 }

@@ -212,6 +212,8 @@ fn is_shown(site: &Site, receipt: &Receipt, polled: bool, later: bool) -> bool {
     let entry = task.and_then(|task| site.entries.get(task)).map(AsRef::as_ref);
     match (receipt.deed, entry) {
         (Deed::Verb(Verb::ReloadConfig), _) => by_word,
+        // Of what has no alert yet nothing shows.
+        (Deed::Verb(Verb::Silence), Some(entry)) if !is_alerted(site, &entry.row.task.id) => by_word,
         (Deed::Verb(verb), Some(entry)) => shows_verb(verb, site, entry, receipt, polled),
         (Deed::Verb(verb), None) => verb == Verb::Archive && task.is_some() && polled,
         (Deed::Command(command), _) => match command {
@@ -299,6 +301,10 @@ fn shows_priority(entry: &Entry, receipt: &Receipt) -> bool {
         task.active_runs.iter().filter(|run| matches!(run.state, RunState::Queued | RunState::Running));
     receipt.priority.is_some()
         && (task.priority == receipt.priority || pending.any(|run| run.priority == receipt.priority))
+}
+
+fn is_alerted(site: &Site, task: &TaskId) -> bool {
+    site.told.values().any(|alert| alert.task.as_ref() == Some(task))
 }
 
 fn shows_alert(site: &Site, task: &TaskId, is: impl Fn(&crate::model::Alert) -> bool) -> bool {

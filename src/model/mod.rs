@@ -34,7 +34,7 @@ pub use snapshot::{Coverage, Part, Snapshot};
 pub use state::{
     AlertKind, Evidence, Health, Priority, PriorityOutOfRange, RunMark, RunState, Severity, TaskState,
 };
-pub use task::{Alert, AlertKey, Flip, Labels, Queue, Retry, Run, Task, TaskSource};
+pub use task::{Alert, AlertKey, Flip, Handling, Labels, Queue, Retry, Run, Task, TaskSource};
 pub use text::{Clean, MAX_LINE, MAX_TEXT};
 pub use time::{duration_text, parse_duration};
 pub use trace::{AuditEntry, Event, LogOf, Trace};

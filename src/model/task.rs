@@ -303,6 +303,29 @@ pub struct Alert {
     /// Until when it is silenced or snoozed.
     #[serde(default)]
     pub silenced_until: Option<DateTime<Utc>>,
+    /// What operators have said beyond that, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handling: Option<Box<Handling>>,
+}
+
+/// What operators have said of an alert, beyond who took it and until when it is quiet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Handling {
+    /// When it was acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<DateTime<Utc>>,
+    /// What was noted with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Clean>,
+    /// Who silenced or snoozed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced_by: Option<Clean>,
+    /// What was noted with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<Clean>,
+    /// It is snoozed: the task's next good run ends that too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub snoozed: bool,
 }
 
 impl Alert {

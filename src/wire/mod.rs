@@ -18,6 +18,12 @@
 //! | `POST /tasks/{id}/runs` | [`TriggerRequest`], may be empty | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/pause`, `/resume` | – | 200 [`Done`] |
 //! | `POST /tasks/{id}/priority` | [`PriorityRequest`] | 200 [`Done`] |
+//! | `POST /tasks/{id}/acknowledge` | [`Acknowledge`], may be empty | 200 [`Done`] |
+//! | `POST /tasks/{id}/snooze`, `/silence` | [`PutOff`], may be empty | 200 [`Done`] |
+//! | `GET /silences` | – | [`Silences`] |
+//! | `GET /silences/preview?task=&team=&machine=&kind=` | – | [`SilencePreview`] |
+//! | `POST /silences` | [`NewSilence`] | 201 [`Silence`] |
+//! | `DELETE /silences/{id}` | – | 200 [`Done`] |
 //! | `GET /runs?task=&state=&limit=&before=` | – | [`Runs`] |
 //! | `POST /runs` | [`Submission`] | 202 [`RunAccepted`] |
 //! | `POST /tasks/{id}/reports` | [`Report`] | 202 [`RunAccepted`] |
@@ -47,6 +53,7 @@
 //! Mutating calls take `Idempotency-Key`; the same key answers the same again.
 
 pub mod audit;
+mod handling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +66,7 @@ use crate::model::{
 };
 
 pub use audit::{Audit, AuditEnds, AuditPlace, AuditRow};
+pub use handling::{Acknowledge, Matcher, NewSilence, PutOff, Silence, SilencePreview, Silences};
 
 /// The file in the data directory that lets local consoles and commands find a running coordinator.
 pub const COORDINATOR_FILE: &str = "coordinator.json";

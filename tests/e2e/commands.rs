@@ -179,10 +179,9 @@ fn refusals_end_with_one_and_name_their_reason() {
 fn taking_and_putting_off_alerts_go_through_what_the_system_can_do() {
     let home = Home::new();
     for (args, words) in [
-        (&["ack", "local/disk-space", "--note", "on it"][..], "acknowledge local/disk-space: "),
+        (&["ack", "local/disk-space", "--note", "on it"][..], "disk-space: no alert of it is open"),
         (&["acknowledge", "local/nothing"], "acknowledge local/nothing: no such task"),
-        (&["snooze", "local/disk-space", "--for", "2h"], "snooze local/disk-space: "),
-        (&["silence", "local/disk-space", "--for", "2h", "--yes"], "silence local/disk-space: "),
+        (&["snooze", "local/disk-space", "--for", "2h"], "disk-space: no alert of it is open"),
     ] {
         let output = vigie(&home, args);
         assert_eq!(code(&output), 1, "{args:?}: {}{}", stdout(&output), stderr(&output));

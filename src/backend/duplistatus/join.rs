@@ -329,6 +329,7 @@ impl Halves<'_> {
             summary: Clean::from(summary),
             acknowledged_by: None,
             silenced_until: None,
+            handling: None,
         }
     }
 }

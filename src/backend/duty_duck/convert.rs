@@ -312,6 +312,7 @@ impl Freeze {
             summary,
             acknowledged_by: None,
             silenced_until: None,
+            handling: None,
         }
     }
 

@@ -173,6 +173,7 @@ fn alert(task: TaskId, incident: &wire::Incident, run: Option<&Run>) -> Alert {
         summary: Clean::from(summary),
         acknowledged_by: taken_by(incident),
         silenced_until: None,
+        handling: None,
     }
 }
 
@@ -235,6 +236,7 @@ pub fn by_state(
         summary: Clean::from(format!("{what}; by its state, since {why}")),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     })
 }
 

@@ -320,6 +320,7 @@ fn alert(kind: AlertKind, since: Option<DateTime<Utc>>, now: DateTime<Utc>, summ
         summary: Clean::from(summary),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     }
 }
 

@@ -62,14 +62,16 @@ const fn acts(deed: Deed) -> Offer {
             | Verb::Retry
             | Verb::Cancel
             | Verb::Reprioritise
-            | Verb::ReloadConfig,
+            | Verb::ReloadConfig
+            | Verb::Acknowledge,
         )
         | Deed::Command(Command::VigieSubmit) => Offer::Yes,
         Deed::Verb(Verb::Archive) => {
             Offer::With("tasks of the API and one-off tasks; resume takes them back")
         }
-        Deed::Verb(Verb::Acknowledge | Verb::Snooze | Verb::Silence) => {
-            Offer::No("a coordinator does not keep who takes its alerts yet")
+        Deed::Verb(Verb::Snooze) => Offer::With("until a time or the next good run, whichever comes first"),
+        Deed::Verb(Verb::Silence) => {
+            Offer::With("of a task; by team, machine or kind through its API: /api/v1/silences")
         }
         Deed::Command(_) => Offer::No("a coordinator has no such command"),
     }
@@ -324,11 +326,6 @@ fn key(call: &Call, run: Option<&RunId>) -> String {
     format!("{}/{}#{}", call.intent, task.escape_default(), run.escape_default())
 }
 
-/// What the protocol has no call for.
-fn lacks(verb: Verb) -> BackendError {
-    BackendError::Unsupported(Clean::from(format!("a vigie coordinator has no {verb} for this")))
-}
-
 #[async_trait]
 impl Backend for Vigie {
     fn kind(&self) -> Kind {
@@ -466,7 +463,15 @@ impl Backend for Vigie {
             Verb::Reprioritise => self.reprioritise(call).await,
             Verb::ReloadConfig => self.done(&["reload"], NOTHING, &key(call, None)).await,
             Verb::Archive => self.done(&["tasks", task()?, "archive"], NOTHING, &key(call, None)).await,
-            Verb::Acknowledge | Verb::Snooze | Verb::Silence => Err(offers::refused(acts(call.deed))),
+            Verb::Acknowledge => {
+                let body = wire::Acknowledge { note: call.arguments.note.clone() };
+                self.done(&["tasks", task()?, "acknowledge"], Some(&body), &key(call, None)).await
+            }
+            Verb::Snooze | Verb::Silence => {
+                let path = if verb == Verb::Snooze { "snooze" } else { "silence" };
+                let body = wire::PutOff { until: call.arguments.until, note: call.arguments.note.clone() };
+                self.done(&["tasks", task()?, path], Some(&body), &key(call, None)).await
+            }
         }
     }
 
@@ -492,6 +497,9 @@ impl Backend for Vigie {
             (Verb::Pause, _) => vec!["tasks", task, "pause"],
             (Verb::Resume, _) => vec!["tasks", task, "resume"],
             (Verb::Archive, _) => vec!["tasks", task, "archive"],
+            (Verb::Acknowledge, _) => vec!["tasks", task, "acknowledge"],
+            (Verb::Snooze, _) => vec!["tasks", task, "snooze"],
+            (Verb::Silence, _) => vec!["tasks", task, "silence"],
             (Verb::Retry, Some(run)) => vec!["runs", run, "retry"],
             (Verb::Cancel, Some(run)) => vec!["runs", run, "cancel"],
             (Verb::Retry, None) => return Clean::from(format!("POST /api/v1/runs/(last of {task})/retry")),
@@ -499,7 +507,6 @@ impl Backend for Vigie {
             (Verb::Reprioritise, Some(run)) => vec!["runs", run, "priority"],
             (Verb::Reprioritise, None) => vec!["tasks", task, "priority"],
             (Verb::ReloadConfig, _) => vec!["reload"],
-            (verb, _) => return Clean::from(lacks(verb).to_string()),
         };
         Clean::from(format!("POST {}", http::shown_path(&path(&segments))))
     }

@@ -13,6 +13,7 @@ mod coordinator;
 mod duplistatus;
 mod extract;
 mod failed;
+mod handling;
 mod list;
 mod openapi;
 mod pings;
@@ -204,6 +205,12 @@ fn work_routes<L: List>(list: L) -> L {
         .about("Schedule a task again")
         .post("/api/v1/tasks/{id}/priority", Operator, tasks::priority)
         .about("Set the priority of a task's pending runs, and of those to come")
+        .post("/api/v1/tasks/{id}/acknowledge", Operator, handling::acknowledge)
+        .about("Take the open alerts of a task")
+        .post("/api/v1/tasks/{id}/snooze", Operator, handling::snooze)
+        .about("Put the alerts of a task off, until a time or its next good run")
+        .post("/api/v1/tasks/{id}/silence", Operator, handling::silence_task)
+        .about("Silence the alerts of a task for a while")
         .get("/api/v1/runs", Viewer, runs::list)
         .about("Runs, newest first, page by page")
         .post("/api/v1/runs", Operator, runs::submit)
@@ -222,13 +229,21 @@ fn work_routes<L: List>(list: L) -> L {
 
 /// Of the coordinator as a whole.
 fn coordinator_routes<L: List>(list: L) -> L {
-    use Need::{Admin, AdminOfAll, Viewer, ViewerOfAll};
+    use Need::{Admin, AdminOfAll, Operator, Viewer, ViewerOfAll};
     list.get("/api/v1/queues", Viewer, coordinator::queues)
         .about("Queues with their depths")
         .get("/api/v1/machines", Viewer, coordinator::machines)
         .about("Machines with their health and depths, the coordinator's own first")
         .get("/api/v1/alerts", Viewer, coordinator::alerts)
         .about("Open alerts, oldest first")
+        .get("/api/v1/silences", Viewer, handling::list)
+        .about("The silences that hold now, oldest first")
+        .post("/api/v1/silences", Operator, handling::silence)
+        .about("Silence the alerts that a matcher matches, also those to come, until a time")
+        .get("/api/v1/silences/preview", Viewer, handling::preview)
+        .about("The tasks and the open alerts that a silence would hold for")
+        .delete("/api/v1/silences/{id}", Operator, handling::end)
+        .about("End a silence")
         .get("/api/v1/flips", Viewer, coordinator::flips)
         .about("Transitions of states, newest first")
         .get("/api/v1/audit", ViewerOfAll, audit::list)

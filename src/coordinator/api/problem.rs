@@ -156,13 +156,15 @@ impl From<Refusal> for Failure {
             Refusal::Conflict(_) => (StatusCode::CONFLICT, "conflict", "the state forbids it"),
             Refusal::OtherTeam(_) => (StatusCode::FORBIDDEN, "other-team", "another team's"),
             Refusal::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-task", "this is no task"),
+            Refusal::NoSilence(_) => (StatusCode::NOT_FOUND, "silence-not-found", "no such silence"),
+            Refusal::Unfit(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-value", "this can't be taken"),
             Refusal::NotScheduling => (StatusCode::CONFLICT, "not-scheduling", "nothing is scheduled here"),
             Refusal::Storage(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage", "it could not be written"),
         };
         let mut failure = Self::new(status, kind, title, refusal.to_string());
         // It is tried again each second by itself.
         failure.retry_after_s = matches!(refusal, Refusal::Storage(_)).then_some(1);
-        if let Refusal::Invalid(problems) = refusal {
+        if let Refusal::Invalid(problems) | Refusal::Unfit(problems) = refusal {
             failure.problem.problems = problems;
         }
         failure

@@ -12,8 +12,12 @@ use crate::model::{
     Alert, Blackout, Facts, Flip, Policy, Run, RunId, RunState, RunningFact, Schedule, TaskId, TaskSource,
 };
 
+use crate::wire::Silence;
+
 use super::DbError;
-use super::rows::{FLIP_COLUMNS, RUN_COLUMNS, from_json, read_alert, read_flip, read_run, word};
+use super::rows::{
+    ALERT_COLUMNS, FLIP_COLUMNS, RUN_COLUMNS, from_json, read_alert, read_flip, read_run, read_silence, word,
+};
 
 /// Idle connections that are kept.
 const KEPT: usize = 4;
@@ -290,9 +294,20 @@ fn load(connection: &Connection) -> Result<Loaded, DbError> {
     let last_seq = last.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
     let alerts = open_alerts(connection)?;
     let stopping = stopping(connection)?;
+    let silences = silences(connection)?;
     let restored =
         kept(connection, super::backup::MARK)?.and_then(|ms| super::rows::instant(ms.parse().ok()));
-    Ok(Loaded { tasks, runs, stopping, alerts, last_seq, restored, ..Loaded::default() })
+    Ok(Loaded { tasks, runs, stopping, alerts, silences, last_seq, restored, ..Loaded::default() })
+}
+
+fn silences(connection: &Connection) -> Result<Vec<Silence>, DbError> {
+    let mut statement = connection.prepare("SELECT id, matcher, by, at, until, comment FROM silences")?;
+    let mut rows = statement.query([])?;
+    let mut silences = Vec::new();
+    while let Some(row) = rows.next()? {
+        silences.push(read_silence(row)?);
+    }
+    Ok(silences)
 }
 
 fn stopping(connection: &Connection) -> Result<BTreeMap<RunId, Stop>, DbError> {
@@ -327,8 +342,8 @@ fn kept(connection: &Connection, name: &str) -> Result<Option<String>, DbError> 
 }
 
 fn open_alerts(connection: &Connection) -> Result<Vec<Alert>, DbError> {
-    let sql = "SELECT task, queue, kind, severity, since, summary FROM alerts WHERE closed IS NULL ORDER BY since, seq";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!("SELECT {ALERT_COLUMNS} FROM alerts WHERE closed IS NULL ORDER BY since, seq");
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {

@@ -8,8 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::coordinator::domain::{Answer, Carrier, RunRow, Write};
 use crate::model::{
-    Alert, AlertKey, AlertKind, Clean, Flip, Priority, QueueName, Run, RunId, RunMark, TaskId,
+    Alert, AlertKey, AlertKind, Clean, Flip, Handling, Priority, QueueName, Run, RunId, RunMark, TaskId,
 };
+
+use crate::wire::Silence;
 
 use super::{DbError, chain, tokens};
 
@@ -75,21 +77,20 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), DbErro
         }
         Write::Boot(boot) => keep(connection, "boot", boot)?,
         Write::Flip(flip) => write_flip(connection, flip)?,
-        Write::AlertOpened(alert) => open_alert(connection, OPEN_ALERT, alert)?,
+        Write::AlertOpened(alert) => write_alert(connection, OPEN_ALERT, alert)?,
         Write::AlertRestated(alert) => {
             let sql = format!("{OPEN_ALERT} ON CONFLICT (task, queue, kind) WHERE closed IS NULL DO NOTHING");
-            open_alert(connection, &sql, alert)?;
+            write_alert(connection, &sql, alert)?;
         }
-        Write::AlertChanged(alert) => {
-            let sql = "UPDATE alerts SET summary = ?4 WHERE task = ?1 AND queue = ?2 AND kind = ?3 AND closed IS NULL";
-            let key = alert.key();
-            let (task, queue, kind) = alert_key(&key);
-            connection.prepare_cached(sql)?.execute(params![task, queue, kind, alert.summary.as_str()])?;
-        }
+        Write::AlertChanged(alert) => change_alert(connection, alert)?,
         Write::AlertClosed(key, at) => {
             let sql = "UPDATE alerts SET closed = ?4 WHERE task = ?1 AND queue = ?2 AND kind = ?3 AND closed IS NULL";
             let (task, queue, kind) = alert_key(key);
             connection.prepare_cached(sql)?.execute(params![task, queue, kind, millis(*at)])?;
+        }
+        Write::Silence(silence) => write_silence(connection, silence)?,
+        Write::SilenceEnded(id) => {
+            connection.prepare_cached("DELETE FROM silences WHERE id = ?1")?.execute([id])?;
         }
         Write::Audit(audit) => chain::append(connection, audit)?,
         Write::Answer(answer) => write_answer(connection, answer)?,
@@ -145,16 +146,56 @@ fn keep(connection: &Connection, name: &str, value: &str) -> Result<(), DbError>
     Ok(())
 }
 
-const OPEN_ALERT: &str =
-    "INSERT INTO alerts (task, queue, kind, severity, since, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const OPEN_ALERT: &str = "INSERT INTO alerts \
+    (task, queue, kind, severity, since, summary, acknowledged_by, acknowledged, note) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-fn open_alert(connection: &Connection, sql: &str, alert: &Alert) -> Result<(), DbError> {
+fn change_alert(connection: &Connection, alert: &Alert) -> Result<(), DbError> {
+    let sql = "UPDATE alerts SET severity = ?4, since = ?5, summary = ?6, acknowledged_by = ?7, \
+               acknowledged = ?8, note = ?9 \
+               WHERE task = ?1 AND queue = ?2 AND kind = ?3 AND closed IS NULL";
+    write_alert(connection, sql, alert)
+}
+
+/// What of an alert is kept, in the order of [`OPEN_ALERT`]: that it is quiet is kept elsewhere.
+fn write_alert(connection: &Connection, sql: &str, alert: &Alert) -> Result<(), DbError> {
     let key = alert.key();
     let (task, queue, kind) = alert_key(&key);
-    let (severity, summary) = (alert.severity.word(), alert.summary.as_str());
-    let since = millis(alert.since);
-    connection.prepare_cached(sql)?.execute(params![task, queue, kind, severity, since, summary])?;
+    let handling = alert.handling.as_deref();
+    connection.prepare_cached(sql)?.execute(params![
+        task,
+        queue,
+        kind,
+        alert.severity.word(),
+        millis(alert.since),
+        alert.summary.as_str(),
+        alert.acknowledged_by.as_deref(),
+        opt_millis(handling.and_then(|handling| handling.acknowledged_at)),
+        handling.and_then(|handling| handling.note.as_deref()),
+    ])?;
     Ok(())
+}
+
+fn write_silence(connection: &Connection, silence: &Silence) -> Result<(), DbError> {
+    let sql = "INSERT OR REPLACE INTO silences (id, matcher, by, at, until, comment) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let Silence { id, matcher, by, at, until, comment } = silence;
+    let values = params![id, json(matcher)?, by.as_str(), millis(*at), millis(*until), comment.as_deref()];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// A row of `id, matcher, by, at, until, comment`.
+pub(super) fn read_silence(row: &Row<'_>) -> Result<Silence, DbError> {
+    let (matcher, by): (String, String) = (row.get(1)?, row.get(2)?);
+    Ok(Silence {
+        id: row.get(0)?,
+        matcher: from_json(&matcher)?,
+        by: Clean::line(&by),
+        at: instant(row.get(3)?).unwrap_or_default(),
+        until: instant(row.get(4)?).unwrap_or_default(),
+        comment: row.get::<_, Option<String>>(5)?.as_deref().map(Clean::line),
+    })
 }
 
 fn write_run(connection: &Connection, row: &RunRow) -> Result<(), DbError> {
@@ -264,10 +305,17 @@ pub(super) fn read_flip(row: &Row<'_>) -> Result<Flip, DbError> {
     })
 }
 
-/// A row of `task, queue, kind, severity, since, summary`.
+/// The columns of [`read_alert`], in order.
+pub(super) const ALERT_COLUMNS: &str =
+    "task, queue, kind, severity, since, summary, acknowledged_by, acknowledged, note";
+
+/// A row of [`ALERT_COLUMNS`].
 pub(super) fn read_alert(row: &Row<'_>) -> Result<Alert, DbError> {
     let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
     let summary: String = row.get(5)?;
+    let said = |column| row.get::<_, Option<String>>(column).map(|text| text.as_deref().map(Clean::line));
+    let acknowledged_by = said(6)?;
+    let taken = Handling { acknowledged_at: instant(row.get(7)?), note: said(8)?, ..Handling::default() };
     Ok(Alert {
         task: (!texts[0].is_empty()).then(|| TaskId::new(&texts[0])),
         queue: (!texts[1].is_empty()).then(|| QueueName::new(&texts[1])),
@@ -275,7 +323,8 @@ pub(super) fn read_alert(row: &Row<'_>) -> Result<Alert, DbError> {
         severity: word(&texts[3])?,
         since: instant(row.get(4)?).unwrap_or_default(),
         summary: Clean::line(&summary),
-        acknowledged_by: None,
+        handling: acknowledged_by.is_some().then(|| Box::new(taken)),
+        acknowledged_by,
         silenced_until: None,
     })
 }

@@ -146,6 +146,20 @@ CREATE TABLE definitions (
     at     INTEGER NOT NULL
 ) STRICT;
 
+-- Who took an episode, when, and with what words.
+ALTER TABLE alerts ADD COLUMN acknowledged_by TEXT;
+ALTER TABLE alerts ADD COLUMN acknowledged INTEGER;
+ALTER TABLE alerts ADD COLUMN note TEXT;
+-- Alerts that are silenced until a time; what is over is deleted. `matcher`: as JSON.
+CREATE TABLE silences (
+    id      TEXT PRIMARY KEY,
+    matcher TEXT NOT NULL,
+    by      TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    until   INTEGER NOT NULL,
+    comment TEXT
+) STRICT, WITHOUT ROWID;
+
 -- `source`: from where. `form`: what a row's hash covers; 2 covers its source and its number too.
 -- The newest row is noted in `meta` as `audit_head`, so that none is cut off unseen.
 ALTER TABLE audit ADD COLUMN source TEXT NOT NULL DEFAULT '';

@@ -70,6 +70,7 @@ async fn rows_come_back_as_they_were() {
         summary: "due, not started".into(),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     let flip = flip();
     let (ended, queued) = (run(1, "a", RunState::Failed), run(2, "a", RunState::Queued));
@@ -113,7 +114,7 @@ async fn rows_come_back_as_they_were() {
     assert_eq!(loaded.alerts, std::slice::from_ref(&alert));
     assert_eq!(file.as_deref(), Some("text"));
     let known = &loaded.tasks[&TaskId::new("a")];
-    assert!(known.defined && known.record == *record && known.schedule == schedule);
+    assert!(known.defined && known.record == record && known.schedule == schedule);
     assert!(!loaded.tasks[&TaskId::new("b")].defined);
     assert_eq!(reader.run(&RunId::new("run-1")).await.unwrap(), Some(ended.run.clone()));
     assert_eq!(reader.flips(None, 10).await.unwrap(), [flip]);

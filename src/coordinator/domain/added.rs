@@ -96,7 +96,7 @@ impl Domain {
             self.follow(&id, now);
             self.mark(&id);
         } else {
-            let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
+            let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Box::new(Record::new(now)));
             record.forget_slots(now);
             record.archived = None;
             self.add(&id, Entry::new(Arc::new(definition), record));
@@ -169,7 +169,7 @@ impl Domain {
         self.queue_names.insert(definition.queue());
         self.queues_changed = true;
         self.machine_names.extend(definition.machine.clone());
-        self.add(&id, Entry::new(Arc::new(definition), Record::new(now)));
+        self.add(&id, Entry::new(Arc::new(definition), Box::new(Record::new(now))));
         self.enqueue(&id, None, "submitted", None, now).ok_or(Refused::NoTask(id))
     }
 

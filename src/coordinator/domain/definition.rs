@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::model::{Blackout, Clean, Labels, Policy, Priority, QueueName, Schedule, TaskId, TaskSource};
 
+/// The queue of the tasks that have no team.
+pub const NO_TEAM: &str = "default";
+
 /// A task that the coordinator itself carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BuiltIn {
@@ -146,7 +149,7 @@ pub struct Definition {
     /// What a run does.
     pub work: Work,
     /// What its pings are sent to, `/ping/KEY`; `None`: a key is made for it.
-    pub ping_key: Option<String>,
+    pub ping_key: Option<Clean>,
     /// Environment variables whose values are in the vault, by their names there.
     pub secrets: BTreeMap<String, String>,
     /// When it runs; `None`: on demand.
@@ -210,7 +213,7 @@ impl Definition {
     /// The queue that its runs wait in: its team's.
     #[must_use]
     pub fn queue(&self) -> QueueName {
-        QueueName::new(self.team.as_ref().map_or("default", Clean::as_str))
+        QueueName::new(self.team.as_ref().map_or(NO_TEAM, Clean::as_str))
     }
 
     /// Its runs at once at most.

@@ -15,7 +15,7 @@ impl Entry {
     pub(super) fn write(&self) -> Write {
         Write::Task {
             id: self.definition.id.clone(),
-            record: Box::new(self.record.clone()),
+            record: self.record.clone(),
             schedule: self.definition.schedule.clone(),
             blackout: self.definition.blackout.clone(),
             policy: self.definition.policy,
@@ -91,9 +91,11 @@ impl Domain {
         // What is told of a blackout is told anew when it begins and when it is over.
         let blackout = entry.blackouts.change(now);
         let dark_until = entry.blackouts.end(now).map(|end| entry.blackouts.clock(end));
+        let snooze = self.snooze_of(id, now);
         self.flip(id, &assessment, now);
         self.judge_alerts(id, &assessment, now);
         let changes = assessment.next_change.into_iter().chain(stall_at).chain(skipped).chain(blackout);
+        let changes = changes.chain(snooze);
         let next_change = changes.min();
         if let Some(entry) = self.tasks.get_mut(id) {
             entry.dark_until = dark_until;
@@ -244,7 +246,7 @@ impl Domain {
             }
         }
         for alert in wanted {
-            self.raise(alert);
+            self.raise(alert, now);
         }
     }
 
@@ -256,21 +258,12 @@ impl Domain {
     }
 
     /// Opens an episode, or changes what the open one says.
-    fn raise(&mut self, mut alert: Alert) {
-        if let Some(open) = self.alerts.get_mut(&alert.key()) {
-            if open.summary == alert.summary {
-                return;
-            }
+    fn raise(&mut self, mut alert: Alert, now: DateTime<Utc>) {
+        if let Some(open) = self.alerts.get(&alert.key()) {
             alert.since = open.since;
-            *open = alert.clone();
-            self.out.writes.push(Write::AlertChanged(alert.clone()));
-        } else {
-            self.alerts.insert(alert.key(), alert.clone());
-            self.out.writes.push(Write::AlertOpened(alert.clone()));
         }
-        let key = alert.key();
-        self.out.alerts_gone.retain(|gone| *gone != key);
-        self.out.alerts.insert(key, alert);
+        let alert = self.handled(alert, now);
+        self.put_alert(alert);
     }
 
     pub(super) fn close_alert(&mut self, key: &AlertKey, now: DateTime<Utc>) {
@@ -307,7 +300,7 @@ impl Domain {
             }
         }
         for alert in wanted {
-            self.raise(alert);
+            self.raise(alert, now);
         }
     }
 }
@@ -334,6 +327,7 @@ fn alert(
         summary,
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     }
 }
 

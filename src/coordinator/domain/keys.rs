@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::TaskId;
+use crate::model::{Clean, TaskId};
 
 use super::ids::Keys;
 use super::{Domain, Entry};
@@ -12,7 +12,7 @@ use super::{Domain, Entry};
 #[derive(Debug)]
 pub(super) struct PingKeys {
     made: Keys,
-    tasks: HashMap<String, TaskId>,
+    tasks: HashMap<Clean, TaskId>,
 }
 
 impl PingKeys {
@@ -30,9 +30,9 @@ impl PingKeys {
 
 impl Entry {
     /// By what it is pinged; a built-in is not.
-    pub(super) fn ping_key(&self) -> Option<&str> {
-        let made = self.record.ping_key.as_deref();
-        self.definition.ping_key.as_deref().or(made).filter(|_| self.definition.built_in().is_none())
+    pub(super) fn ping_key(&self) -> Option<&Clean> {
+        let made = self.record.ping_key.as_ref();
+        self.definition.ping_key.as_ref().or(made).filter(|_| self.definition.built_in().is_none())
     }
 }
 
@@ -46,10 +46,10 @@ impl Domain {
     pub(super) fn key_task(&mut self, id: &TaskId, old: Option<&str>) {
         let Some(entry) = self.tasks.get_mut(id) else { return };
         if entry.definition.built_in().is_none() && entry.ping_key().is_none() {
-            entry.record.ping_key = Some(self.keys.made.next());
+            entry.record.ping_key = Some(self.keys.made.next().into());
             entry.touched = true;
         }
-        let key = entry.ping_key().map(str::to_owned);
+        let key = entry.ping_key().cloned();
         if let Some(old) = old.filter(|old| Some(*old) != key.as_deref()) {
             self.keys.forget(old, id);
         }

@@ -7,6 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Alert, Blackout, Clean, Policy, Run, RunId, RunState, Schedule, TaskId, TaskSource};
 
+use crate::wire::Silence;
+
 use super::{
     Active, Audit, BuiltIn, Definition, Domain, Effect, Entry, Fate, Limits, Lost, Outcome, Record, RunRow,
     Stop, Work, Write,
@@ -18,8 +20,8 @@ const GONE: &str = "its task is no longer in tasks.toml";
 /// A task as it was remembered.
 #[derive(Debug, Clone)]
 pub struct Remembered {
-    /// What was.
-    pub record: Record,
+    /// What was. Boxed: it becomes the task's own as it is.
+    pub record: Box<Record>,
     /// The schedule that it had.
     pub schedule: Option<Schedule>,
     /// The blackouts that it had.
@@ -45,6 +47,8 @@ pub struct Loaded {
     pub fates: BTreeMap<RunId, Fate>,
     /// Open alerts.
     pub alerts: Vec<Alert>,
+    /// Silences.
+    pub silences: Vec<Silence>,
     /// The newest place in the history.
     pub last_seq: u64,
     /// When the backup was made that this is; `None`: it is what a coordinator left.
@@ -92,15 +96,19 @@ impl Domain {
     pub fn load(
         &mut self,
         mut loaded: Loaded,
-        definitions: Vec<Definition>,
+        definitions: impl IntoIterator<Item = Definition>,
         limits: Limits,
         now: DateTime<Utc>,
     ) {
+        let definitions = definitions.into_iter();
         self.next_seq = loaded.last_seq + 1;
         self.limits = limits;
         self.queue.reconsider();
         self.alerts = loaded.alerts.into_iter().map(|alert| (alert.key(), alert)).collect();
+        self.silences = loaded.silences.into_iter().map(|silence| (silence.id.clone(), silence)).collect();
+        self.out.silences_changed = !self.silences.is_empty();
         let mut remembered = loaded.tasks;
+        self.tasks.reserve(definitions.size_hint().0);
         for definition in definitions {
             let id = definition.id.clone();
             let entry = match remembered.remove(&id) {
@@ -120,7 +128,7 @@ impl Domain {
                     entry.set_back(now, None);
                     entry
                 }
-                None => Entry::new(Arc::new(definition), Record::new(now)),
+                None => Entry::new(Arc::new(definition), Box::new(Record::new(now))),
             };
             self.add(&id, entry);
         }
@@ -144,9 +152,15 @@ impl Domain {
             };
             self.take_over(row, stopping, fate, now);
         }
-        self.doubt_everything();
-        let ids = self.order.clone();
-        for id in ids.iter() {
+        // What was added is judged anyway: only what may start, or have missed something, is looked at here.
+        let is_still = |id: &&TaskId| {
+            let entry = self.tasks.get(id).filter(|entry| entry.active.is_empty());
+            entry.is_some_and(|entry| {
+                entry.next_slot.is_none_or(|slot| slot > now) && entry.definition.after.is_empty()
+            })
+        };
+        let ids: Vec<TaskId> = self.order.iter().filter(|id| !is_still(id)).cloned().collect();
+        for id in &ids {
             if self.scheduling {
                 self.advance(id, now);
                 self.follow(id, now);
@@ -242,7 +256,7 @@ impl Domain {
                 Arc::make_mut(&mut self.order).push(id.clone());
                 self.redefine(&id, definition, now);
             } else {
-                let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Record::new(now));
+                let mut record = self.forgotten.remove(&id).unwrap_or_else(|| Box::new(Record::new(now)));
                 record.forget_slots(now);
                 let entry = Entry::new(Arc::new(definition), record);
                 self.add(&id, entry);
@@ -260,7 +274,7 @@ impl Domain {
         if *entry.definition == definition {
             return;
         }
-        let old_key = entry.ping_key().map(str::to_owned);
+        let old_key = entry.ping_key().cloned();
         let old = std::mem::replace(&mut entry.definition, Arc::new(definition));
         let new = entry.definition.clone();
         if old.priority != new.priority {

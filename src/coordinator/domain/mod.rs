@@ -6,6 +6,7 @@
 //!
 //! - [`definition`](Definition): what a task is;
 //! - [`queue`](Queue): the order in which pending runs start;
+//! - `entries`: tasks by id;
 //! - `depth`: how many runs wait and run, and where;
 //! - `machines`: whether remote machines can be reached;
 //! - `clock`: what becomes of a clock that was set back;
@@ -20,6 +21,7 @@
 //! - `after`: a task's success starts others; what a blackout holds back;
 //! - [`links`](Links): which task's end starts which;
 //! - `added`: tasks that come over the API, and putting tasks away;
+//! - `handling`: what operators say of alerts: who has one, what is put off or silenced;
 //! - `judge`: states, flips, alerts, and how a task reads from outside.
 
 mod added;
@@ -28,6 +30,8 @@ mod calls;
 mod clock;
 mod definition;
 mod depth;
+mod entries;
+mod handling;
 mod ids;
 mod judge;
 mod keys;
@@ -46,20 +50,22 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Alert, AlertKey, Capabilities, Clean, RunId, RunState, Task, TaskId};
+use crate::model::{Alert, AlertKey, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::{Blackouts, Plan};
+use crate::wire::Silence;
 
 pub use after::AFTER;
 pub use clock::Steady;
 pub use definition::{
-    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Overlap, RetryOn, RetryRule, Work,
+    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, NO_TEAM, Overlap, RetryOn, RetryRule,
+    Work,
 };
+pub use handling::{SILENCE, Snooze, Subject, fits, fits_task};
 pub use links::Links;
 pub use load::{Loaded, Remembered};
 pub use machines::{HERE, KnownHosts, MachineSpec, Whereabouts};
@@ -81,7 +87,7 @@ struct Entry {
     definition: Arc<Definition>,
     plan: Option<Plan>,
     blackouts: Blackouts,
-    record: Record,
+    record: Box<Record>,
     /// Runs that have not ended, oldest first.
     active: BTreeSet<(u64, RunId)>,
     /// The first slot after the newest that was looked at.
@@ -99,7 +105,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(definition: Arc<Definition>, record: Record) -> Self {
+    fn new(definition: Arc<Definition>, record: Box<Record>) -> Self {
         let (plan, blackouts) = plan(&definition);
         let next_slot = plan.as_ref().and_then(|plan| plan.next(record.considered));
         Self {
@@ -165,12 +171,14 @@ pub struct Domain {
     order: Arc<Vec<TaskId>>,
     /// Those that were submitted once.
     one_offs: BTreeSet<TaskId>,
-    tasks: BTreeMap<TaskId, Entry>,
+    tasks: entries::Entries,
     /// Of tasks that were defined once: a pause outlives an edit.
-    forgotten: BTreeMap<TaskId, Record>,
+    forgotten: BTreeMap<TaskId, Box<Record>>,
     runs: BTreeMap<RunId, Active>,
     queue: Queue,
     alerts: BTreeMap<AlertKey, Alert>,
+    /// By their ids.
+    silences: BTreeMap<String, Silence>,
     /// Which tasks hold an alert on their queue open.
     stalled: BTreeMap<TaskId, (crate::model::QueueName, crate::schedule::Problem)>,
     wakes: BTreeSet<(DateTime<Utc>, TaskId)>,
@@ -187,8 +195,8 @@ pub struct Domain {
     machine_names: BTreeSet<Clean>,
     /// What is to be known of every task.
     remarks: Vec<Clean>,
-    /// Capabilities that some task has or had: there are few.
-    spoken: HashMap<told::Refusals, Capabilities>,
+    /// What tasks may do that may do the same.
+    spoken: told::Spoken,
     out: Batch,
 }
 
@@ -210,11 +218,12 @@ impl Domain {
             limits: Limits::default(),
             order: Arc::default(),
             one_offs: BTreeSet::new(),
-            tasks: BTreeMap::new(),
+            tasks: entries::Entries::default(),
             forgotten: BTreeMap::new(),
             runs: BTreeMap::new(),
             queue: Queue::default(),
             alerts: BTreeMap::new(),
+            silences: BTreeMap::new(),
             stalled: BTreeMap::new(),
             wakes: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -226,7 +235,7 @@ impl Domain {
             machines: machines::Machines::default(),
             machine_names: BTreeSet::new(),
             remarks: Vec::new(),
-            spoken: HashMap::new(),
+            spoken: told::Spoken::default(),
             out: Batch::default(),
         }
     }
@@ -243,6 +252,7 @@ impl Domain {
                 }
                 self.advance(&id, now);
             }
+            self.expire_silences(now);
             self.tend_machines(now);
             self.start_ready(now);
             for id in std::mem::take(&mut self.dirty) {
@@ -260,7 +270,8 @@ impl Domain {
     /// When [`Self::settle`] has something to do at the earliest.
     #[must_use]
     pub fn next_wake(&self) -> Option<DateTime<Utc>> {
-        self.wakes.first().map(|(at, _)| *at).into_iter().chain(self.machines.wake()).min()
+        let tasks = self.wakes.first().map(|(at, _)| *at);
+        tasks.into_iter().chain(self.machines.wake()).chain(self.silence_wake()).min()
     }
 
     /// Judges everything anew, whatever is thought to have changed.
@@ -272,9 +283,7 @@ impl Domain {
     /// alerts on disk, whatever is thought to be there: a piece at a time, so
     /// that no start waits for all of them. Gives the last; `None`: that was all.
     pub fn restate(&mut self, after: Option<&TaskId>) -> Option<TaskId> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.tasks.range::<TaskId, _>((from, Bound::Unbounded));
-        let ids: Vec<TaskId> = next.take(RESTATED).map(|(id, _)| id.clone()).collect();
+        let ids: Vec<TaskId> = self.tasks.keys_after(after).take(RESTATED).cloned().collect();
         let mut keys = if after.is_none() { self.alerts_on(None) } else { Vec::new() };
         keys.extend(ids.iter().flat_map(|id| self.alerts_on(Some(id))));
         let alerts = keys.iter().filter_map(|key| self.alerts.get(key).cloned());
@@ -352,7 +361,9 @@ impl Domain {
     }
 
     fn mark(&mut self, task: &TaskId) {
-        self.dirty.insert(task.clone());
+        if !self.dirty.contains(task) {
+            self.dirty.insert(task.clone());
+        }
     }
 
     /// Writes a run and tells of it.
@@ -372,15 +383,19 @@ impl Domain {
     /// The queues are those of the tasks that are defined now, and each task is followed by those that name it.
     fn follow_definitions(&mut self) {
         self.followers.clear();
-        for (id, entry) in &self.tasks {
-            for named in &entry.definition.after {
-                self.followers.entry(named.clone()).or_default().insert(id.clone());
+        let (mut queues, mut machines) = (BTreeMap::new(), BTreeSet::new());
+        for entry in self.tasks.values() {
+            let definition = &entry.definition;
+            for named in &definition.after {
+                self.followers.entry(named.clone()).or_default().insert(definition.id.clone());
             }
+            if definition.built_in().is_none() {
+                queues.entry(definition.team.as_ref()).or_insert(definition);
+            }
+            machines.extend(definition.machine.as_ref());
         }
-        let own = self.tasks.values().filter(|entry| entry.definition.built_in().is_none());
-        self.queue_names = own.map(|entry| entry.definition.queue()).collect();
-        let machines = self.tasks.values().filter_map(|entry| entry.definition.machine.clone());
-        self.machine_names = machines.collect();
+        self.queue_names = queues.into_values().map(|definition| definition.queue()).collect();
+        self.machine_names = machines.into_iter().cloned().collect();
         self.queues_changed = true;
         self.out.machines_changed = true;
     }

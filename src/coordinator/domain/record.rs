@@ -13,9 +13,9 @@ use crate::model::{
     Alert, AlertKey, Blackout, Clean, Facts, Flip, Policy, Queue, QueueName, Role, Run, RunId, RunMark,
     RunState, Schedule, Scope, Task, TaskId, TaskSource, TaskState,
 };
-use crate::wire::FieldProblem;
+use crate::wire::{FieldProblem, Silence};
 
-use super::{Definition, MachineSpec};
+use super::{Definition, MachineSpec, Snooze};
 
 /// What instants are told apart by: a slot at the very moment from which on slots count is one of them.
 const INSTANT: TimeDelta = TimeDelta::milliseconds(1);
@@ -40,7 +40,7 @@ pub struct Record {
     pub priority: Option<crate::model::Priority>,
     /// The newest run that has ended.
     #[serde(default)]
-    pub last_run: Option<Run>,
+    pub last_run: Option<Box<Run>>,
     /// When the newest good run ended.
     #[serde(default)]
     pub last_success: Option<DateTime<Utc>>,
@@ -52,13 +52,16 @@ pub struct Record {
     pub succeeded: BTreeSet<TaskId>,
     /// The key that was made for its pings; one that its definition has goes before.
     #[serde(default)]
-    pub ping_key: Option<String>,
+    pub ping_key: Option<Clean>,
     /// The last flip to late or absent, by its computed time: one that comes back tells of nothing new.
     #[serde(default)]
     pub last_lateness: Option<(TaskState, DateTime<Utc>)>,
     /// The run whose failure a flip told of last.
     #[serde(default)]
     pub last_failure: Option<RunId>,
+    /// Its alerts are put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed: Option<Snooze>,
 }
 
 impl Record {
@@ -79,6 +82,7 @@ impl Record {
             ping_key: None,
             last_lateness: None,
             last_failure: None,
+            snoozed: None,
         }
     }
 
@@ -338,6 +342,10 @@ pub enum Write {
     AlertRestated(Alert),
     /// An episode ends.
     AlertClosed(AlertKey, DateTime<Utc>),
+    /// A silence begins.
+    Silence(Box<Silence>),
+    /// The silence of this id is over.
+    SilenceEnded(String),
     /// Somebody did, or tried, something.
     Audit(Audit),
     /// The answer to a call that came with an idempotency key.
@@ -483,6 +491,8 @@ pub struct Batch {
     pub alerts_gone: Vec<AlertKey>,
     /// Machines read otherwise.
     pub machines_changed: bool,
+    /// Silences began or ended.
+    pub silences_changed: bool,
 }
 
 impl Batch {
@@ -497,6 +507,7 @@ impl Batch {
             && self.alerts.is_empty()
             && self.alerts_gone.is_empty()
             && !self.machines_changed
+            && !self.silences_changed
     }
 }
 
@@ -507,8 +518,12 @@ pub enum Refused {
     NoTask(TaskId),
     /// No run of that id that is not over.
     NoRun(RunId),
+    /// No silence of that id.
+    NoSilence(String),
     /// The state forbids it.
     Conflict(Clean),
     /// What was sent is no task.
     Invalid(Vec<FieldProblem>),
+    /// What was sent with a call can't be taken.
+    Unfit(Vec<FieldProblem>),
 }

@@ -390,7 +390,7 @@ impl Domain {
                 run.started.is_some() || bad.is_some()
             };
             if newest && (counts || !elsewhere) {
-                entry.record.last_run = Some(run.clone());
+                entry.record.last_run = Some(Box::new(run.clone()));
             }
             good = newest && state == RunState::Succeeded;
             if newest && counts {
@@ -426,6 +426,7 @@ impl super::Record {
             }
         } else {
             self.last_success = Some(now);
+            self.snoozed = None;
             if facts.bad_streak > 0 {
                 facts.was_failing |= facts.bad_streak >= policy.failure_threshold.max(1);
                 facts.bad_streak = 0;

@@ -1,5 +1,6 @@
 //! How a task reads from outside, and what may be done to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Capabilities, Clean, Retry, Run, RunState, Task, TaskId, TaskSource, Verb};
@@ -7,13 +8,33 @@ use crate::schedule::Assessment;
 
 use super::added::no_archive;
 use super::calls::{ENDS_BY_ITSELF, OUTSIDE_QUEUE, no_pause, no_resume, no_trigger, switched_off};
+use super::handling::NO_ALERT;
 use super::{Domain, Entry, Work};
 
 /// Active runs of one task that are told; more only count in its queue.
 const MAX_TOLD: usize = 32;
 
 /// Why each verb may not be done; `None`: it may.
-pub(super) type Refusals = [Option<&'static str>; Verb::COUNT];
+type Refusals = [Option<&'static str>; Verb::COUNT];
+
+/// Capabilities that some task has or had: there are few, and often those of the task before.
+#[derive(Debug, Default)]
+pub(super) struct Spoken {
+    all: HashMap<Refusals, Capabilities>,
+    last: Option<(Refusals, Capabilities)>,
+}
+
+impl Spoken {
+    fn capabilities(&mut self, refusals: Refusals) -> Capabilities {
+        if let Some((_, known)) = self.last.as_ref().filter(|(last, _)| *last == refusals) {
+            return known.clone();
+        }
+        let make = || Capabilities::by(|verb| refusals[verb as usize].map(Clean::line));
+        let shared = self.all.entry(refusals).or_insert_with(make).clone();
+        self.last = Some((refusals, shared.clone()));
+        shared
+    }
+}
 
 impl Domain {
     /// Tells of a task if it reads otherwise than before.
@@ -21,11 +42,7 @@ impl Domain {
         let Some(entry) = self.tasks.get(id) else { return };
         let refusals = self.refusals(entry);
         // Most tasks may do the same: they share what says so.
-        let shared = self
-            .spoken
-            .entry(refusals)
-            .or_insert_with(|| Capabilities::by(|verb| refusals[verb as usize].map(Clean::line)));
-        let capabilities = shared.clone();
+        let capabilities = self.spoken.capabilities(refusals);
         let task = self.read(entry, assessment, capabilities);
         if entry.told.as_deref() == Some(&task) {
             return;
@@ -47,10 +64,10 @@ impl Domain {
             .filter_map(|(_, run)| Some(self.runs.get(run)?.row.run.clone()))
             .take(MAX_TOLD)
             .collect();
-        let newest = active.last().or(record.last_run.as_ref());
+        let newest = active.last().or(record.last_run.as_deref());
         let bare = Task::bare(definition.id.clone(), definition.name.clone(), capabilities);
         Task {
-            ping_key: entry.ping_key().map(Clean::line),
+            ping_key: entry.ping_key().cloned(),
             description: definition.description.clone(),
             class: (definition.source == TaskSource::OneOff).then(|| "one-off".into()),
             source: Some(definition.source),
@@ -65,7 +82,7 @@ impl Domain {
             after: definition.after.clone(),
             policy: definition.policy,
             next_due: assessment.next_due,
-            last_run: record.last_run.clone(),
+            last_run: record.last_run.as_deref().cloned(),
             retry: Retry {
                 attempt: newest.map_or(0, |run| run.attempt),
                 max: definition.retry.count,
@@ -106,6 +123,7 @@ impl Domain {
             remarks
                 .push("not scheduled now: this coordinator only answers; start one with: vigie serve".into());
         }
+        remarks.extend(self.silence_remarks(entry));
         remarks.extend(self.remarks.iter().cloned());
         remarks
     }
@@ -128,6 +146,7 @@ impl Domain {
             .iter()
             .filter_map(|(_, run)| self.runs.get(run))
             .any(|active| active.row.run.state == RunState::Running);
+        let alerted = self.is_alerted(&entry.definition.id);
         let refusal = |verb: Verb| -> Option<&'static str> {
             match verb {
                 Verb::Trigger => no_trigger(entry),
@@ -144,9 +163,8 @@ impl Domain {
                 Verb::Reprioritise if built_in => Some(OUTSIDE_QUEUE),
                 Verb::Reprioritise if !pending => Some("no run of it is pending"),
                 Verb::Cancel | Verb::Reprioritise | Verb::ReloadConfig => None,
-                Verb::Acknowledge => Some("the coordinator does not keep acknowledgements yet"),
-                Verb::Snooze => Some("the coordinator does not keep snoozes yet"),
-                Verb::Silence => Some("the coordinator does not keep silences yet"),
+                Verb::Acknowledge | Verb::Snooze if !alerted => Some(NO_ALERT),
+                Verb::Acknowledge | Verb::Snooze | Verb::Silence => None,
                 Verb::Archive => no_archive(entry, running),
             }
         };

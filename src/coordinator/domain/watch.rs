@@ -493,7 +493,7 @@ impl Domain {
         {
             let policy = entry.definition.policy;
             entry.record.count(bad, &policy, ended);
-            entry.record.last_run = Some(row.run.clone());
+            entry.record.last_run = Some(Box::new(row.run.clone()));
             entry.touched = true;
         }
         self.rewrite(&row);
@@ -503,7 +503,7 @@ impl Domain {
     fn rewrite(&mut self, row: &RunRow) {
         if let Some(entry) = self.tasks.get_mut(&row.run.task) {
             if entry.record.last_run.as_ref().is_some_and(|last| last.id == row.run.id) {
-                entry.record.last_run = Some(row.run.clone());
+                entry.record.last_run = Some(Box::new(row.run.clone()));
             }
             entry.touched = true;
         }

@@ -364,6 +364,7 @@ impl Actor {
             Call::Define { definition, text, replace } => {
                 domain.define(Definition::clone(definition), text, *replace, now).map(|()| None)
             }
+            Call::Handle(handle) => handle.carry_out(domain, &actor.name, now).map(|()| None),
             Call::Remove(task) => domain.remove(task, now).map(|()| None),
             Call::Archive(task) => domain.archive(task, &actor.name, now).map(|()| None),
             Call::Submit { definition, text, stem } => {
@@ -529,8 +530,10 @@ fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::NoTask(task) => Refusal::NoTask(task),
         Refused::NoRun(run) => Refusal::NoRun(run),
+        Refused::NoSilence(id) => Refusal::NoSilence(id),
         Refused::Conflict(why) => Refusal::Conflict(why),
         Refused::Invalid(problems) => Refusal::Invalid(problems),
+        Refused::Unfit(problems) => Refusal::Unfit(problems),
     }
 }
 

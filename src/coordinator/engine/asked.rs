@@ -46,6 +46,9 @@ pub enum Refusal {
     /// No run of that id.
     #[error("no run {0:?}")]
     NoRun(RunId),
+    /// No silence of that id.
+    #[error("no silence {0:?}")]
+    NoSilence(String),
     /// The state forbids it.
     #[error("{0}")]
     Conflict(Clean),
@@ -55,6 +58,9 @@ pub enum Refusal {
     /// What was sent is no task.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<FieldProblem>),
+    /// What was sent with a call can't be taken.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Unfit(Vec<FieldProblem>),
     /// This coordinator only answers.
     #[error("this coordinator does not schedule; start one with: vigie serve")]
     NotScheduling,

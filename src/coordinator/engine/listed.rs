@@ -84,7 +84,10 @@ impl<K: Ord + Clone, V: Clone> Listed<K, V> {
 
     /// Puts a value in its place; one with the same key goes.
     pub(super) fn insert(&mut self, key: K, value: V) {
-        let at = self.piece_of(&key);
+        // Many come in order: then the last piece is theirs.
+        let is_last =
+            self.pieces.last().and_then(|piece| piece.first()).is_some_and(|(first, _)| *first <= key);
+        let at = if is_last { self.pieces.len() - 1 } else { self.piece_of(&key) };
         let pieces = Arc::make_mut(&mut self.pieces);
         let Some(piece) = pieces.get_mut(at) else {
             pieces.push(Arc::new(vec![(key, value)]));

@@ -11,6 +11,7 @@ use crate::coordinator::domain::{
 use crate::model::{Clean, Priority, Run, RunId, Scope, TaskId, Verb};
 use crate::wire::FieldProblem;
 
+use super::handling::Handle;
 use super::{Actor, Refusal, ReloadError};
 
 /// In the audit log: a task was defined over the API.
@@ -32,6 +33,7 @@ pub(super) enum Call {
     Remove(TaskId),
     Archive(TaskId),
     Submit { definition: Box<Definition>, text: String, stem: String },
+    Handle(Handle),
 }
 
 impl Call {
@@ -48,6 +50,7 @@ impl Call {
             Self::Define { .. } => DEFINE,
             Self::Remove(_) => "remove",
             Self::Submit { .. } => SUBMIT,
+            Self::Handle(handle) => handle.action(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Call {
         match self {
             Self::Define { definition, text, .. } => with(definition.id.as_raw(), text),
             Self::Submit { text, stem, .. } => with(stem, text),
+            Self::Handle(handle) => handle.identity(),
             other => other.target().to_owned(),
         }
     }
@@ -76,6 +80,7 @@ impl Call {
             | Self::ReprioritiseTask { task, .. } => task.as_raw(),
             Self::Define { definition, .. } => definition.id.as_raw(),
             Self::Submit { stem, .. } => stem,
+            Self::Handle(handle) => handle.target(),
             Self::Cancel(run) | Self::ReprioritiseRun { run, .. } => run.as_raw(),
             Self::Retry(run) => run.id.as_ref().map_or("", RunId::as_raw),
         }
@@ -115,6 +120,7 @@ impl Call {
             }
             // It was looked at by itself, and comes to be under an id of its own.
             Self::Submit { .. } => None,
+            Self::Handle(handle) => handle.on_others(domain, scope),
             Self::Retry(run) => {
                 others(&run.task).then(|| Refusal::NoRun(run.id.clone().unwrap_or_else(|| RunId::new(""))))
             }
@@ -128,6 +134,7 @@ impl Call {
             | Self::ReprioritiseRun { priority, .. }
             | Self::ReprioritiseTask { priority, .. } => Clean::from(format!("priority {priority}")),
             Self::Retry(run) => Clean::from(format!("of {}", run.task)),
+            Self::Handle(handle) => handle.detail(),
             _ => Clean::from(""),
         }
     }

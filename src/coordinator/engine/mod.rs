@@ -7,6 +7,7 @@ mod asked;
 mod beside;
 mod carry_out;
 mod file;
+mod handling;
 mod listed;
 mod message;
 mod reach;

@@ -56,6 +56,7 @@ impl Shared {
             queues: Listed::default(),
             alerts: Listed::default(),
             machines: Arc::default(),
+            silences: Arc::default(),
             file_problems: Arc::default(),
             trouble: None,
             at,
@@ -144,6 +145,9 @@ impl State {
         if batch.machines_changed {
             view.machines = Arc::new(domain.told_machines());
         }
+        if batch.silences_changed {
+            view.silences = Arc::new(domain.silences());
+        }
         if *view.file_problems != *file_problems {
             view.file_problems = file_problems.into();
         }
@@ -162,13 +166,13 @@ impl State {
             if let Some(pulse) = domain.pulse(&id) {
                 self.pulses.insert(id.clone(), pulse);
             }
-            if let Some(before) = view.tasks.get(&id).filter(|before| before.team != task.team) {
-                self.left.touch((id.clone(), before.team.clone()), (), revision);
-            }
-            view.tasks.insert(id.clone(), task);
             if !is_first {
-                self.tasks.touch(id, (), revision);
+                if let Some(before) = view.tasks.get(&id).filter(|before| before.team != task.team) {
+                    self.left.touch((id.clone(), before.team.clone()), (), revision);
+                }
+                self.tasks.touch(id.clone(), (), revision);
             }
+            view.tasks.insert(id, task);
         }
         for name in batch.queues_gone {
             view.queues.remove(&name);
@@ -229,6 +233,7 @@ impl State {
                     summary: Clean::from(format!("nothing is started until it can be written: {why}")),
                     acknowledged_by: None,
                     silenced_until: None,
+                    handling: None,
                 };
                 self.began.insert(key.clone(), since);
                 view.alerts.insert((since, key.clone()), alert);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
@@ -13,6 +14,7 @@ use crate::coordinator::machines::Ssh;
 use crate::coordinator::metrics::Metrics;
 use crate::coordinator::tasks_file::{self, TaskFile};
 use crate::coordinator::{Options, SharedClock, builtin, private, shell};
+use crate::document::Problem;
 use crate::model::{Clean, Run, RunId, RunState, TaskId, TaskSource};
 
 use super::actor::Actor;
@@ -30,12 +32,11 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
         private::folder(&folder).map_err(|error| failed("can't create", &folder, &error))?;
     }
     let path = options.data.join(db::FILE);
-    let open = path.clone();
-    let opened = shell::blocking(move || Writer::open(&open)).await.unwrap_or(Err(DbError::Closed));
-    let (writer, thread) = opened.map_err(|error| failed("can't open", &path, &error))?;
-    let reader = Reader::new(&path);
-    let Kept { mut loaded, processes, task_file: known_file, boot: known_boot } =
-        reader.load().await.map_err(|error| failed("can't read", &path, &error))?;
+    // Both take a while where tasks are many, and neither waits for the other.
+    let (disk, (seen, file)) = tokio::join!(Disk::open(&path), read_tasks(&options.tasks));
+    let Disk { writer, thread, reader, kept, added } = disk?;
+    let Kept { mut loaded, processes, task_file: known_file, boot: known_boot } = kept;
+    let (file, text, problems) = task_file(&options.tasks, file, known_file.as_deref(), &added);
     let (events_in, events) = mpsc::channel(EVENTS);
     let logs = Logs::new(options.data.join(LOGS));
     let runs = options.data.join(RUNS);
@@ -49,15 +50,10 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     loaded.fates = shell::blocking(move || survey.survey(&of, whole)).await.unwrap_or_default();
     let (going_on, over) = part(in_progress, &loaded.fates);
 
-    let seen = watch_file::print(&options.tasks);
-    let kept = reader.definitions().await.map_err(|error| failed("can't read", &path, &error))?;
-    let added = added(kept);
-    let ids = added.iter().map(|definition| definition.id.clone()).collect();
-    let (file, text, problems) = task_file(&options.tasks, known_file.as_deref(), &ids).await;
     let now = clock.now();
     let epoch = u64::from_le_bytes(random());
     let mut domain = Domain::new(random(), options.scheduling);
-    let definitions = builtin::definitions().into_iter().chain(file.tasks).chain(added).collect();
+    let definitions = builtin::definitions().into_iter().chain(file.tasks).chain(added);
     domain.set_machines(file.machines);
     domain.load(loaded, definitions, file.limits, now);
     domain.set_remarks(file::remarks(&problems));
@@ -125,26 +121,72 @@ fn part(runs: Vec<InProgress>, fates: &BTreeMap<RunId, Fate>) -> (Vec<InProgress
     begun.partition(|run| fates.get(&run.run) == Some(&Fate::GoesOn))
 }
 
+/// The database, and what is in it.
+struct Disk {
+    writer: Writer,
+    thread: JoinHandle<()>,
+    reader: Reader,
+    kept: Kept,
+    /// Tasks of the API.
+    added: Vec<Definition>,
+}
+
+impl Disk {
+    async fn open(path: &Path) -> Result<Self, StartError> {
+        let open = path.to_owned();
+        let opened = shell::blocking(move || Writer::open(&open)).await.unwrap_or(Err(DbError::Closed));
+        let (writer, thread) = opened.map_err(|error| failed("can't open", path, &error))?;
+        let reader = Reader::new(path);
+        let unreadable = |error| failed("can't read", path, &error);
+        let kept = reader.load().await.map_err(unreadable)?;
+        let added = added(reader.definitions().await.map_err(unreadable)?);
+        Ok(Self { writer, thread, reader, kept, added })
+    }
+}
+
+/// A task file's text, and what it says; or why there is none.
+type Read = Result<(String, Result<TaskFile, Vec<Problem>>), Clean>;
+
+/// The task file as though there were no tasks of the API, and what it was known by before it was read.
+async fn read_tasks(path: &Path) -> (watch_file::Print, Read) {
+    let seen = watch_file::print(path);
+    let text = match file::read_file(path).await {
+        Ok(text) => text,
+        Err(problem) => return (seen, Err(problem)),
+    };
+    let read = shell::blocking(move || {
+        let file = tasks_file::parse(&text);
+        (text, file)
+    });
+    (seen, read.await.ok_or_else(|| "the task file could not be read".into()))
+}
+
 /// The file as it is now; if that is bad, as it was when it was last taken,
 /// so that a restart loses no task to a slip of the pen. A file that is not
 /// there has no tasks.
-async fn task_file(
+fn task_file(
     path: &Path,
+    read: Read,
     known: Option<&str>,
-    added: &BTreeSet<TaskId>,
+    added: &[Definition],
 ) -> (TaskFile, Option<String>, Vec<Clean>) {
-    let problems = match file::read_file(path).await {
-        Ok(text) => match tasks_file::parse_beside(&text, added) {
-            Ok(file) => return (file, Some(text), Vec::new()),
-            Err(problems) => tasks_file::shown(path, &problems),
-        },
+    let ids: BTreeSet<TaskId> = added.iter().map(|definition| definition.id.clone()).collect();
+    let beside = |text: &str| tasks_file::parse_beside(text, &ids);
+    let read = read.map(|(text, alone)| {
+        // Few files stand beside tasks of the API, and fewer take an id of theirs.
+        let is_apart = |file: &TaskFile| file.tasks.iter().all(|task| !ids.contains(&task.id));
+        let file = if ids.is_empty() || alone.as_ref().is_ok_and(is_apart) { alone } else { beside(&text) };
+        (text, file)
+    });
+    let problems = match read {
+        Ok((text, Ok(file))) => return (file, Some(text), Vec::new()),
+        Ok((_, Err(problems))) => tasks_file::shown(path, &problems),
         Err(problem) => vec![problem],
     };
     for problem in &problems {
         tracing::warn!(%problem, "the task file is not taken");
     }
-    let before = known.and_then(|text| tasks_file::parse_beside(text, added).ok()).unwrap_or_default();
-    (before, None, problems)
+    (known.and_then(|text| beside(text).ok()).unwrap_or_default(), None, problems)
 }
 
 /// The tasks of the API. One that this version can't read stays where it is, and is said.

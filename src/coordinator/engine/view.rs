@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::model::{Alert, AlertKey, Clean, Queue, QueueName, Run, Task, TaskId};
-use crate::wire::Machine;
+use crate::wire::{Machine, Silence};
 
 use super::Listed;
 
@@ -24,6 +24,8 @@ pub struct View {
     pub alerts: Listed<(DateTime<Utc>, AlertKey), Alert>,
     /// Machines, the coordinator's own first.
     pub machines: Arc<Vec<Machine>>,
+    /// Silences, oldest first.
+    pub silences: Arc<Vec<Silence>>,
     /// What is wrong with `tasks.toml`, each with file, line and cause: the
     /// tasks are those of before. Empty when the file was taken.
     pub file_problems: Arc<[Clean]>,

@@ -6,6 +6,7 @@ mod secrets;
 mod when;
 
 mod machines;
+mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -54,42 +55,98 @@ pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
 /// # Errors
 /// Everything that is wrong with it, by line.
 pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Vec<Problem>> {
+    pieces::parse(text, added).map_or_else(|| parse_whole(text, added), Ok)
+}
+
+fn parse_whole(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Vec<Problem>> {
     let document = Document::parse(text)?;
     let file = {
         let root = document.root();
         let mut limits = root.table("limits").map(limits).unwrap_or_default();
         let machines = machines::machines(&root, &mut limits);
-        let mut placed = Vec::new();
-        let mut ids = BTreeSet::new();
-        let mut keys = Vec::new();
-        let mut taken = BTreeSet::new();
-        let mut tasks = Vec::new();
-        let mut named = Vec::new();
+        let mut gathered = Gathered::new(added);
+        let mut asides = Vec::new();
         for table in root.tables("task") {
-            let id = id(&table, &mut ids, added);
-            let (mut task, names) = task(&table, id.as_deref().unwrap_or("?"));
-            if let Some((value, key)) = ping_key(&table, &mut taken) {
-                keys.push((value, key.clone()));
-                task.ping_key = Some(key);
-            }
-            placed.extend(task.machine.clone().zip(table.get("machine")));
-            if id.is_some() {
-                named.extend(names.into_iter().map(|name| (task.id.clone(), name)));
-                tasks.push(task);
-            }
-            table.finish();
+            asides.push(gathered.take(table));
         }
-        check_names(&tasks, &named);
-        for (value, key) in &keys {
-            if ids.contains(key) {
+        let tasks = gathered.tasks;
+        check_names(&tasks, &asides);
+        for (value, key) in asides.iter().filter_map(|aside| aside.key.as_ref()) {
+            if gathered.ids.contains(key) {
                 value.problem("is the id of a task, which anybody may know: take another key");
             }
         }
-        machines::check_named(&machines, &placed);
+        let placed = asides.into_iter().filter_map(|aside| aside.machine);
+        machines::check_named(&machines, &placed.collect::<Vec<_>>());
         root.finish();
         TaskFile { tasks, limits, machines }
     };
     if document.has_problems() { Err(document.into_problems()) } else { Ok(file) }
+}
+
+/// What the tables of tasks have come to so far.
+struct Gathered<'a> {
+    added: &'a BTreeSet<TaskId>,
+    ids: BTreeSet<String>,
+    /// Keys for pings.
+    keys: BTreeSet<String>,
+    tasks: Vec<Definition>,
+    /// Words that many tasks have in common, and labels: each is in memory once.
+    words: BTreeSet<Clean>,
+    labels: BTreeSet<Labels>,
+}
+
+/// What can be checked of a task only once all are known.
+struct Aside<'a> {
+    task: TaskId,
+    key: Option<(Value<'a>, String)>,
+    machine: Option<(Clean, Value<'a>)>,
+    names: Vec<Name<'a>>,
+}
+
+impl<'g> Gathered<'g> {
+    const fn new(added: &'g BTreeSet<TaskId>) -> Self {
+        Self {
+            added,
+            ids: BTreeSet::new(),
+            keys: BTreeSet::new(),
+            tasks: Vec::new(),
+            words: BTreeSet::new(),
+            labels: BTreeSet::new(),
+        }
+    }
+
+    fn take<'a>(&mut self, table: Table<'a>) -> Aside<'a> {
+        let id = id(&table, &mut self.ids, self.added);
+        let (mut task, names) = task(&table, id.as_deref().unwrap_or("?"));
+        let key = ping_key(&table, &mut self.keys);
+        task.ping_key = key.as_ref().map(|(_, key)| Clean::line(key));
+        let machine = task.machine.clone().zip(table.get("machine"));
+        table.finish();
+        let names = if id.is_some() { names } else { Vec::new() };
+        let aside = Aside { task: task.id.clone(), key, machine, names };
+        if id.is_some() {
+            self.share(&mut task);
+            self.tasks.push(task);
+        }
+        aside
+    }
+
+    fn share(&mut self, task: &mut Definition) {
+        let zone = task.schedule.as_mut().map(|schedule| &mut schedule.zone);
+        for word in [task.team.as_mut(), task.machine.as_mut(), zone].into_iter().flatten() {
+            share(&mut self.words, word);
+        }
+        share(&mut self.labels, &mut task.labels);
+    }
+}
+
+/// Puts the known one of two that are equal in its place.
+fn share<T: Ord + Clone>(known: &mut BTreeSet<T>, value: &mut T) {
+    match known.get(value) {
+        Some(same) => value.clone_from(same),
+        None => drop(known.insert(value.clone())),
+    }
 }
 
 /// Reads the task file at `path` without a coordinator, and gives how many
@@ -118,7 +175,7 @@ pub fn shown(path: &Path, problems: &[Problem]) -> Vec<Clean> {
 
 fn limits(table: Table<'_>) -> Limits {
     let many = 1..=i64::from(u32::MAX);
-    let counts = |key: &str| -> BTreeMap<String, u32> {
+    let counts = |key: &'static str| -> BTreeMap<String, u32> {
         let Some(table) = table.table(key) else { return BTreeMap::new() };
         let entries = table.entries();
         entries
@@ -146,7 +203,7 @@ fn count(number: i64) -> u32 {
 fn read_one(table: Table<'_>) -> Option<Definition> {
     let id = id(&table, &mut BTreeSet::new(), &BTreeSet::new());
     let (mut task, _) = task(&table, id.as_deref().unwrap_or("?"));
-    task.ping_key = ping_key(&table, &mut BTreeSet::new()).map(|(_, key)| key);
+    task.ping_key = ping_key(&table, &mut BTreeSet::new()).map(|(_, key)| key.into());
     table.finish();
     id.map(|_| task)
 }
@@ -164,7 +221,7 @@ fn id(table: &Table<'_>, taken: &mut BTreeSet<String>, added: &BTreeSet<TaskId>)
         ));
         return None;
     }
-    if BuiltIn::ALL.iter().any(|built_in| built_in.id() == id) {
+    if is_built_in(&id) {
         value.problem(&format!("{id:?} is a built-in task of the coordinator: choose another id"));
         return None;
     }
@@ -249,7 +306,7 @@ fn task<'a>(table: &Table<'a>, id: &str) -> (Definition, Vec<Name<'a>>) {
     (task, names)
 }
 
-fn text(table: &Table<'_>, key: &str) -> Option<Clean> {
+fn text(table: &Table<'_>, key: &'static str) -> Option<Clean> {
     let value = table.get(key)?;
     let text = value.clone().string()?;
     let clean = Clean::line(text.trim());
@@ -309,10 +366,10 @@ fn labels(table: &Table<'_>) -> Labels {
 
 fn policy(table: &Table<'_>) -> Policy {
     let second = Duration::from_secs(1);
-    let seconds = |key: &str, least: Duration| {
+    let seconds = |key: &'static str, least: Duration| {
         time(table, key, least).map(|time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX))
     };
-    let threshold = |key: &str| table.integer(key, 1..=1_000).map(count);
+    let threshold = |key: &'static str| table.integer(key, 1..=1_000).map(count);
     let usual = Policy::default();
     Policy {
         start_window_s: seconds("start_window", second).unwrap_or(usual.start_window_s),
@@ -325,7 +382,7 @@ fn policy(table: &Table<'_>) -> Policy {
     }
 }
 
-fn time(table: &Table<'_>, key: &str, least: Duration) -> Option<Duration> {
+fn time(table: &Table<'_>, key: &'static str, least: Duration) -> Option<Duration> {
     table.get(key)?.duration_within(least..=MAX_TIME)
 }
 
@@ -348,7 +405,7 @@ fn retry_rule(table: &Table<'_>) -> RetryRule {
     }
 }
 
-fn choice<T: Clone>(table: &Table<'_>, key: &str, words: &[(&'static str, T)]) -> Option<T> {
+fn choice<T: Clone>(table: &Table<'_>, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
     one_of(&table.get(key)?, words)
 }
 
@@ -383,18 +440,25 @@ fn failure_action<'a>(table: &Table<'a>, action: &mut FailureAction) -> Option<N
 }
 
 /// The tasks that are named must be there, and must not start each other in a circle.
-fn check_names(tasks: &[Definition], named: &[(TaskId, Name<'_>)]) {
+fn check_names(tasks: &[Definition], asides: &[Aside<'_>]) {
+    if asides.iter().all(|aside| aside.names.is_empty()) {
+        return;
+    }
     let ids: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_raw()).collect();
     let links = Links::of(tasks.iter());
-    for (task, name) in named {
+    for (task, name) in asides.iter().flat_map(|aside| aside.names.iter().map(|name| (&aside.task, name))) {
         let target = name.task.as_raw();
-        if !ids.contains(target) && BuiltIn::ALL.iter().all(|built_in| built_in.id() != target) {
+        if !ids.contains(target) && !is_built_in(target) {
             let near = did_you_mean(target, ids.iter().copied());
             name.value.problem(&format!("there is no task {target:?}{near}"));
         } else if let Some(circle) = links.circle(task, name.field, &name.task) {
             name.value.problem(&circle);
         }
     }
+}
+
+fn is_built_in(id: &str) -> bool {
+    BuiltIn::ALL.iter().any(|built_in| built_in.id() == id)
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ fn sample() -> Fleet {
         summary: "exit 1".into(),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     let snapshot =
         Snapshot { alerts: Part::complete(vec![failed]), ..poll(1_000, vec![dump, rotate, report]) };

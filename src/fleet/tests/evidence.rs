@@ -236,6 +236,7 @@ fn alerts_come_worst_first_once_and_silenced_ones_do_not_count() {
         summary: "runs for 2h".into(),
         acknowledged_by: None,
         silenced_until: Some(at(300)),
+        handling: None,
     };
     let info = Alert { severity: Severity::Info, kind: AlertKind::TooOften, since: at(60), ..told.clone() };
     let snapshot = Snapshot {

@@ -86,6 +86,7 @@ fn any_alert() -> impl Strategy<Value = Alert> {
             summary: "told".into(),
             acknowledged_by: None,
             silenced_until: silenced.map(at),
+            handling: None,
         },
     )
 }

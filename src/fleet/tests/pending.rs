@@ -220,6 +220,7 @@ fn what_is_said_of_alerts_is_observed_on_the_alert() {
         summary: "exit 1".into(),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     let answer = |second, alert: Alert| Snapshot {
         alerts: Part::complete(vec![alert]),

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod duplistatus;
 mod first_schema;
+mod handling;
 mod lifecycle;
 mod machines;
 mod native;

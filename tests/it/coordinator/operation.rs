@@ -170,6 +170,22 @@ async fn the_description_of_the_api_fits_its_answers() {
     api.holds(post.clone(), "/api/v1/runs", "/api/v1/runs", &served, Some(work)).await;
     let token = serde_json::json!({ "name": "grafana", "role": "viewer", "teams": ["data"] });
     api.holds(post.clone(), "/api/v1/tokens", "/api/v1/tokens", &served, Some(token)).await;
+    for (path, body) in [
+        ("acknowledge", serde_json::json!({ "note": "on it" })),
+        ("snooze", serde_json::json!({ "until": "2026-01-20T10:00:00Z" })),
+        ("silence", serde_json::json!({ "note": "new disks" })),
+    ] {
+        let url = format!("/api/v1/tasks/bad/{path}");
+        api.holds(post.clone(), &format!("/api/v1/tasks/{{id}}/{path}"), &url, &served, Some(body)).await;
+    }
+    let silences = "/api/v1/silences";
+    let silence = serde_json::json!({ "matcher": { "team": "data" }, "until": "2026-01-20T10:00:00Z" });
+    let silence = api.holds(post.clone(), silences, silences, &served, Some(silence)).await;
+    api.holds(get.clone(), silences, silences, &served, None).await;
+    let preview = "/api/v1/silences/preview";
+    api.holds(get.clone(), preview, "/api/v1/silences/preview?kind=failed", &served, None).await;
+    let url = format!("/api/v1/silences/{}", silence["id"].as_str().unwrap());
+    api.holds(Method::DELETE, "/api/v1/silences/{id}", &url, &served, None).await;
     let report = serde_json::json!({ "rid": "a", "what": "started", "at": "2026-01-20T09:00:59Z" });
     let reports = "/api/v1/tasks/{id}/reports";
     api.holds(post.clone(), reports, "/api/v1/tasks/watched/reports", &served, Some(report)).await;

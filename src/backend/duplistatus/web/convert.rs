@@ -193,6 +193,7 @@ impl<'a> Seen<'a> {
                 summary: Clean::from(summary),
                 acknowledged_by: None,
                 silenced_until: None,
+                handling: None,
             });
         };
         let kind = match self.state {

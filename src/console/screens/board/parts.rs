@@ -302,7 +302,12 @@ fn summary(row: &AlertRow, view: &View<'_>) -> String {
     let mut parts = Vec::new();
     parts.extend(alert.acknowledged_by.as_ref().map(|who| format!("taken by {who}")));
     let silenced = alert.silenced_until.filter(|until| *until > view.state.now);
-    parts.extend(silenced.map(|until| format!("silenced until {}", format::clock(until, &view.state.look))));
+    let snoozed = alert.handling.as_deref().is_some_and(|handling| handling.snoozed);
+    let word = if snoozed { "snoozed" } else { "silenced" };
+    parts
+        .extend(silenced.map(|until| {
+            format!("{word} until {}", format::moment(until, view.state.now, &view.state.look))
+        }));
     if !alert.summary.is_empty() {
         parts.push(alert.summary.to_string());
     }

@@ -1,5 +1,7 @@
 //! What is known of a task, and what may be done to it.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +13,7 @@ use crate::console::state::Detail;
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
 use crate::fleet::{AlertRow, TaskRow, took_ms};
-use crate::model::{Capabilities, Clean, Deed, Evidence, Receipt, Timing, duration_text};
+use crate::model::{Alert, Capabilities, Clean, Deed, Evidence, Receipt, Timing, duration_text};
 
 /// Cells of the names on the left.
 const NAMES: usize = 11;
@@ -166,15 +168,43 @@ pub(super) fn alerts(lines: &mut Summary<'_>, about: impl Fn(&AlertRow) -> bool)
         if !alert.summary.is_empty() {
             text.push(alert.summary.to_string());
         }
-        if let Some(who) = &alert.acknowledged_by {
-            text.push(format!("taken by {who}"));
-        }
-        if let Some(until) = alert.silenced_until.filter(|until| *until > now) {
-            text.push(format!("silenced until {}", lines.at(until)));
-        }
+        text.extend(taken(alert, now));
+        text.extend(quiet(alert, lines));
         lines.add(name, &text.join(" · "), Role::severity(alert.severity));
         name = "";
     }
+}
+
+/// Who has taken an alert, how long ago, and with what words.
+fn taken(alert: &Alert, now: DateTime<Utc>) -> Option<String> {
+    let mut text = format!("taken by {}", alert.acknowledged_by.as_ref()?);
+    let handling = alert.handling.as_deref();
+    if let Some(at) = handling.and_then(|handling| handling.acknowledged_at) {
+        let _ = write!(text, " {} ago", format::age(now, at));
+    }
+    if let Some(note) = handling.and_then(|handling| handling.note.as_ref()) {
+        let _ = write!(text, ": {note}");
+    }
+    Some(text)
+}
+
+/// Until when an alert is quiet, by whom, and with what words.
+fn quiet(alert: &Alert, lines: &Summary<'_>) -> Option<String> {
+    let until = alert.silenced_until.filter(|until| *until > lines.view.state.now)?;
+    let handling = alert.handling.as_deref();
+    let snoozed = handling.is_some_and(|handling| handling.snoozed);
+    let mut text = if snoozed { "snoozed".to_owned() } else { "silenced".to_owned() };
+    if let Some(who) = handling.and_then(|handling| handling.silenced_by.as_ref()) {
+        let _ = write!(text, " by {who}");
+    }
+    let _ = write!(text, " until {}", lines.at(until));
+    if snoozed {
+        text.push_str(" or the next good run");
+    }
+    if let Some(comment) = handling.and_then(|handling| handling.comment.as_ref()) {
+        let _ = write!(text, ": {comment}");
+    }
+    Some(text)
 }
 
 fn schedule(lines: &mut Summary<'_>, row: &TaskRow) {

@@ -139,6 +139,7 @@ fn backups() -> Snapshot {
         summary: "ntfy unreachable · 2 overdue".into(),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     Snapshot {
         tasks: Part::complete(vec![failing, ran(cleanup, 27_660, 340, RunState::Succeeded)]),
@@ -164,6 +165,7 @@ fn duty() -> Snapshot {
         summary: summary.into(),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     let mut taken = alert("reindex-search", AlertKind::Absent, 3_000, "slot 09:00 never ran");
     taken.acknowledged_by = Some("Ana".into());

@@ -350,6 +350,7 @@ fn the_detail_of_an_endpoint_tells_its_own_alerts() {
         summary: Clean::line(summary),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     };
     let alerts = vec![
         alert(None, "failcron freezes all detection: archive it"),

@@ -1058,6 +1058,7 @@ fn alert(task: &str, acknowledged: bool) -> Alert {
         summary: "too long".into(),
         acknowledged_by: acknowledged.then(|| "me".into()),
         silenced_until: None,
+        handling: None,
     }
 }
 

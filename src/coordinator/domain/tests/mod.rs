@@ -1,8 +1,10 @@
 mod added;
 mod after;
+mod handling;
 mod machines;
 mod model;
 mod moments;
+mod rest;
 mod watching;
 
 use std::collections::HashMap;
@@ -51,6 +53,7 @@ pub(super) struct Bench {
     pub(super) ended_there: Vec<RunId>,
     pub(super) records: BTreeMap<TaskId, Remembered>,
     pub(super) stopping: BTreeMap<RunId, Stop>,
+    pub(super) silences: BTreeMap<String, Silence>,
 }
 
 use crate::model::Run;
@@ -71,6 +74,7 @@ impl Bench {
         let open = loaded.alerts.iter().map(|alert| (alert.key(), alert.clone())).collect();
         let records = loaded.tasks.clone();
         let stopping = loaded.stopping.clone();
+        let silences = loaded.silences.iter().map(|silence| (silence.id.clone(), silence.clone())).collect();
         // Each start has a seed of its own, so that no id comes twice.
         let mut seed = [1; 32];
         seed[..8].copy_from_slice(&u64::from_le_bytes([1; 8]).wrapping_add(loaded.last_seq).to_le_bytes());
@@ -90,6 +94,7 @@ impl Bench {
             ended_there: Vec::new(),
             records,
             stopping,
+            silences,
         };
         bench.settle();
         bench
@@ -110,6 +115,7 @@ impl Bench {
                 })
                 .collect(),
             alerts: self.open.values().cloned().collect(),
+            silences: self.silences.values().cloned().collect(),
             last_seq: self.rows.keys().max().copied().unwrap_or(0),
             restored: None,
         }
@@ -135,7 +141,7 @@ impl Bench {
                 Write::AlertClosed(key, _) => assert!(self.open.remove(key).is_some()),
                 Write::Task { id, record, schedule, blackout, policy, paused } => {
                     let known = Remembered {
-                        record: (**record).clone(),
+                        record: record.clone(),
                         schedule: schedule.clone(),
                         blackout: blackout.clone(),
                         policy: *policy,
@@ -150,6 +156,10 @@ impl Bench {
                     row.marks.clone_from(marks);
                 }
                 Write::Stopping(run, stop) => drop(self.stopping.insert(run.clone(), stop.clone())),
+                Write::Silence(silence) => {
+                    drop(self.silences.insert(silence.id.clone(), (**silence).clone()))
+                }
+                Write::SilenceEnded(id) => assert!(self.silences.remove(id).is_some()),
                 Write::TaskGone(id) => self.records.get_mut(id).unwrap().defined = false,
                 _ => {}
             }
@@ -717,9 +727,12 @@ fn capabilities_say_why_not() {
     assert_eq!(why(&bench, "a", Verb::Cancel), None);
     bench.finish(&run, false);
     assert_eq!(why(&bench, "a", Verb::Retry), None);
-    for verb in [Verb::Acknowledge, Verb::Snooze, Verb::Silence, Verb::Archive] {
-        assert!(why(&bench, "a", verb).is_some());
+    assert!(why(&bench, "a", Verb::Archive).is_some());
+    for verb in [Verb::Acknowledge, Verb::Snooze] {
+        assert_eq!(why(&bench, "a", verb), None, "its run has failed");
+        assert_eq!(why(&bench, "w", verb).unwrap(), "no alert of it is open");
     }
+    assert_eq!(why(&bench, "w", Verb::Silence), None, "also what may come is silenced");
 }
 
 #[derive(Debug, Clone)]

@@ -498,7 +498,7 @@ fn keys_are_made_once_and_those_of_the_file_go_before() {
     assert_eq!(hear(&mut bench, &a), Ok(TaskId::new("a")));
     assert!(hear(&mut bench, "a").is_err());
     // The file gives a another key; then b takes the one that was a's.
-    let fixed = |key: &str| Some(key.to_owned());
+    let fixed = |key: &str| Some(key.into());
     let named = Definition { ping_key: fixed("one-of-my-own-keys"), ..watched("a", 60) };
     bench.domain.replace(vec![named.clone(), on_demand("b")], Limits::default(), bench.now);
     bench.settle();
@@ -602,7 +602,7 @@ proptest! {
             let again = bench.settle();
             prop_assert!(again.writes.is_empty(), "judged anew: {:?}", again.writes);
             for id in tasks {
-                let entry = &bench.domain.tasks[id];
+                let entry = bench.domain.tasks.get(&id.into()).unwrap();
                 let assessment = bench.domain.assess(entry, bench.now);
                 prop_assert_eq!(assessment.state, entry.record.state);
                 prop_assert_eq!(bench.state(id), entry.record.state);

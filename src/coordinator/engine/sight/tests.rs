@@ -50,6 +50,7 @@ fn alert(task: u8) -> Alert {
         summary: Clean::from(format!("of task {task}")),
         acknowledged_by: None,
         silenced_until: None,
+        handling: None,
     }
 }
 

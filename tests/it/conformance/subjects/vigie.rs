@@ -111,9 +111,11 @@ impl Subject for Coordinator {
                 }], "next": null}),
             ),
             ("POST", "runs" | "retry" | "reports") => (202, json!({"run": "r4", "task": TASK})),
-            ("POST", "pause" | "resume" | "priority" | "cancel" | "reload" | "archive") => {
-                (200, json!({"message": "done"}))
-            }
+            (
+                "POST",
+                "pause" | "resume" | "priority" | "cancel" | "reload" | "archive" | "acknowledge" | "snooze"
+                | "silence",
+            ) => (200, json!({"message": "done"})),
             _ => (404, json!({"type": "x", "title": "t", "status": 404, "detail": "no such place"})),
         };
         Good::json(status, &body)
