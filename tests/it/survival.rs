@@ -287,6 +287,7 @@ async fn kill_9_of_the_supervisor_ends_the_run_and_says_what_is_known() {
         let mut coordinator = home.serve().await;
         let run = coordinator.trigger("long").await;
         let (supervisor, command) = (home.supervisor(&run).await, home.command(&run).await);
+        home.file("count").await;
         if both {
             coordinator.kill();
             kill_process(supervisor, Signal::KILL).unwrap();
@@ -312,6 +313,7 @@ async fn after_a_reboot_what_started_is_dead_and_tried_again_only_where_that_is_
     let first = home.serve().await;
     let run = first.trigger("long").await;
     let (supervisor, command) = (home.supervisor(&run).await, home.command(&run).await);
+    home.file("count").await;
     first.kill();
     kill_process(supervisor, Signal::KILL).unwrap();
     kill_process_group(command, Signal::KILL).unwrap();
@@ -330,6 +332,7 @@ async fn after_a_power_cut_a_run_whose_start_is_uncertain_may_have_run_and_is_no
     let first = home.serve().await;
     let run = first.trigger("long").await;
     let (supervisor, command) = (home.supervisor(&run).await, home.command(&run).await);
+    home.file("count").await;
     first.kill();
     kill_process(supervisor, Signal::KILL).unwrap();
     kill_process_group(command, Signal::KILL).unwrap();
