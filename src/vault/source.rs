@@ -177,7 +177,7 @@ mod tests {
         for (argv, part) in [
             (&["sh", "-c", "echo hunter2; exit 3"][..], "failed (exit status: 3)"),
             (&["true"], "its first line is empty"),
-            (&["vigie-no-such-program", "hunter2"], "is not there"),
+            (&["/no/such/program", "hunter2"], "is not there"),
             (&[], "is empty"),
         ] {
             let error = text(command(argv)).await.unwrap_err();

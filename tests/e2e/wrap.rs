@@ -175,7 +175,7 @@ fn run_ends_as_its_command_did() {
     let plain = home.path().join("plain");
     fs::write(&plain, "no program").unwrap();
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
-    for (program, code) in [("no-such-program", 127), (plain.to_str().unwrap(), 126)] {
+    for (program, code) in [("/no/such/program", 127), (plain.to_str().unwrap(), 126)] {
         let output = run(&home, &[program]);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(text(&output.stderr).contains("can't be started"), "{output:?}");

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn now() -> chrono::DateTime<chrono::Utc> {
     "2026-11-20T07:00:00Z".parse().unwrap()

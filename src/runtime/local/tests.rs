@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -257,7 +257,9 @@ async fn one_that_was_killed_is_replaced() {
 async fn what_a_killed_one_left_behind_is_not_believed() {
     let world = World::new().await;
     // A file that leads nowhere: nobody listens there any more.
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = taken.local_addr().unwrap();
     let file = CoordinatorFile { url: format!("http://{dead}"), token: "old".to_owned(), pid: 1 };
     std::fs::write(world.stage.data.join(COORDINATOR_FILE), serde_json::to_vec(&file).unwrap()).unwrap();
     let program = world.program();

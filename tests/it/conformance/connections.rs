@@ -196,7 +196,11 @@ async fn an_expired_certificate_is_named_and_nothing_is_sent() {
         if bed.subject.ends(&case.ask) {
             return;
         }
-        let error = bed.ask(&case.ask).await.unwrap_err();
+        // A machine may be too busy to shake hands within the adapter's limit.
+        let mut error = bed.ask(&case.ask).await.unwrap_err();
+        while matches!(&error, E::Unreachable(why) if why.contains("no answer")) {
+            error = bed.ask(&case.ask).await.unwrap_err();
+        }
         assert!(matches!(error, E::Tls(_)), "{case}: {error:?}");
         assert!(error.to_string().contains("certificate has expired"), "{case}: {error}");
         assert!(!error.may_have_acted() && error.health() == Health::Down, "{case}: {error:?}");

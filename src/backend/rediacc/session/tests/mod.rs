@@ -100,7 +100,7 @@ impl House {
     }
 
     fn session(&self) -> Session {
-        self.session_at(now, Duration::from_secs(20))
+        self.session_at(now, Duration::from_secs(60))
     }
 
     /// As another process has it: sharing nothing but the state directory.
