@@ -84,6 +84,7 @@ fn read_only_sends_nothing_and_says_so() {
     let ran = home.path().join("ran");
     home.write(&home.tasks(), &format!("[[task]]\nid = \"mark\"\nshell = \"touch {}\"\n", ran.display()));
     let mut term = Term::vigie(&home, &["--read-only", "--screen", "tasks"], 80, 24);
+    term.wait_line(&["healthy", "self-backup"]);
     term.only("mark", &["healthy", "mark"]);
     term.keys("t");
     term.wait_for("read-only");

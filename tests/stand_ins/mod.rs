@@ -1,11 +1,13 @@
 //! Stand-ins of the systems that vigie speaks to: real HTTP servers on port 0
 //! of this machine that answer as the contracts say, with the traps of the
 //! real ones as switches. Shared by the binaries of tests and by the example
-//! that serves them; one file or folder per system.
+//! that serves them; one file or folder per system. `leftovers` is what such
+//! tests tidy up.
 
 pub mod duplistatus;
 pub mod duplistatus_web;
 pub mod duty_duck;
+pub mod leftovers;
 pub mod lively;
 pub mod rediacc;
 

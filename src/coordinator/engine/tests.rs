@@ -1,3 +1,6 @@
+#[path = "../../../tests/stand_ins/leftovers.rs"]
+mod leftovers;
+
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -118,17 +121,9 @@ impl Bench {
     }
 }
 
-/// What is left to its supervisors ends with the test.
 impl Drop for Bench {
     fn drop(&mut self) {
-        let folders = std::fs::read_dir(self.options().data.join(RUNS)).into_iter().flatten().flatten();
-        for claim in folders.filter_map(|folder| std::fs::read(folder.path().join("claim")).ok()) {
-            let claim: serde_json::Value = serde_json::from_slice(&claim).unwrap();
-            let pid = claim["supervisor"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
-        }
+        leftovers::end(&self.options().data);
     }
 }
 
