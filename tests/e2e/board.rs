@@ -10,6 +10,7 @@ const BUILT_IN: [&str; 4] = ["audit-log-cleanup", "disk-space", "overdue-check",
 fn a_fresh_home_shows_the_built_in_tasks_and_a_trigger_is_observed() {
     let home = Home::new();
     let mut term = Term::vigie(&home, &[], 100, 24);
+    term.wait_for("1/1 endpoint up");
     term.keys("2");
     for task in BUILT_IN {
         term.wait_line(&["healthy", "local", task]);
@@ -32,6 +33,7 @@ fn a_fresh_home_shows_the_built_in_tasks_and_a_trigger_is_observed() {
 fn a_task_added_to_the_file_appears_runs_and_can_be_cancelled() {
     let home = Home::new();
     let mut term = Term::vigie(&home, &[], 100, 24);
+    term.wait_for("1/1 endpoint up");
     term.keys("2");
     term.wait_line(&["healthy", "self-backup"]);
     home.write(
