@@ -258,9 +258,21 @@ impl Term {
         lock(&self.shared.0).raw.clone()
     }
 
+    /// Gives the terminal another size, and waits until all of it is drawn anew. A key that came
+    /// together with the signal could wait for the next one (so it is in crossterm 0.29).
     pub fn resize(&self, width: u16, height: u16) {
-        lock(&self.shared.0).parser.screen_mut().set_size(cells(height), cells(width));
+        let before = {
+            let mut shared = lock(&self.shared.0);
+            shared.parser.screen_mut().set_size(cells(height), cells(width));
+            shared.raw.len()
+        };
         self.master.resize(PtySize { rows: height, cols: width, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let end = Instant::now() + LIMIT;
+        let mut shared = lock(&self.shared.0);
+        while !shared.raw[before..].windows(3).any(|bytes| bytes == b"\x1b[J") {
+            assert!(Instant::now() < end, "it never drew anew\n{}", shared.parser.screen().contents());
+            shared = self.shared.1.wait_timeout(shared, Duration::from_millis(200)).unwrap().0;
+        }
     }
 
     pub fn pid(&self) -> Pid {

@@ -49,6 +49,8 @@ pub(super) trait Host {
     fn stop(&mut self) -> io::Result<()>;
     /// Takes the terminal again after a stop; its size.
     fn retake(&mut self) -> io::Result<(u16, u16)>;
+    /// The terminal's size now.
+    fn size(&self) -> io::Result<(u16, u16)>;
     /// Whether tmux is between us and the terminal.
     fn tmux(&self) -> bool;
 }
@@ -305,6 +307,17 @@ impl<W: Write, A: Agent, H: Host> Shell<W, A, H> {
             Signal::Stop => self.stopping = true,
             // After a stop by what can't be caught: somebody else may have had the terminal.
             Signal::Continue => self.retake(),
+            Signal::Resized => self.resized(),
+        }
+    }
+
+    /// The input tells of most changes of size, but not of one that comes together with a key:
+    /// crossterm 0.29 then forgets the signal.
+    fn resized(&mut self) {
+        if let Ok((width, height)) = self.host.size()
+            && (width, height) != (self.state.width, self.state.height)
+        {
+            self.happen(Event::Resize { width, height });
         }
     }
 

@@ -148,6 +148,9 @@ impl Host for RealHost {
     fn retake(&mut self) -> io::Result<(u16, u16)> {
         terminal::retake()
     }
+    fn size(&self) -> io::Result<(u16, u16)> {
+        Terminal::size()
+    }
     fn tmux(&self) -> bool {
         std::env::var_os("TMUX").is_some()
     }

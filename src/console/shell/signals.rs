@@ -17,6 +17,8 @@ pub(super) enum Signal {
     Stop,
     /// SIGCONT: after a stop.
     Continue,
+    /// SIGWINCH: the terminal may have another size.
+    Resized,
 }
 
 /// Listens from now on.
@@ -26,6 +28,7 @@ pub(super) struct Signals {
     interrupt: unix::Signal,
     stop: unix::Signal,
     go_on: unix::Signal,
+    resized: unix::Signal,
 }
 
 impl Signals {
@@ -40,6 +43,7 @@ impl Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             stop: unix::signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
             go_on: unix::signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+            resized: unix::signal(SignalKind::window_change())?,
         })
     }
 
@@ -52,6 +56,7 @@ impl Signals {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.stop.recv() => Signal::Stop,
             _ = self.go_on.recv() => Signal::Continue,
+            _ = self.resized.recv() => Signal::Resized,
         }
     }
 }

@@ -71,6 +71,7 @@ impl Paper {
 struct Memory {
     asked: Rc<RefCell<Vec<String>>>,
     stops: Rc<RefCell<Option<EndpointName>>>,
+    size: Rc<Cell<Option<(u16, u16)>>>,
 }
 
 impl Memory {
@@ -135,6 +136,9 @@ impl Host for Memory {
     fn retake(&mut self) -> io::Result<(u16, u16)> {
         self.note("retake".into());
         Ok((80, 24))
+    }
+    fn size(&self) -> io::Result<(u16, u16)> {
+        Ok(self.size.get().unwrap_or((80, 24)))
     }
     fn tmux(&self) -> bool {
         false
@@ -412,6 +416,28 @@ async fn a_stop_that_could_not_be_caught_takes_the_terminal_again() {
     })
     .await;
     assert_eq!(hands.memory.asked(), ["retake"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_size_that_the_input_does_not_tell_of_is_drawn_all_the_same() {
+    play(|hands| async move {
+        hands.poll(&["one"]);
+        hands.rest().await;
+        let before = hands.paper.count();
+        hands.signals.send(Signal::Resized).unwrap();
+        hands.rest().await;
+        assert_eq!(hands.paper.count(), before, "the same size is no news");
+        hands.memory.size.set(Some((80, 15)));
+        hands.signals.send(Signal::Resized).unwrap();
+        hands.rest().await;
+        let written = hands.paper.writes.borrow()[before..].concat();
+        let mut small = vt100::Parser::new(15.try_into().unwrap(), 80.try_into().unwrap(), 0);
+        small.process(&written);
+        let screen = small.screen().contents();
+        assert!(screen.contains("one") && screen.lines().last().unwrap().contains("palette"), "{screen}");
+        hands.key('q');
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
