@@ -6,11 +6,11 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::term::{Home, binary, free_port};
+use crate::term::{Home, binary, free_port, patient};
 
 fn vigie(home: &Home, args: &[&str]) -> Output {
     Command::new(binary())
-        .args(args)
+        .args(patient(args))
         .env_clear()
         .envs(home.environment())
         .current_dir(home.path())
@@ -328,8 +328,9 @@ fn two_endpoints_share_one_table() {
     home.write(
         &home.config(),
         &format!(
-            "[[endpoint]]\nname = \"local\"\nkind = \"vigie\"\n\n\
-             [[endpoint]]\nname = \"backups\"\nkind = \"duplistatus\"\nurl = \"http://127.0.0.1:{port}\"\n"
+            "[[endpoint]]\nname = \"local\"\nkind = \"vigie\"\ntimeout = \"60s\"\n\n\
+             [[endpoint]]\nname = \"backups\"\nkind = \"duplistatus\"\nurl = \"http://127.0.0.1:{port}\"\n\
+             timeout = \"60s\"\n"
         ),
     );
     let output = vigie(&home, &["status", "-o", "json"]);

@@ -33,7 +33,7 @@ fn with_duck() -> (Runtime, Duck, Home) {
     let home = Home::new();
     secret(&home, "key", SECRET_KEY);
     let text = format!(
-        "[[endpoint]]\nname = \"duck\"\nkind = \"duty-duck\"\nurl = \"{}\"\n[endpoint.auth]\n\
+        "[[endpoint]]\nname = \"duck\"\nkind = \"duty-duck\"\nurl = \"{}\"\ntimeout = \"60s\"\n[endpoint.auth]\n\
          token_id = \"{TOKEN_ID}\"\nsecret_key = {{ file = \"key\" }}\n",
         duck.url
     );
@@ -210,7 +210,7 @@ fn with_queue(code: Option<&str>) -> (Runtime, Queue, Home) {
     let home = Home::new();
     secret(&home, "password", REDIACC_PASSWORD);
     let text = format!(
-        "[[endpoint]]\nname = \"queue\"\nkind = \"rediacc\"\nurl = \"{}\"\n[endpoint.auth]\n\
+        "[[endpoint]]\nname = \"queue\"\nkind = \"rediacc\"\nurl = \"{}\"\ntimeout = \"60s\"\n[endpoint.auth]\n\
          email = \"{EMAIL}\"\npassword = {{ file = \"password\" }}\n",
         queue.url
     );
@@ -312,14 +312,18 @@ fn two_processes_at_once_share_one_session_and_no_request_is_refused() {
     let (runtime, queue, home) = with_queue(None);
     secret(&home, "token", &queue.world().fresh_token());
     let text = format!(
-        "[[endpoint]]\nname = \"queue\"\nkind = \"rediacc\"\nurl = \"{}\"\n[endpoint.auth]\n\
+        "[[endpoint]]\nname = \"queue\"\nkind = \"rediacc\"\nurl = \"{}\"\ntimeout = \"60s\"\n[endpoint.auth]\n\
          token = {{ file = \"token\" }}\n",
         queue.url
     );
     home.write(&home.config(), &text);
     let start = || {
         let mut command = Command::new(binary());
-        command.args(["status", "-o", "json"]).env_clear().envs(home.environment()).stdin(Stdio::null());
+        command
+            .args(["status", "-o", "json", "--timeout", "60s"])
+            .env_clear()
+            .envs(home.environment())
+            .stdin(Stdio::null());
         command.stdout(Stdio::piped()).spawn().unwrap()
     };
     // The first call of all is held back: both are at it when it goes on.

@@ -88,14 +88,14 @@ async fn only_a_running_serve_retries_what_failed_once_for_each_failure_and_jour
     home.write(&path, &token);
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let config = format!(
-        "[[endpoint]]\nname = \"rq\"\nkind = \"rediacc\"\nurl = {:?}\npoll = \"1s\"\n\
+        "[[endpoint]]\nname = \"rq\"\nkind = \"rediacc\"\nurl = {:?}\npoll = \"1s\"\ntimeout = \"60s\"\n\
          [endpoint.auth]\ntoken = {{ file = {:?} }}\n\
          [endpoint.options]\npolicy = true\nretry = {{ count = 1, delay = \"1s\" }}\n",
         server.url, path,
     );
     home.write(&home.config(), &config);
     // A command reads it, and leaves it alone.
-    let status = output(vigie(&home, &["status", "-o", "json"])).await;
+    let status = output(vigie(&home, &["status", "-o", "json", "--timeout", "60s"])).await;
     let report: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(report["tasks"][0]["state"], "failing", "{report}");
     assert_eq!(server.world().count(RETRY), 0);

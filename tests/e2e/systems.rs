@@ -16,7 +16,7 @@ use crate::stand_ins::duplistatus_web::{self, Web};
 use crate::stand_ins::rediacc;
 use crate::stand_ins::rediacc::books::{Item, VAULT};
 use crate::stand_ins::{duty_duck, lively};
-use crate::term::{Home, Term, binary};
+use crate::term::{Home, Term, binary, patient};
 use crate::three::{Places, configuration};
 
 /// What every token of the stand-in for Rediacc has in it.
@@ -62,13 +62,15 @@ impl Three {
         // One of the secrets comes from the environment.
         let in_file = format!("password = {{ file = {:?} }}", secrets.path().join("duplistatus"));
         assert!(text.contains(&in_file), "{text}");
-        home.write(&home.config(), &text.replace(&in_file, "password = { env = \"BACKUPS\" }"));
+        let text = text.replace(&in_file, "password = { env = \"BACKUPS\" }");
+        // A busy machine is no dead endpoint.
+        home.write(&home.config(), &text.replace("poll = ", "timeout = \"60s\"\npoll = "));
         Self { home, backups: Some(backups), duck: Some(duck), queue: Some(queue), now, _secrets: secrets }
     }
 
     fn vigie(&self, args: &[&str]) -> Output {
         Command::new(binary())
-            .args(args)
+            .args(patient(args))
             .env_clear()
             .envs(self.home.environment())
             .env("BACKUPS", duplistatus_web::PASSWORD)

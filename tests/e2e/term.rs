@@ -328,10 +328,21 @@ impl Drop for Term {
     }
 }
 
+/// These arguments, with patience where a command reads: a busy machine is no failure.
+pub fn patient<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    let mut args = args.to_vec();
+    let reads =
+        args.first().is_some_and(|first| ["status", "tasks", "runs", "queues", "alerts"].contains(first));
+    if reads && !args.contains(&"--timeout") {
+        args.extend(["--timeout", "60s"]);
+    }
+    args
+}
+
 /// Runs the binary at `home` without a terminal: exit code, standard output, standard error.
 pub fn vigie(home: &Home, args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = Command::new(binary())
-        .args(args)
+        .args(patient(args))
         .env_clear()
         .envs(home.environment())
         .current_dir(home.path())
