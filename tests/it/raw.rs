@@ -162,7 +162,7 @@ impl Raw {
 
     async fn wait(&self, enough: impl Fn((usize, usize)) -> bool) {
         let mut counts = self.shared.counts.subscribe();
-        tokio::time::timeout(Duration::from_secs(60), counts.wait_for(|counts| enough(*counts)))
+        tokio::time::timeout(Duration::from_secs(300), counts.wait_for(|counts| enough(*counts)))
             .await
             .expect("in time")
             .unwrap();
