@@ -9,6 +9,8 @@ fn failed() -> Home {
     let home = Home::new();
     let (code, out, err) = vigie(&home, &["submit", "--name", "Bad", "--wait", "--", "false"]);
     assert_eq!(code, 1, "{out}{err}");
+    // The coordinator that answered goes first: a console would only wait it out.
+    home.wait_until_quiet();
     home
 }
 
