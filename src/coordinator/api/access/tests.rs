@@ -9,7 +9,7 @@ use super::*;
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        headers.append(name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap());
+        headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
     headers
 }
