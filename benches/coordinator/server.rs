@@ -70,29 +70,30 @@ impl Server {
         Ok(kilobytes * 1024.0 / 1e6)
     }
 
-    /// What all of its threads have taken so far.
+    /// What it has taken so far.
     pub fn spent(&self) -> Result<Spent, Box<dyn Error>> {
-        let mut spent = Spent::default();
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let folder = thread?.path();
-            // Nanoseconds on a core come first: <https://docs.kernel.org/scheduler/sched-stats.html>.
-            let times = std::fs::read_to_string(folder.join("schedstat"))?;
-            let nanoseconds: i64 = times.split_whitespace().next().ok_or("no schedstat")?.parse()?;
-            spent.seconds += crate::figures::seconds(nanoseconds);
-            let status = std::fs::read_to_string(folder.join("status"))?;
+        let process = format!("/proc/{}", self.child.id());
+        let stat = std::fs::read_to_string(format!("{process}/stat"))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        // utime and stime are the 14th and 15th field (proc(5)); ticks are hundredths of a second.
+        let ticks = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok());
+        let seconds = (ticks(11).ok_or("no utime")? + ticks(12).ok_or("no stime")?) / 100.0;
+        let mut switches = 0;
+        for thread in std::fs::read_dir(format!("{process}/task"))? {
+            let status = std::fs::read_to_string(thread?.path().join("status"))?;
             let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            spent.switches += line.ok_or("no voluntary_ctxt_switches")?.trim().parse::<usize>()?;
+            switches += line.ok_or("no voluntary_ctxt_switches")?.trim().parse::<usize>()?;
         }
-        Ok(spent)
+        Ok(Spent { seconds, switches })
     }
 }
 
 /// What a process has taken.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Spent {
     /// Of a core, in seconds.
     pub seconds: f64,
-    /// How often one of its threads went to sleep, and so was woken.
+    /// How often one of the threads that it has now went to sleep, and so was woken.
     pub switches: usize,
 }
 

@@ -239,11 +239,9 @@ fn paint(value: &Value<'_>) -> Option<Paint> {
             value.problem(&format!("{text:?} is no colour: write six hexadecimal digits, #rrggbb"));
             None
         }
-        None | Some(Colour::Ansi(_)) => Some(Paint::Named(Named {
-            name: text.to_owned(),
-            line: value.line(),
-            path: value.path().to_owned(),
-        })),
+        None | Some(Colour::Ansi(_)) => {
+            Some(Paint::Named(Named { name: text.to_owned(), line: value.line(), path: value.path() }))
+        }
         Some(colour) => Some(Paint::Direct(colour)),
     }
 }

@@ -150,7 +150,7 @@ impl Domain {
             return Err(Refused::Invalid(vec![FieldProblem { field: "machine".to_owned(), detail }]));
         }
         if self.one_offs.len() >= MOST_ONE_OFFS {
-            let ended = |id: &&TaskId| self.tasks.get(*id).is_some_and(|entry| entry.active.is_empty());
+            let ended = |id: &&TaskId| self.tasks.get(id).is_some_and(|entry| entry.active.is_empty());
             let oldest = self.one_offs.iter().filter(ended).min_by_key(|id| self.ended_at(id)).cloned();
             let Some(oldest) = oldest else {
                 return Err(conflict(format!("{MOST_ONE_OFFS} submitted tasks wait or run already")));
@@ -250,7 +250,7 @@ impl Domain {
     /// Takes out what was submitted once and ended before an instant. Gives how many tasks went.
     pub fn retire_one_offs(&mut self, before: DateTime<Utc>, now: DateTime<Utc>) -> usize {
         let old = |id: &&TaskId| {
-            let ended = self.tasks.get(*id).is_some_and(|entry| entry.active.is_empty());
+            let ended = self.tasks.get(id).is_some_and(|entry| entry.active.is_empty());
             ended && self.ended_at(id).is_some_and(|at| at < before)
         };
         let old: Vec<TaskId> = self.one_offs.iter().filter(old).cloned().collect();
