@@ -36,6 +36,8 @@ struct Tracked {
     polls: u32,
     /// Whether it is beside its row.
     shown: bool,
+    /// The opposite was asked for later, and taken: its effect shows no more.
+    overtaken: bool,
 }
 
 impl Tracked {
@@ -74,11 +76,15 @@ impl Receipts {
             known.said.clone_from(&receipt.message);
             let run = known.receipt.run.take();
             known.receipt = Receipt { run: receipt.run.or(run), ..receipt };
-            known.shown = true;
-            return vec![known.place()];
+            known.shown = !known.overtaken;
+            let newer = known.receipt.clone();
+            let places = vec![known.place()];
+            self.overtake(&newer);
+            return places;
         }
         let said = receipt.message.clone();
-        let tracked = Tracked { receipt, said, noted: now, polls: 0, shown: true };
+        self.overtake(&receipt);
+        let tracked = Tracked { receipt, said, noted: now, polls: 0, shown: true, overtaken: false };
         let mut places = vec![tracked.place()];
         self.0.push_back(tracked);
         if self.0.len() > MAX_RECEIPTS
@@ -88,6 +94,26 @@ impl Receipts {
             places.push(dropped.place());
         }
         places
+    }
+
+    /// Takes away what was accepted at the same place before, and what `newer` undoes.
+    fn overtake(&mut self, newer: &Receipt) {
+        if !matches!(newer.stage, Stage::Accepted | Stage::Observed) {
+            return;
+        }
+        for tracked in &mut self.0 {
+            let older = &mut tracked.receipt;
+            let before = older.intent != newer.intent && older.sent <= newer.sent;
+            if before
+                && older.stage == Stage::Accepted
+                && same_target(&older.target, &newer.target)
+                && undoes(newer.deed, older.deed)
+            {
+                older.message = Some(Clean::from(format!("accepted, then overtaken by {}", newer.deed)));
+                tracked.shown = false;
+                tracked.overtaken = true;
+            }
+        }
     }
 
     /// Looks whether what is known of `site` shows the effects: after a good
@@ -104,6 +130,7 @@ impl Receipts {
         let mut places = Vec::new();
         let open = |tracked: &&mut Tracked| {
             matches!(tracked.receipt.stage, Stage::Accepted | Stage::Unknown)
+                && !tracked.overtaken
                 && tracked.receipt.target.endpoint == site.name
                 && only.is_none_or(|only| tracked.receipt.intent == only)
         };
@@ -177,6 +204,17 @@ impl Receipts {
 /// The state that the operator saw is no part of what a target is.
 fn same_target(a: &Target, b: &Target) -> bool {
     (&a.endpoint, &a.task, &a.run) == (&b.endpoint, &b.task, &b.run)
+}
+
+/// Whether the effect of `older` is gone once `newer` is done.
+const fn undoes(newer: Deed, older: Deed) -> bool {
+    let (Deed::Verb(newer), Deed::Verb(older)) = (newer, older) else { return false };
+    matches!(
+        (newer, older),
+        (Verb::Resume, Verb::Pause | Verb::Archive)
+            | (Verb::Pause, Verb::Resume)
+            | (Verb::Reprioritise, Verb::Reprioritise)
+    )
 }
 
 /// How far a stage is; `unknown` may still become either end.

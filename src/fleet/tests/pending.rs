@@ -235,6 +235,36 @@ fn what_is_said_of_alerts_is_observed_on_the_alert() {
 }
 
 #[test]
+fn what_the_opposite_has_overtaken_is_not_waited_for() {
+    let one = |number: u128, verb, second| Receipt {
+        intent: intent(number),
+        at: at(second),
+        sent: at(second),
+        ..accepted(verb)
+    };
+    for (older, newer, overtaken) in [
+        (Verb::Pause, Verb::Resume, true),
+        (Verb::Resume, Verb::Pause, true),
+        (Verb::Archive, Verb::Resume, true),
+        (Verb::Reprioritise, Verb::Reprioritise, true),
+        (Verb::Pause, Verb::Trigger, false),
+        (Verb::Pause, Verb::Pause, false),
+    ] {
+        let mut fleet = fleet(&["a"]);
+        fleet.apply(&name("a"), poll(9, vec![task("x")]), at(9));
+        fleet.note_receipt(one(1, older, 11), at(11));
+        fleet.note_receipt(Receipt { stage: Stage::Sent, ..one(2, newer, 12) }, at(12));
+        let beside = |fleet: &Fleet| fleet.task(&key("a", "x")).unwrap().receipts.len();
+        assert_eq!(beside(&fleet), 2, "what has only left may still be refused");
+        fleet.note_receipt(one(2, newer, 12), at(13));
+        assert_eq!(beside(&fleet) == 1, overtaken, "{older}, then {newer}");
+        let first = fleet.receipts().into_iter().find(|receipt| receipt.intent == intent(1)).unwrap();
+        let says = first.message.as_ref().is_some_and(|message| message.contains("overtaken by"));
+        assert_eq!((says, first.stage), (overtaken, Stage::Accepted), "nobody has seen its effect");
+    }
+}
+
+#[test]
 fn a_reload_is_observed_by_the_next_good_poll_and_stands_beside_the_endpoint() {
     let mut fleet = fleet(&["a"]);
     let reload = Receipt { target: Target::endpoint(name("a")), ..accepted(Verb::ReloadConfig) };
