@@ -34,12 +34,13 @@ pub(super) fn collect(site: &Site, rows: &mut Vec<AlertRow>) {
     }));
 }
 
-/// Worst first, then newest, then in a fixed order.
+/// What counts before what is silenced or snoozed; worst first, then newest, then in a fixed order.
 pub(super) fn sort(rows: &mut [AlertRow]) {
     rows.sort_by(|a, b| {
         let (x, y) = (&a.alert, &b.alert);
-        (x.severity, Reverse(x.since))
-            .cmp(&(y.severity, Reverse(y.since)))
+        let quiet = |alert: &Alert| alert.silenced_until.is_some();
+        (quiet(x), x.severity, Reverse(x.since))
+            .cmp(&(quiet(y), y.severity, Reverse(y.since)))
             .then_with(|| a.endpoint.cmp(&b.endpoint))
             .then_with(|| (&x.task, &x.queue, x.kind).cmp(&(&y.task, &y.queue, y.kind)))
     });

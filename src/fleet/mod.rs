@@ -317,7 +317,7 @@ impl Fleet {
         coming::due_minutes(self.sites.values(), now, until, limit)
     }
 
-    /// Open alerts, worst first, then newest.
+    /// Open alerts: what counts before what is silenced, worst first, then newest.
     #[must_use]
     pub fn alerts(&self) -> Vec<AlertRow> {
         let mut rows = Vec::new();

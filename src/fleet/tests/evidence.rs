@@ -244,8 +244,8 @@ fn alerts_come_worst_first_once_and_silenced_ones_do_not_count() {
         ..poll(100, vec![failing.clone(), task("y")])
     };
     fleet.apply(&name("a"), snapshot.clone(), at(100));
-    assert_eq!(kinds(&fleet), [AlertKind::Overrun, AlertKind::Failed, AlertKind::TooOften]);
-    assert!(fleet.alerts()[1].alert.summary.ends_with("exit 1"), "{:?}", fleet.alerts()[1]);
+    assert_eq!(kinds(&fleet), [AlertKind::Failed, AlertKind::Overrun, AlertKind::TooOften]);
+    assert!(fleet.alerts()[0].alert.summary.ends_with("exit 1"), "{:?}", fleet.alerts()[0]);
     assert_eq!(fleet.worst(&[], at(100)), Worst::Critical);
 
     // The system's own word on the same problem replaces the computed one.
