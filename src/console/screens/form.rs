@@ -52,8 +52,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, view: &View<'_>, form: &Fo
     if height > 0 {
         let sends = if form.selected + 1 == form.fields.len() { "sends" } else { "next" };
         let mut pen = Pen::new(buffer, inside, inside.height - 1);
-        let mut shown =
-            vec![("Enter", sends), ("Tab", "moves"), ("Ctrl-Enter", "sends"), ("Esc", "leaves it")];
+        let mut shown = vec![("Enter", sends), ("Tab", "moves"), ("Ctrl-J", "sends"), ("Esc", "leaves it")];
         if form.choices.len() > 1 {
             shown.insert(1, ("PgDn", "endpoint"));
         }

@@ -78,7 +78,7 @@ pub(super) fn form_key(state: &mut State, fleet: &Fleet, mut form: Box<Form>, ke
         }
         // While its files are read nothing can be changed.
         _ if form.files.is_some() => {}
-        // What a terminal sends for Ctrl-Enter, if it can: one of these.
+        // Ctrl-J comes from every terminal, Ctrl-Enter as itself only from some.
         Code::Enter | Code::Char('j') if key.ctrl && !key.alt => return send(state, fleet, form, Some(key)),
         Code::Enter if plain && form.selected == last => return send(state, fleet, form, Some(key)),
         Code::PageDown | Code::PageUp if plain && form.choices.len() > 1 => {
