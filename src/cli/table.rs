@@ -174,6 +174,18 @@ pub fn queues(rows: &[QueueRow], now: DateTime<Utc>) -> String {
     table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no queues")
 }
 
+/// What an alert says, after who has it and until when it is quiet.
+fn handled(row: &AlertRow, now: DateTime<Utc>) -> String {
+    let alert = &row.alert;
+    let snoozed = alert.handling.as_deref().is_some_and(|handling| handling.snoozed);
+    let word = if snoozed { "snoozed" } else { "silenced" };
+    let taken = alert.acknowledged_by.as_ref().map(|who| format!("taken by {who}"));
+    let quiet = alert.silenced_until.filter(|_| row.is_silenced(now));
+    let quiet = quiet.map(|until| format!("{word} until {}", until.format("%Y-%m-%d %H:%M UTC")));
+    let said = Some(alert.summary.to_string()).filter(|summary| !summary.is_empty());
+    [taken, quiet, said].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
 /// Open alerts.
 pub fn alerts(rows: &[AlertRow], now: DateTime<Utc>) -> String {
     const COLUMNS: &Columns = &[
@@ -202,7 +214,7 @@ pub fn alerts(rows: &[AlertRow], now: DateTime<Utc>) -> String {
             row.endpoint.to_string(),
             about(row),
             format::ago(now, alert.since),
-            alert.summary.to_string(),
+            handled(row, now),
         ]
     };
     table(COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), "no open alerts")

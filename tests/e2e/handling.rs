@@ -41,6 +41,9 @@ fn what_is_acknowledged_still_counts_and_what_is_snoozed_or_silenced_does_not() 
         let told = alert(&home);
         assert!(told["silenced_until"].is_string() && told["silenced_by"] == "local", "{told:#}");
         assert_eq!(told["snoozed"], quieten[0] == "snooze");
+        let (_, out, _) = vigie(&home, &["alerts"]);
+        let word = if quieten[0] == "snooze" { "snoozed until 20" } else { "silenced until 20" };
+        assert!(out.contains("taken by local · ") && out.contains(word), "{out}");
         let (code, out, err) = vigie(&home, &["status", "-o", "json"]);
         let told: Value = serde_json::from_str(&out).unwrap();
         assert_eq!((code, told["worst"].as_str()), (0, Some("ok")), "{err}");
