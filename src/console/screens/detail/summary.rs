@@ -13,7 +13,7 @@ use crate::console::state::Detail;
 use crate::console::theme::Role;
 use crate::console::widgets::{Pen, glyph};
 use crate::fleet::{AlertRow, TaskRow, took_ms};
-use crate::model::{Alert, Capabilities, Clean, Deed, Evidence, Receipt, Timing, duration_text};
+use crate::model::{Alert, Capabilities, Clean, Deed, Evidence, Receipt, RunState, Timing, duration_text};
 
 /// Cells of the names on the left.
 const NAMES: usize = 11;
@@ -255,7 +255,12 @@ fn last_run(lines: &mut Summary<'_>, row: &TaskRow) {
     lines.gap();
     let task = &row.task;
     for run in &task.active_runs {
-        let mut text = vec![runs::state_word(run.state), runs::took(run, lines.view)];
+        let waits = run.queued.filter(|_| run.state == RunState::Queued);
+        let lasts = match waits {
+            Some(since) => format!("waits {}", format::age(lines.view.state.now, since)),
+            None => runs::took(run, lines.view),
+        };
+        let mut text = vec![runs::state_word(run.state), lasts];
         if let Some(machine) = &run.machine {
             text.push(format!("on {machine}"));
         }
