@@ -64,10 +64,10 @@ pub mod fake {
     #[derive(Debug, Clone, Copy)]
     pub struct Going(Instant);
 
-    impl Going {
-        /// From now on.
+    /// From now on.
+    impl Default for Going {
         #[expect(clippy::disallowed_methods, reason = "the pace is that of the real clock")]
-        pub fn new() -> Self {
+        fn default() -> Self {
             Self(Instant::now())
         }
     }

@@ -459,7 +459,7 @@ async fn every_call_that_changes_something_is_in_the_audit_log() {
             let row = rows.iter().find(|row| row.by == *by).unwrap_or_else(|| panic!("{what}"));
             assert_eq!(row.from, *"127.0.0.1", "{what}");
             assert!(
-                !row.action.is_empty() && !row.target.is_empty() | (row.action == *"reload-config"),
+                !row.action.is_empty() && (!row.target.is_empty() || row.action == *"reload-config"),
                 "{what}"
             );
             assert_eq!(row.result == *"ok", status < 300, "{what}");

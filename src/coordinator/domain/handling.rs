@@ -321,7 +321,8 @@ impl Domain {
     pub(super) fn silence_remarks<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = Clean> + 'a {
         let here = self.silences.values().filter(|silence| names_tasks(&silence.matcher));
         here.filter(|silence| fits_task(&silence.matcher, entry.subject())).map(|silence| {
-            let what = silence.matcher.kind.map_or("alerts".to_owned(), |kind| format!("{kind} alerts"));
+            let what =
+                silence.matcher.kind.map_or_else(|| "alerts".to_owned(), |kind| format!("{kind} alerts"));
             let comment = silence.comment.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             Clean::from(format!("{what} silenced by {} until {}{comment}", silence.by, stamp(silence.until)))
         })

@@ -162,9 +162,13 @@ impl Domain {
                 Verb::Cancel if !stoppable => Some("it is being stopped already"),
                 Verb::Reprioritise if built_in => Some(OUTSIDE_QUEUE),
                 Verb::Reprioritise if !pending => Some("no run of it is pending"),
-                Verb::Cancel | Verb::Reprioritise | Verb::ReloadConfig => None,
                 Verb::Acknowledge | Verb::Snooze if !alerted => Some(NO_ALERT),
-                Verb::Acknowledge | Verb::Snooze | Verb::Silence => None,
+                Verb::Cancel
+                | Verb::Reprioritise
+                | Verb::ReloadConfig
+                | Verb::Acknowledge
+                | Verb::Snooze
+                | Verb::Silence => None,
                 Verb::Archive => no_archive(entry, running),
             }
         };

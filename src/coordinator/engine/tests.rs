@@ -39,7 +39,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), clock: Going::new() }
+        Self { folder: tempfile::tempdir().unwrap(), clock: Going::default() }
     }
 
     fn tasks(&self) -> PathBuf {

@@ -157,7 +157,7 @@ impl Bench {
                 }
                 Write::Stopping(run, stop) => drop(self.stopping.insert(run.clone(), stop.clone())),
                 Write::Silence(silence) => {
-                    drop(self.silences.insert(silence.id.clone(), (**silence).clone()))
+                    drop(self.silences.insert(silence.id.clone(), (**silence).clone()));
                 }
                 Write::SilenceEnded(id) => assert!(self.silences.remove(id).is_some()),
                 Write::TaskGone(id) => self.records.get_mut(id).unwrap().defined = false,
