@@ -17,6 +17,7 @@ mod commands;
 mod curl;
 #[cfg(test)]
 mod endpoints;
+#[cfg(test)]
 mod handling;
 #[cfg(test)]
 mod orders;
