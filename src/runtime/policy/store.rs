@@ -21,7 +21,15 @@ pub struct Store {
     path: PathBuf,
     /// What the ledger is of: another address has other tasks.
     url: Option<String>,
-    _lock: File,
+    lock: File,
+}
+
+/// Let go at once: a child that is being started would hold what is only closed here for a moment.
+impl Drop for Store {
+    fn drop(&mut self) {
+        // One that can't be let go goes with the file.
+        let _ = self.lock.unlock();
+    }
 }
 
 /// Why there is no ledger.
@@ -76,7 +84,7 @@ impl Store {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ledger::default(),
                 Err(error) => return Err(wrong(&path, &error)),
             };
-            Ok((Self { path, url, _lock: file }, ledger))
+            Ok((Self { path, url, lock: file }, ledger))
         });
         opened.await.unwrap_or_else(|| Err(StoreError::Wrong("interrupted".into())))
     }
