@@ -445,6 +445,7 @@ async fn every_call_that_changes_something_is_in_the_audit_log() {
             "/api/v1/tasks" | "/api/v1/tasks/{id}" => r#"{"id":"b","command":["true"]}"#,
             "/api/v1/runs" => r#"{"command":["true"]}"#,
             "/api/v1/tokens" => r#"{"name":"made","role":"viewer"}"#,
+            "/api/v1/silences" => r#"{"matcher":{"task":"a"},"until":"2999-01-01T00:00:00Z"}"#,
             _ => "",
         };
         let task = if route.path.ends_with("/tasks/{id}") { "b" } else { "a" };
