@@ -367,6 +367,15 @@ fn the_detail_of_an_endpoint_tells_its_own_alerts() {
 }
 
 #[test]
+fn a_run_that_waits_says_for_how_long() {
+    let fleet = live();
+    let task = "sync-repository-eu-central-with-a-long-name";
+    let state = detail(&fleet, (80, 24), "fleet", task, DetailTab::Summary);
+    let drawn = text(&frame(&state, &fleet, &painted(Level::True)));
+    assert!(drawn.contains("queued · waits 12m"), "{drawn}");
+}
+
+#[test]
 fn vigies_own_findings_and_classes() {
     let fleet = fixture::systems();
     let mut duck = state(&fleet, Screen::Tasks, (160, 24));
