@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
 use crate::coordinator::domain::{Answer, Loaded, Process, Remembered, RunRow, Stop};
 use crate::coordinator::engine::RunFilter;
@@ -245,35 +245,44 @@ impl Reader {
         .await
     }
 
-    /// Every defined task, as the database alone knows it.
+    /// Looks at every defined task as the database alone knows it: how many there are, and what was made of them.
     ///
     /// # Errors
     /// What can't be read.
-    pub async fn overview(&self) -> Result<Vec<Overview>, DbError> {
-        self.read(overview).await
+    pub async fn overview<T: Send + 'static>(
+        &self,
+        look: impl FnMut(Overview) -> Option<T> + Send + 'static,
+    ) -> Result<(usize, Vec<T>), DbError> {
+        self.read(|connection| overview(connection, look)).await
     }
 }
 
+const TASKS: &str = "SELECT id, defined, paused, schedule, policy, record, blackout FROM tasks ORDER BY id";
+
 fn remembered(connection: &Connection) -> Result<BTreeMap<TaskId, Remembered>, DbError> {
-    let sql = "SELECT id, defined, paused, schedule, policy, record, blackout FROM tasks ORDER BY id";
-    let mut statement = connection.prepare(sql)?;
+    let mut statement = connection.prepare(TASKS)?;
     let mut rows = statement.query([])?;
     let mut tasks = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let text = |column| -> Result<Option<&str>, DbError> {
-            row.get_ref(column)?.as_str_or_null().map_err(|error| DbError::Row(error.to_string()))
-        };
-        let known = Remembered {
-            record: from_json(text(5)?.unwrap_or_default())?,
-            schedule: text(3)?.map(from_json).transpose()?,
-            blackout: from_json(text(6)?.unwrap_or_default())?,
-            policy: from_json(text(4)?.unwrap_or_default())?,
-            defined: row.get(1)?,
-            paused: row.get(2)?,
-        };
-        tasks.insert(TaskId::new(text(0)?.unwrap_or_default()), known);
+        let (id, known) = read_task(row)?;
+        tasks.insert(id, known);
     }
     Ok(tasks)
+}
+
+fn read_task(row: &Row<'_>) -> Result<(TaskId, Remembered), DbError> {
+    let text = |column| -> Result<Option<&str>, DbError> {
+        row.get_ref(column)?.as_str_or_null().map_err(|error| DbError::Row(error.to_string()))
+    };
+    let known = Remembered {
+        record: from_json(text(5)?.unwrap_or_default())?,
+        schedule: text(3)?.map(from_json).transpose()?,
+        blackout: from_json(text(6)?.unwrap_or_default())?,
+        policy: from_json(text(4)?.unwrap_or_default())?,
+        defined: row.get(1)?,
+        paused: row.get(2)?,
+    };
+    Ok((TaskId::new(text(0)?.unwrap_or_default()), known))
 }
 
 /// Runs that have not ended, in the order of coming.
@@ -401,37 +410,42 @@ fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Run>, DbError
     Ok(runs)
 }
 
-fn overview(connection: &Connection) -> Result<Vec<Overview>, DbError> {
-    let mut tasks: Vec<Overview> = remembered(connection)?
-        .into_iter()
-        .filter(|(_, known)| known.defined)
-        .map(|(id, known)| Overview {
-            id,
-            facts: known.record.facts,
-            schedule: known.schedule,
-            blackout: known.blackout,
-            policy: known.policy,
-            paused: known.paused,
-        })
-        .collect();
+/// One task after the other, so that no more than one of them is in memory.
+fn overview<T>(
+    connection: &Connection,
+    mut look: impl FnMut(Overview) -> Option<T>,
+) -> Result<(usize, Vec<T>), DbError> {
+    let mut active: BTreeMap<TaskId, Vec<Run>> = BTreeMap::new();
     for row in open_runs(connection)? {
-        // They are in the order of their ids.
-        let Ok(place) = tasks.binary_search_by(|task| task.id.cmp(&row.run.task)) else { continue };
-        let task = &mut tasks[place];
-        let run = row.run;
-        match run.started {
-            Some(started) => {
-                let last_beat = run.last_beat;
-                task.facts.running.push(RunningFact { id: run.id, started, last_beat });
-            }
-            None if task.facts.queued.is_none() => {
-                let since = run.queued.unwrap_or_default();
-                task.facts.queued = Some(crate::model::QueuedFact { since, slot: run.slot });
-            }
-            None => {}
-        }
+        active.entry(row.run.task.clone()).or_default().push(row.run);
     }
-    Ok(tasks)
+    let mut statement = connection.prepare(TASKS)?;
+    let mut rows = statement.query([])?;
+    let (mut count, mut found) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        let (id, known) = read_task(row)?;
+        if !known.defined {
+            continue;
+        }
+        count += 1;
+        let mut facts = known.record.facts;
+        for run in active.remove(&id).unwrap_or_default() {
+            match run.started {
+                Some(started) => {
+                    let last_beat = run.last_beat;
+                    facts.running.push(RunningFact { id: run.id, started, last_beat });
+                }
+                None if facts.queued.is_none() => {
+                    let since = run.queued.unwrap_or_default();
+                    facts.queued = Some(crate::model::QueuedFact { since, slot: run.slot });
+                }
+                None => {}
+            }
+        }
+        let Remembered { schedule, blackout, policy, paused, .. } = known;
+        found.extend(look(Overview { id, facts, schedule, blackout, policy, paused }));
+    }
+    Ok((count, found))
 }
 
 #[cfg(test)]
@@ -486,7 +500,7 @@ mod tests {
         connection.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
         assert_eq!(load(&connection).unwrap().runs.len(), 10);
         assert_eq!(processes(&connection).unwrap().len(), 10);
-        assert_eq!(overview(&connection).unwrap().len(), 10);
+        assert_eq!(overview(&connection, Some).unwrap().1.len(), 10);
         kept(&connection, "task_file").unwrap();
         let task = Some(TaskId::new("task-1"));
         let all = RunFilter { limit: 20, ..RunFilter::default() };

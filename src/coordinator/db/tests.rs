@@ -120,8 +120,8 @@ async fn rows_come_back_as_they_were() {
     assert_eq!(reader.flips(None, 10).await.unwrap(), [flip]);
     assert_eq!(reader.answer("k").await.unwrap(), Some(answer));
     assert_eq!(reader.answer("other").await.unwrap(), None);
-    let overview = reader.overview().await.unwrap();
-    assert_eq!(overview.len(), 1);
+    let (count, overview) = reader.overview(Some).await.unwrap();
+    assert_eq!((count, overview.len()), (1, 1));
     assert!(overview[0].paused && overview[0].facts.queued.is_some());
 
     let of_a = |before: Option<&str>, limit| RunFilter {
