@@ -322,7 +322,7 @@ pub struct SubmitOptions {
 /// Options of `run`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct WrapOptions {
-    /// The task that this is a run of: its id
+    /// The task that this is a run of: its id, or its name where unique
     #[arg(long, value_name = "NAME")]
     pub task: String,
     /// Where it is watched [default: the first endpoint that takes reports of runs]

@@ -23,12 +23,12 @@ use crate::three::{Places, configuration};
 const TOKEN_MARK: &str = "-70ke-4n00-";
 
 /// A system on a runtime of its own: whatever serves it ends with it.
-struct Alone<T> {
-    system: T,
+pub(crate) struct Alone<T> {
+    pub(crate) system: T,
     _runtime: Runtime,
 }
 
-fn alone<T>(start: impl Future<Output = T>) -> Alone<T> {
+pub(crate) fn alone<T>(start: impl Future<Output = T>) -> Alone<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let system = runtime.block_on(start);
     Alone { system, _runtime: runtime }

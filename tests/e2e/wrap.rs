@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::stand_ins::duty_duck;
+use crate::systems::alone;
 use crate::term::{Home, Term, binary, free_port};
 
 /// How long anything may take before a test fails.
@@ -485,4 +487,63 @@ fn a_real_coordinator_takes_what_waited_and_what_is_reported_now() {
     assert_eq!(told.len(), 2, "each is told once: {told:?}");
     deliver(&home);
     drop(serve);
+}
+
+#[test]
+fn run_tells_duty_duck_as_it_happens_and_nothing_after_the_fact() {
+    let duck = alone(duty_duck::StandIn::start());
+    let duck = &duck.system;
+    duck.inner().add("dump", None);
+    let home = Home::new();
+    let config = format!(
+        "[[endpoint]]\nname = \"duck\"\nkind = \"duty-duck\"\nurl = \"{}\"\n[endpoint.auth]\ntoken_id = \"{}\"\n\
+         secret_key = {{ env = \"DUCK\" }}\n",
+        duck.url,
+        duty_duck::TOKEN_ID
+    );
+    home.write(&home.config(), &config);
+    let told = |wanted: &dyn Fn(&duty_duck::Run) -> bool, what: &str| {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let runs = duck.inner().runs.clone();
+            let of = duck.inner().id_of("dump");
+            match runs.into_iter().rfind(|run| run.task == of).filter(|run| wanted(run)) {
+                Some(run) => return run,
+                None => assert!(Instant::now() < end, "never: {what}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let gate = home.path().join("gate");
+    let script = format!("until [ -e {} ]; do sleep 0.05; done; echo disk is full; exit 3", gate.display());
+    let args = ["run", "--task", "dump", "--heartbeat", "1s", "--", "sh", "-c", &script];
+    let mut wrapped = command(&home, binary(), &args);
+    let child =
+        wrapped.env("DUCK", duty_duck::SECRET_KEY).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap();
+    told(&|run| run.status == "running" && run.beat.is_some(), "a start and a heartbeat");
+    fs::write(gate, "").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "disk is full\n"), "{output:?}");
+    let run = told(&|run| run.completed.is_some(), "the end");
+    assert_eq!(
+        (run.status.as_str(), run.exit_code, run.error.as_deref()),
+        ("failed", Some(3), Some("disk is full"))
+    );
+
+    // What waited is of another time, which it can't be told: it is refused, and does not wait for ever.
+    let late = json!({"endpoint": null, "task": "dump", "report": {
+        "rid": "0", "what": {"ended": {"exit_code": 0}}, "at": "2026-01-20T09:00:00Z"}});
+    let spool = home.path().join(".local/state/vigie/spool");
+    fs::create_dir_all(&spool).unwrap();
+    fs::write(spool.join("0-3-ended.json"), late.to_string()).unwrap();
+    let end = Instant::now() + LIMIT;
+    while spool.join("0-3-ended.json").exists() {
+        assert!(Instant::now() < end, "it waits for ever");
+        let mut wrapped = command(&home, binary(), &["run", "--task", "dump", "--", "true"]);
+        assert!(wrapped.env("DUCK", duty_duck::SECRET_KEY).status().unwrap().success());
+    }
+    let of = duck.inner().id_of("dump");
+    let finished = duck.inner().runs.iter().filter(|run| run.task == of && run.status == "failed").count();
+    assert_eq!(finished, 1);
 }

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use vigie::coordinator::read_announcement;
 use vigie::wire::CoordinatorFile;
 
+use crate::coordinator::machines::sshd::Sshd;
+
 /// Longer than anything here takes: only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -244,6 +246,67 @@ async fn kill_9_of_the_coordinator_in_mid_run_loses_and_doubles_nothing() {
     it_went_on_and_ended(&home, &third, &run).await;
 }
 
+/// The same run, on another machine. `None`: there is no sshd here.
+fn far() -> Option<(Sshd, Home)> {
+    let sshd = Sshd::start()?;
+    let home = Home::new(&format!("{}{LONG}machine = \"db-1\"\n", sshd.machine("db-1", "")));
+    Some((sshd, home))
+}
+
+#[tokio::test]
+async fn kill_9_of_the_coordinator_leaves_a_remote_run_going_and_its_result_is_picked_up_once() {
+    let Some((_sshd, home)) = far() else { return };
+    let first = home.serve().await;
+    let run = first.trigger("long").await;
+    home.file("count").await;
+    first.kill();
+    let second = home.serve().await;
+    assert_eq!(second.run(&run).await["state"], "running");
+    second.kill();
+    // It ends while nobody is there.
+    home.open_gate();
+    home.record(&run, "ended").await;
+    let third = home.serve().await;
+    it_went_on_and_ended(&home, &third, &run).await;
+    third.kill();
+    let fourth = home.serve().await;
+    assert_eq!(fourth.run(&run).await["state"], "failed");
+    assert_eq!(fourth.runs("long").await, 1);
+}
+
+#[tokio::test]
+async fn a_remote_run_that_lost_its_coordinator_and_its_connection_is_found_again_where_it_was_started() {
+    let Some((sshd, home)) = far() else { return };
+    let first = home.serve().await;
+    let run = first.trigger("long").await;
+    home.file("count").await;
+    first.kill();
+    sshd.cut();
+    home.record(&run, "ended").await;
+    // Meanwhile its task was put on another machine.
+    let tasks = std::fs::read_to_string(home.path("tasks.toml")).unwrap();
+    let moved = tasks.replace("machine = \"db-1\"", "machine = \"db-2\"") + &sshd.machine("db-2", "");
+    std::fs::write(home.path("tasks.toml"), moved).unwrap();
+    let second = home.serve().await;
+    let goes_on = async |coordinator: &Coordinator| {
+        until("that it still runs there", async || {
+            let run = coordinator.run(&run).await;
+            run["message"].as_str().is_some_and(|said| said.contains("it still runs there")).then_some(())
+        })
+        .await;
+    };
+    goes_on(&second).await;
+    // And the one that has found it is killed too.
+    second.kill();
+    let second = home.serve().await;
+    goes_on(&second).await;
+    home.open_gate();
+    let ended = second.until(&run, "failed").await;
+    assert_eq!((&ended["exit_code"], &ended["machine"]), (&7.into(), &"db-1".into()));
+    assert_eq!(home.file("count").await, "once\n", "it was carried out once");
+    assert_eq!(second.runs("long").await, 1);
+}
+
 #[tokio::test]
 async fn a_run_that_ends_while_nobody_is_there_is_told_with_its_true_end() {
     let home = Home::new(LONG);
@@ -257,6 +320,35 @@ async fn a_run_that_ends_while_nobody_is_there_is_told_with_its_true_end() {
     let told = second.run(&run).await;
     assert_eq!(told["ended"].as_str().unwrap()[..19], ended[..19]);
     it_went_on_and_ended(&home, &second, &run).await;
+}
+
+#[tokio::test]
+async fn a_run_is_ended_at_its_max_runtime_though_no_coordinator_is_there() {
+    let home = Home::new(
+        "[[task]]\nid = \"long\"\nshell = \"echo on; exec sleep 600\"\nmax_runtime = \"1s\"\nkill_grace = \"1s\"\n",
+    );
+    let first = home.serve().await;
+    let run = first.trigger("long").await;
+    home.record(&run, "claim").await;
+    first.kill();
+    // Its end, which is on disk before anybody asks for it.
+    let at = home.record(&run, "ended").await["at"].as_str().unwrap().to_owned();
+    let second = home.serve().await;
+    let ended = second.until(&run, "aborted").await;
+    assert_eq!(ended["message"], "over its max runtime of 1s");
+    let time = |value: &Value| value.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let took = time(&ended["ended"]) - time(&ended["started"]);
+    assert!(took >= chrono::TimeDelta::seconds(1), "{ended}");
+    assert_eq!(time(&ended["ended"]), time(&Value::from(at)));
+    let alerts = second.get("/alerts").await;
+    let kinds: Vec<&Value> =
+        alerts["alerts"].as_array().unwrap().iter().map(|alert| &alert["kind"]).collect();
+    assert_eq!(kinds, ["overrun"], "{alerts}");
+    let flips = second.get("/flips").await;
+    let told: Vec<&Value> =
+        flips["flips"].as_array().unwrap().iter().filter(|flip| flip["problem"] == "overrun").collect();
+    assert_eq!(told.len(), 1, "{flips}");
+    assert_eq!(time(&told[0]["computed"]) - time(&ended["started"]), chrono::TimeDelta::seconds(1));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tasks that come over the API: defined to stay, or submitted once. And
 //! putting tasks away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,9 @@ use super::{BuiltIn, Definition, Domain, Entry, Paused, Record, Refused, Write};
 /// One-off tasks that are kept at most. Beyond that the oldest that has ended
 /// goes for each new one.
 pub const MOST_ONE_OFFS: usize = 5_000;
+/// Why a failure can't start a task.
+pub const ONLY_WATCHED: &str =
+    "names a task that has no command here: it is only watched, and can't be started";
 /// The longest beginning of an id that is made from a name.
 const STEM: usize = 40;
 
@@ -37,10 +41,23 @@ const fn not_ours(source: TaskSource) -> Option<&'static str> {
     }
 }
 
+/// What is there beside the task file, whatever that says.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// The tasks of the API.
+    pub added: Vec<Arc<Definition>>,
+    /// By what which task is pinged now, the file's own among them.
+    pub keys: BTreeMap<String, TaskId>,
+}
+
 impl Domain {
-    /// The ids that the task file can't have: those of the API's tasks.
-    pub fn added(&self) -> impl Iterator<Item = &TaskId> {
-        self.tasks.values().filter(|entry| entry.definition.is_added()).map(|entry| &entry.definition.id)
+    /// What a task file has to live beside.
+    #[must_use]
+    pub fn beside(&self) -> Beside {
+        let added = self.tasks.values().map(|entry| &entry.definition).filter(|task| task.is_added());
+        let keys =
+            self.tasks.iter().filter_map(|(id, entry)| Some((entry.ping_key()?.to_string(), id.clone())));
+        Beside { added: added.cloned().collect(), keys: keys.collect() }
     }
 
     /// A new task, or another definition for one of the API's; `text` is it as
@@ -112,8 +129,11 @@ impl Domain {
         let links = super::Links::of(others.chain([definition]));
         let known = |task: &TaskId| *task == definition.id || self.tasks.contains_key(task);
         let flaw = |(field, named): (&'static str, &TaskId)| {
+            let watched =
+                || self.tasks.get(named).is_some_and(|other| field != "after" && other.is_watched());
             let detail = if known(named) {
-                links.circle(&definition.id, field, named)?
+                let circle = links.circle(&definition.id, field, named);
+                circle.or_else(|| watched().then(|| ONLY_WATCHED.to_owned()))?
             } else {
                 format!("there is no task {:?}", named.as_raw())
             };

@@ -177,9 +177,14 @@ impl Domain {
         let task = row.run.task.clone();
         let defined = self.tasks.get(&task).map(|entry| entry.definition.clone());
         let gone = defined.is_none();
-        let definition = defined.unwrap_or_else(|| Arc::new(Definition::new(task.as_raw(), Work::Watched)));
+        let mut definition =
+            defined.unwrap_or_else(|| Arc::new(Definition::new(task.as_raw(), Work::Watched)));
         let elsewhere = row.is_elsewhere();
         let running = row.run.state == RunState::Running;
+        if running && !elsewhere && definition.machine != row.run.machine {
+            // It is where it was started, wherever the next ones are to start.
+            Arc::make_mut(&mut definition).machine.clone_from(&row.run.machine);
+        }
         let later = row.run.next_at.is_some_and(|at| at > now);
         let why_not = match &fate {
             _ if gone => Some(GONE.into()),
@@ -296,6 +301,7 @@ impl Domain {
             let Some(active) = self.runs.get_mut(&run) else { continue };
             let waits = self.queue.remove(super::runs::place(active)).is_some();
             active.definition = new.clone();
+            active.row.run.machine.clone_from(&new.machine);
             if waits {
                 self.queue.push(super::runs::place(active), super::runs::claim(active));
             } else if old.blackout != new.blackout && active.row.run.attempt == 0 {

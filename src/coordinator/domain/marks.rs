@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::{Clean, Evidence, Flip, Policy, Run, RunId, RunMark, RunState, TaskId, duration_text};
 use crate::schedule::{answered, windows};
 
-use super::{Domain, Entry, Record, Write};
+use super::{Active, Domain, Entry, Record, Write};
 
 /// A problem of one run, for its flip.
 pub(super) struct Noticed {
@@ -51,9 +51,9 @@ pub(super) fn heartbeat_timeout(policy: &Policy) -> TimeDelta {
     told.unwrap_or(Policy::HEARTBEAT_TIMEOUT)
 }
 
-/// When a run that has not ended is over its max runtime.
-pub(super) fn overrun_at(policy: &Policy, run: &Run) -> Option<DateTime<Utc>> {
-    Some(run.started? + TimeDelta::seconds(i64::from(policy.max_runtime_s?)))
+/// When a run is over its max runtime. `asleep`: how long the machine was, which does not count.
+pub(super) fn overrun_at(policy: &Policy, run: &Run, asleep: TimeDelta) -> Option<DateTime<Utc>> {
+    Some(run.started? + asleep + TimeDelta::seconds(i64::from(policy.max_runtime_s?)))
 }
 
 /// When a run is without its heartbeat if none follows.
@@ -64,6 +64,7 @@ pub(super) fn silent_at(policy: &Policy, run: &Run) -> Option<DateTime<Utc>> {
 impl Record {
     /// Counts a start. Gives the gap to the one before, where that is shorter than it may be.
     pub(super) fn start(&mut self, at: DateTime<Utc>, policy: &Policy) -> Option<TimeDelta> {
+        self.said = None;
         let facts = &mut self.facts;
         let before = match facts.last_start {
             Some(last) if last > at => {
@@ -106,13 +107,15 @@ impl Domain {
         let policy = entry.definition.policy;
         let mut noticed = Vec::new();
         let active = entry.active.iter().filter_map(|(_, run)| self.runs.get(run));
-        for run in active.filter(|active| !active.is_excused(now)).map(|active| &active.row.run) {
+        for (run, asleep) in
+            active.filter(|active| !active.is_excused(now)).map(|active| (&active.row.run, active.asleep))
+        {
             if run.state != RunState::Running {
                 continue;
             }
             let due =
                 |mark: RunMark, at: Option<DateTime<Utc>>| at.filter(|at| *at <= now && !run.is_marked(mark));
-            let over = due(RunMark::Overran, overrun_at(&policy, run));
+            let over = due(RunMark::Overran, overrun_at(&policy, run, asleep));
             let silent = due(RunMark::HeartbeatLost, silent_at(&policy, run));
             let found = over.map(|at| Noticed::overrun(&policy, run, at)).into_iter();
             let found = found.chain(silent.map(|at| Noticed::silent(&policy, run, at)));
@@ -127,6 +130,10 @@ impl Domain {
     pub(super) fn mark_run(&mut self, id: &RunId, noticed: &Noticed, now: DateTime<Utc>) {
         let Some(active) = self.runs.get_mut(id) else { return };
         let run = &mut active.row.run;
+        if run.is_marked(noticed.mark) {
+            // As one that was to start, did not, and does now.
+            return;
+        }
         run.marks.push(noticed.mark);
         let task = run.task.clone();
         self.note_marks(id);
@@ -167,8 +174,7 @@ impl Domain {
         let entry = self.tasks.get(id).filter(|entry| entry.definition.overlap != super::Overlap::Allow)?;
         let plan = entry.plan.as_ref()?;
         let active = entry.active.iter().filter_map(|(_, run)| self.runs.get(run));
-        let spans =
-            active.filter_map(|active| Some((active.row.run.started?, entry.excuses(&active.row.run)?)));
+        let spans = active.filter_map(|active| Some((active.row.run.started?, entry.excuses(active)?)));
         let slots = |(started, last): (DateTime<Utc>, DateTime<Utc>)| {
             (
                 plan.previous(now.min(last)).filter(|slot| *slot > started),
@@ -193,9 +199,11 @@ impl Domain {
 
 impl Entry {
     /// The last slot that a run in progress excuses, as far as it is known to be alive.
-    fn excuses(&self, run: &Run) -> Option<DateTime<Utc>> {
+    fn excuses(&self, active: &Active) -> Option<DateTime<Utc>> {
+        let run = &active.row.run;
         let (plan, started, policy) = (self.plan.as_ref()?, run.started?, &self.definition.policy);
-        let sign = silent_at(policy, run).into_iter().chain(overrun_at(policy, run)).min();
+        let over = overrun_at(policy, run, active.asleep);
+        let sign = silent_at(policy, run).into_iter().chain(over).min();
         match sign {
             Some(sign) => plan.previous(sign),
             None => plan.next(run.slot.map_or(started, |slot| slot.max(started))),

@@ -59,6 +59,7 @@ use crate::model::{Alert, AlertKey, Clean, RunId, RunState, Task, TaskId};
 use crate::schedule::{Blackouts, Plan};
 use crate::wire::Silence;
 
+pub use added::{Beside, ONLY_WATCHED};
 pub use after::AFTER;
 pub use clock::Steady;
 pub use definition::{
@@ -72,7 +73,7 @@ pub use machines::{HERE, KnownHosts, MachineSpec, Whereabouts};
 pub use queue::{Claim, Place, Queue};
 pub use record::{
     Active, Answer, Audit, Bad, Batch, Carrier, Effect, Fate, Lost, Outcome, Paused, Process, Record,
-    Refused, RunRow, Stop, TokenRow, Write, legal,
+    Refused, RunRow, Said, Stop, TokenRow, Write, legal,
 };
 pub use sign::{Heard, Noted, Sign, Via, Whose};
 
@@ -121,6 +122,11 @@ impl Entry {
             reason: None,
             dark_until: None,
         }
+    }
+
+    /// Whether it has no command here.
+    fn is_watched(&self) -> bool {
+        self.definition.work == Work::Watched
     }
 
     /// Whether its slots become runs.

@@ -53,6 +53,9 @@ pub struct Record {
     /// The key that was made for its pings; one that its definition has goes before.
     #[serde(default)]
     pub ping_key: Option<Clean>,
+    /// What it was last told while no run of it could take it; until the next one starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
     /// The last flip to late or absent, by its computed time: one that comes back tells of nothing new.
     #[serde(default)]
     pub last_lateness: Option<(TaskState, DateTime<Utc>)>,
@@ -80,6 +83,7 @@ impl Record {
             bad: None,
             succeeded: BTreeSet::new(),
             ping_key: None,
+            said: None,
             last_lateness: None,
             last_failure: None,
             snoozed: None,
@@ -105,6 +109,15 @@ pub struct Paused {
     pub at: DateTime<Utc>,
     /// By whom.
     pub by: Clean,
+}
+
+/// Words without a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// When they came.
+    pub at: DateTime<Utc>,
+    /// The last of them.
+    pub words: Clean,
 }
 
 /// What a bad run ended by.
@@ -200,6 +213,8 @@ pub struct Outcome {
     pub at: Option<DateTime<Utc>>,
     /// It was told to end, by whomever.
     pub stopped: bool,
+    /// Its supervisor ended it by itself: it was over this max runtime.
+    pub overran: Option<Duration>,
     /// It was carried out elsewhere, and this is how the connection ended: whether the work has is not known.
     pub cut: bool,
 }

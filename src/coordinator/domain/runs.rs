@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Clean, Policy, Priority, Run, RunId, RunMark, RunState, TaskId, duration_text};
 
+use super::calls::{no_trigger, switched_off};
+use super::marks::{Noticed, overrun_at};
 use super::{
     Active, Bad, Claim, Definition, Domain, Effect, FailureAction, Lost, Outcome, Place, RetryOn, RetryRule,
     RunRow, Stop,
@@ -16,6 +18,10 @@ const MAX_DELAY: Duration = Duration::from_secs(86_400);
 
 /// The pause before retry number `attempt` (from 1). `share` is from 0 to 1, for the jitter.
 pub(super) fn retry_delay(rule: &RetryRule, attempt: u32, share: f64) -> TimeDelta {
+    if rule.delay.is_zero() {
+        // However large its factor has become.
+        return TimeDelta::zero();
+    }
     let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
     let seconds = rule.delay.as_secs_f64() * rule.backoff.powi(exponent) * share.mul_add(rule.jitter, 1.0);
     let delay = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_DELAY).min(MAX_DELAY);
@@ -33,17 +39,18 @@ struct End {
 
 impl End {
     fn of(active: &Active, outcome: Outcome) -> Self {
-        let Outcome { good, exit_code, message, stopped, .. } = outcome;
-        match &active.stopping {
-            Some(Stop::Asked(why)) => Self {
+        let Outcome { good, exit_code, message, stopped, overran, .. } = outcome;
+        match (&active.stopping, overran) {
+            (Some(Stop::Asked(why)), _) => Self {
                 state: RunState::Aborted,
                 bad: Some(Bad::Failed),
                 retry_on: None,
                 message: Some(why.clone()),
                 exit_code,
             },
-            Some(Stop::Overrun) => {
-                let max = duration_text(u64::from(active.definition.policy.max_runtime_s.unwrap_or(0)));
+            (Some(Stop::Overrun), _) | (None, Some(_)) => {
+                let max = active.definition.policy.max_runtime_s.map(u64::from);
+                let max = duration_text(overran.map(|limit| limit.as_secs()).or(max).unwrap_or(0));
                 let message = Some(Clean::from(format!("over its max runtime of {max}")));
                 Self {
                     state: RunState::Aborted,
@@ -54,17 +61,17 @@ impl End {
                 }
             }
             // Somebody else told its supervisor.
-            None if stopped => Self {
+            (None, None) if stopped => Self {
                 state: RunState::Aborted,
                 bad: Some(Bad::Failed),
                 retry_on: None,
                 message: Some("its supervisor was told to end it".into()),
                 exit_code,
             },
-            None if good => {
+            (None, None) if good => {
                 Self { state: RunState::Succeeded, bad: None, retry_on: None, message, exit_code }
             }
-            None => Self {
+            (None, None) => Self {
                 state: RunState::Failed,
                 bad: Some(Bad::Failed),
                 retry_on: Some(RetryOn::Failed),
@@ -185,6 +192,7 @@ impl Domain {
         enter(run, RunState::Running);
         run.started = Some(now);
         run.message = None;
+        run.machine.clone_from(&active.definition.machine);
         let (task, slot, attempt) = (run.task.clone(), run.slot, run.attempt);
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.record.satisfy(slot);
@@ -204,7 +212,9 @@ impl Domain {
                 let late = Clean::from(format!("started {late} late (cause: {cause})"));
                 entry.reason = Some(late.clone());
                 run.message = Some(late.clone());
-                run.marks.push(RunMark::StartedLate);
+                if !run.is_marked(RunMark::StartedLate) {
+                    run.marks.push(RunMark::StartedLate);
+                }
                 active.late_start = Some(late);
             }
         }
@@ -230,6 +240,12 @@ impl Domain {
             let began = active.row.run.started.unwrap_or(now);
             let at = outcome.at.map_or(now, |at| at.max(began).min(now));
             let end = End::of(active, outcome);
+            if end.bad == Some(Bad::Overrun) && !active.row.run.is_marked(RunMark::Overran) {
+                // Its supervisor saw it first, or alone.
+                let (policy, run) = (active.definition.policy, active.row.run.clone());
+                let over = overrun_at(&policy, &run, active.asleep).map_or(at, |over| over.min(at));
+                self.mark_run(id, &Noticed::overrun(&policy, &run, over), now);
+            }
             self.end_attempt(id, end, at, now);
         }
     }
@@ -265,8 +281,11 @@ impl Domain {
     }
 
     /// A run that was to start has certainly not: it waits again, in its old place.
-    pub(super) fn not_started(&mut self, id: &RunId, now: DateTime<Utc>) {
-        let Some(active) = self.runs.get_mut(id) else { return };
+    pub fn not_started(&mut self, id: &RunId, now: DateTime<Utc>) {
+        let Some(active) = self.runs.get_mut(id).filter(|active| active.row.run.state == RunState::Running)
+        else {
+            return;
+        };
         if let Some(Stop::Asked(_)) = active.stopping {
             self.finished(id, Outcome::default(), now);
             return;
@@ -334,7 +353,7 @@ impl Domain {
         self.act_on(&task, &definition, bad, now);
     }
 
-    /// Does what a bad run causes.
+    /// Does what a bad run causes. Where that may not start, a missed run of it says so.
     pub(super) fn act_on(
         &mut self,
         task: &TaskId,
@@ -342,19 +361,15 @@ impl Domain {
         bad: Option<Bad>,
         now: DateTime<Utc>,
     ) {
-        if let (Some(_), FailureAction::Run(other)) = (bad, &definition.failure_action) {
-            let cause = format!("failure of {task}");
-            if self.room_for_one_more(other) {
-                self.enqueue(other, None, &cause, None, now);
-            }
+        let (Some(_), FailureAction::Run(other)) = (bad, &definition.failure_action) else { return };
+        let Some(entry) = self.tasks.get(other) else { return };
+        let cause = format!("failure of {task}");
+        let off = || (!entry.definition.enabled).then(|| switched_off(entry));
+        let paused = || entry.record.paused.is_some().then_some("it is paused");
+        match no_trigger(entry).or_else(off).or_else(paused) {
+            None => drop(self.enqueue(other, None, &cause, None, now)),
+            Some(why) => self.pass_by(other, None, &cause, &format!("not started: {why}"), now),
         }
-    }
-
-    pub(super) fn room_for_one_more(&self, task: &TaskId) -> bool {
-        self.tasks.get(task).is_some_and(|entry| {
-            let limit = if entry.definition.built_in().is_some() { 1 } else { super::MAX_PENDING };
-            entry.active.len() < limit
-        })
     }
 
     /// A run is over, since `at`. `bad` counts for its task; `None` with a bad state is a run that counts for nothing.

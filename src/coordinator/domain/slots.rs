@@ -106,16 +106,28 @@ impl Domain {
 
     /// Records a slot that is not run.
     pub(super) fn miss(&mut self, id: &TaskId, slot: DateTime<Utc>, why: &str, now: DateTime<Utc>) {
+        self.pass_by(id, Some(slot), "schedule", why, now);
+    }
+
+    /// Records a run that was to be, and is not.
+    pub(super) fn pass_by(
+        &mut self,
+        id: &TaskId,
+        slot: Option<DateTime<Utc>>,
+        cause: &str,
+        why: &str,
+        now: DateTime<Utc>,
+    ) {
         let Some(entry) = self.tasks.get_mut(id) else { return };
-        entry.record.satisfy(Some(slot));
+        entry.record.satisfy(slot);
         entry.touched = true;
         entry.reason = Some(Clean::line(why));
         let mut run = crate::model::Run::bare(id.clone(), RunState::Missed);
         run.id = Some(self.ids.next(now));
-        run.slot = Some(slot);
+        run.slot = slot;
         run.ended = Some(now);
         run.message = Some(Clean::line(why));
-        run.cause = Some("schedule".into());
+        run.cause = Some(Clean::line(cause));
         let row = RunRow::here(self.take_seq(), run);
         self.note_run(&row);
         self.mark(id);

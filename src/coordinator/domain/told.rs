@@ -112,6 +112,10 @@ impl Domain {
         if entry.definition.work == Work::Watched {
             remarks.push("only watched: it has no command here, and tells by pings how it runs".into());
         }
+        if let Some(said) = &entry.record.said {
+            let at = said.at.format("%Y-%m-%d %H:%M UTC");
+            remarks.push(Clean::from(format!("told at {at}, while nothing of it ran: {}", said.words)));
+        }
         if let Some(end) = &entry.dark_until {
             remarks.push(Clean::from(format!("blackout until {end}: it starts only by hand")));
         }

@@ -16,7 +16,7 @@ use crate::model::{Clean, Run, RunId, RunMark, RunState, Scope, TaskId};
 use super::judge::lapse;
 use super::marks::{Noticed, heartbeat_timeout, overrun_at, silent_at};
 use super::sign::{Heard, Noted, REPORT, Sign, Via, Whose};
-use super::{Active, Bad, Carrier, Domain, Entry, MAX_PENDING, Overlap, Refused, RunRow, Work};
+use super::{Active, Bad, Carrier, Domain, Entry, MAX_PENDING, Overlap, Refused, RunRow, Said, Work};
 
 /// Ended runs that are remembered here; older ones are looked up on disk.
 const REMEMBERED: usize = 1_024;
@@ -185,6 +185,11 @@ impl Domain {
             let entry = self.tasks.get(id).filter(|entry| entry.definition.work == Work::Watched)?;
             entry.record.last_run.as_ref()?.id.clone()
         });
+        if let (None, Some(words), Some(entry)) = (&last, &heard.words, self.tasks.get_mut(id)) {
+            // There is no log that they could stand in.
+            entry.record.said = Some(Said { at: heard.at, words: words.clone() });
+            entry.touched = true;
+        }
         Noted { task: id.clone(), keeps_output: last.is_some(), run: last }
     }
 
@@ -336,7 +341,7 @@ impl Domain {
     fn end_elsewhere(&mut self, id: &RunId, heard: &Heard, end: (bool, Option<i32>), now: DateTime<Utc>) {
         let (good, exit_code) = end;
         let Some(active) = self.runs.get_mut(id) else { return };
-        let definition = active.definition.clone();
+        let (definition, asleep) = (active.definition.clone(), active.asleep);
         let run = &mut active.row.run;
         let task = run.task.clone();
         let ended = run.started.map_or(heard.at, |started| started.max(heard.at));
@@ -348,7 +353,7 @@ impl Domain {
             (words, late) => words.or(late),
         };
         let (run, whole) = (run.clone(), run.started.is_none());
-        let over = overrun_at(&definition.policy, &run).filter(|at| *at <= ended);
+        let over = overrun_at(&definition.policy, &run, asleep).filter(|at| *at <= ended);
         if let Some(at) = over.filter(|_| !run.is_marked(RunMark::Overran)) {
             self.mark_run(id, &Noticed::overrun(&definition.policy, &run, at), now);
         }
@@ -393,10 +398,14 @@ impl Domain {
     fn end_unheard(&mut self, id: &RunId, why: &str, bad: Option<Bad>, at: DateTime<Utc>) {
         let Some(active) = self.runs.get_mut(id) else { return };
         active.row.run.message = Some(Clean::line(why));
+        let (definition, task) = (active.definition.clone(), active.row.run.task.clone());
         let ended = active.row.run.started.map_or(at, |started| started.max(at));
         if let Some(row) = self.end_run(id, RunState::Dead, bad, ended) {
             self.recent.put(row);
         }
+        // What it causes is not dated back.
+        let now = self.latest.map_or(at, |latest| latest.max(at));
+        self.act_on(&task, &definition, bad, now);
     }
 
     /// A new run shows that those without their heartbeat are over; and there is an end to how many may be open.
@@ -468,7 +477,8 @@ impl Domain {
         if row.run.slot.is_some_and(|slot| entry.late_by(slot, at).is_some()) {
             row.run.marks.push(RunMark::StartedLate);
         }
-        let over = overrun_at(&policy, &row.run).filter(|over| ended.is_some_and(|ended| *over <= ended));
+        let over = overrun_at(&policy, &row.run, TimeDelta::zero())
+            .filter(|over| ended.is_some_and(|ended| *over <= ended));
         let over = over.filter(|_| !row.run.is_marked(RunMark::Overran));
         if let (Some(over), Some(run)) = (over, row.run.id.clone()) {
             let noticed = Noticed::overrun(&policy, &row.run, over);

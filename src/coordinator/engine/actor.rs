@@ -19,7 +19,7 @@ use crate::coordinator::db::{DbError, Writer};
 use crate::coordinator::domain::{
     Answer, Audit, Batch, Definition, Domain, Noted, Outcome, Refused, Whose, Write,
 };
-use crate::coordinator::exec::{Event, Executor, Logs};
+use crate::coordinator::exec::{Event, Executor};
 use crate::coordinator::machines::Ssh;
 use crate::coordinator::metrics::{Metrics, Stopwatch};
 use crate::coordinator::{SharedClock, builtin, shell, tasks_file};
@@ -28,6 +28,7 @@ use crate::vault::Vault;
 
 use super::file::{read_file, remarks};
 use super::message::{Call, Message, Output, Reply, Signal, refuse_all, same_again, take_ends};
+use super::outputs::{self, Told};
 use super::shared::Shared;
 use super::watch_file::Watching;
 use super::{Refusal, ReloadError};
@@ -84,7 +85,9 @@ struct Decided {
 /// Who hears of it once it is on disk.
 enum After {
     Call(Reply, Result<Option<Run>, Refusal>),
-    Signal(oneshot::Sender<Result<Noted, Refusal>>, Result<Noted, Refusal>),
+    Signal(Told, Result<Noted, Refusal>),
+    /// The same, with output that has to be on disk first.
+    Kept(Told, Result<Noted, Refusal>),
     Reload(oneshot::Sender<Result<(), ReloadError>>, Result<(), ReloadError>),
     Doubt(oneshot::Sender<Option<TaskId>>, Option<TaskId>),
     Recorded(oneshot::Sender<Result<(), Refusal>>),
@@ -190,11 +193,16 @@ impl Actor {
 
     /// Takes what became of a run. Gives what is to be done once that is on disk.
     fn take(&mut self, event: Event, now: DateTime<Utc>) -> Option<After> {
-        let (Event::Ended(id, _) | Event::Lost(id, _)) = &event;
+        let (Event::Ended(id, _) | Event::Lost(id, _) | Event::NeverStarted(id)) = &event;
         let id = id.clone();
         let active = self.domain.active(&id)?;
         let recorded = After::Attempt(id.clone(), active.row.run.attempt);
         match event {
+            Event::NeverStarted(run) => {
+                // Its folder is that of its next start.
+                self.domain.not_started(&run, now);
+                return None;
+            }
             Event::Ended(run, outcome) => self.domain.finished(&run, outcome, now),
             Event::Lost(run, lost) => self.domain.lost(&run, lost, now),
         }
@@ -229,8 +237,10 @@ impl Actor {
         for message in inbox {
             match message {
                 Message::Signal { signal, reply } => {
+                    let before = outputs.len();
                     let result = self.signal(*signal, &mut outputs, now);
-                    after.push(After::Signal(reply, result));
+                    let kept = outputs.len() > before;
+                    after.push(if kept { After::Kept(reply, result) } else { After::Signal(reply, result) });
                 }
                 Message::Call { call, actor, reply } => {
                     if let Some(result) = self.known_answer(&call, &actor) {
@@ -412,7 +422,7 @@ impl Actor {
     async fn reload(&mut self, now: DateTime<Utc>) -> Result<(), ReloadError> {
         let problems = match read_file(&self.tasks).await {
             Err(problem) => vec![problem],
-            Ok(text) => match tasks_file::parse_beside(&text, &self.domain.added().cloned().collect()) {
+            Ok(text) => match tasks_file::parse_beside(&text, &self.domain.beside()) {
                 Err(problems) => tasks_file::shown(&self.tasks, &problems),
                 Ok(file) => {
                     let definitions = builtin::definitions().into_iter().chain(file.tasks).collect();
@@ -469,7 +479,9 @@ impl Actor {
                 ));
                 match after {
                     After::Call(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
-                    After::Signal(reply, _) => drop(reply.send(Err(Refusal::Storage(why)))),
+                    After::Signal(reply, _) | After::Kept(reply, _) => {
+                        drop(reply.send(Err(Refusal::Storage(why))));
+                    }
                     After::Reload(reply, _) => drop(reply.send(Err(ReloadError { problems: vec![why] }))),
                     After::Recorded(reply) => drop(reply.send(Err(Refusal::Storage(why)))),
                     After::Doubt(..) | After::Retired(..) | After::Over(_) => {}
@@ -487,10 +499,12 @@ impl Actor {
         }
         self.metrics.count(&batch, &writes, at);
         // Before anybody hears that a run has ended, all of its output is there.
-        if !outputs.is_empty() {
-            let logs = self.context.logs.clone();
-            let _ = shell::blocking(move || keep_outputs(&logs, outputs)).await;
-        }
+        let logs = self.context.logs.clone();
+        let of = if outputs.is_empty() {
+            Vec::new()
+        } else {
+            shell::blocking(move || outputs::keep(&logs, outputs)).await.unwrap_or_default()
+        };
         for effect in &batch.effects {
             self.carry_out(effect.clone());
         }
@@ -500,10 +514,12 @@ impl Actor {
             }
         }
         self.shared.publish(batch, &self.domain, &self.problems, at);
+        let mut kept = Vec::new();
         for after in after {
             match after {
                 After::Call(reply, result) => drop(reply.send(result)),
                 After::Signal(reply, result) => drop(reply.send(result)),
+                After::Kept(reply, result) => kept.push((reply, result)),
                 After::Reload(reply, result) => drop(reply.send(result)),
                 After::Recorded(reply) => drop(reply.send(Ok(()))),
                 After::Doubt(reply, last) => drop(reply.send(last)),
@@ -511,6 +527,9 @@ impl Actor {
                 After::Over(reply) => drop(reply),
                 After::Attempt(run, attempt) => self.executor.forget(&run, attempt),
             }
+        }
+        if !kept.is_empty() {
+            outputs::acknowledge(self.context.logs.clone(), of, kept);
         }
         Ok(())
     }
@@ -549,20 +568,6 @@ async fn elapsed(limit: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
 fn is_twin(actor: &super::Actor, calls: &[Called]) -> bool {
     let key = actor.idempotency_key.as_deref();
     key.is_some() && calls.iter().any(|called| called.actor.idempotency_key.as_deref() == key)
-}
-
-/// Writes output that came from elsewhere into the logs of its runs. That a run
-/// ended counts for more than its words: what can't be written is only told of.
-fn keep_outputs(logs: &Logs, outputs: Vec<(TaskId, RunId, Output)>) {
-    for (task, run, output) in outputs {
-        let kept = match output {
-            Output::More(bytes) => logs.add(&task, &run, &bytes),
-            Output::All(bytes) => logs.replace(&task, &run, &bytes),
-        };
-        if let Err(error) = kept {
-            tracing::warn!(%task, %run, %error, "output can't be kept");
-        }
-    }
 }
 
 /// An outcome that is bad for a reason of the coordinator's own.

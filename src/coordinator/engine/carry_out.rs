@@ -1,6 +1,7 @@
 //! From what was decided to what is done: runs are started and stopped, other machines asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::coordinator::domain::{BuiltIn, Definition, Effect, Work};
 use crate::coordinator::exec::{Attempt, Event, Launch};
@@ -38,7 +39,8 @@ impl Actor {
                     }
                 };
                 let kill_grace = definition.kill_grace;
-                self.executor.start(Attempt { run, task, number, kill_grace }, launch);
+                let max_runtime = definition.policy.max_runtime_s.map(|s| Duration::from_secs(s.into()));
+                self.executor.start(Attempt { run, task, number, kill_grace, max_runtime }, launch);
             }
             Work::BuiltIn(which) => self.start_built_in(run, task, *which),
             Work::Watched => {

@@ -10,6 +10,7 @@ mod file;
 mod handling;
 mod listed;
 mod message;
+mod outputs;
 mod reach;
 mod refused;
 mod secrets;
@@ -143,9 +144,10 @@ impl Engine {
     /// Takes a report, which has its own time.
     ///
     /// # Errors
-    /// No such task, its runs are only carried out here, or it could not be written.
+    /// No such task, by its id or its name; its runs are only carried out here, or it could not be written.
     pub async fn report(&self, task: &TaskId, report: Report, actor: Actor) -> Result<Noted, Refusal> {
         let Report { rid, what, at, output, machine } = report;
+        let task = &self.seen_by(&actor).named(task)?;
         let known = self.reader.run_of_rid(Some(task), &rid).await.map_err(unreadable)?;
         let sign = match what {
             Reported::Started => Sign::Started,

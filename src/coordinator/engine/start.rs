@@ -1,6 +1,6 @@
 //! From a data directory to a running engine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use crate::coordinator::db::{self, DbError, Kept, Reader, Writer};
-use crate::coordinator::domain::{BuiltIn, Definition, Domain, Fate, Loaded, Process};
+use crate::coordinator::domain::{Beside, BuiltIn, Definition, Domain, Fate, Loaded, Process};
 use crate::coordinator::exec::{self, Executor, InProgress, Logs, end_leftovers};
 use crate::coordinator::machines::Ssh;
 use crate::coordinator::metrics::Metrics;
@@ -36,7 +36,8 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     let (disk, (seen, file)) = tokio::join!(Disk::open(&path), read_tasks(&options.tasks));
     let Disk { writer, thread, reader, kept, added } = disk?;
     let Kept { mut loaded, processes, task_file: known_file, boot: known_boot } = kept;
-    let (file, text, problems) = task_file(&options.tasks, file, known_file.as_deref(), &added);
+    let beside = beside(&added, &loaded);
+    let (file, text, problems) = task_file(&options.tasks, file, known_file.as_deref(), &beside);
     let (events_in, events) = mpsc::channel(EVENTS);
     let logs = Logs::new(options.data.join(LOGS));
     let runs = options.data.join(RUNS);
@@ -94,7 +95,8 @@ pub(super) async fn start(options: Options, clock: SharedClock) -> Result<Engine
     }
     // What came of loading is on disk, and shown, before anybody asks.
     actor.step(Vec::new()).await.map_err(|error| failed("can't write", &path, &error))?;
-    for run in over {
+    // Of one that may go on elsewhere, what is known is needed until it is over there too.
+    for run in over.into_iter().filter(|run| !actor.domain.is_adrift(&run.run)) {
         executor.forget(&run.run, run.number);
     }
     let watching = watch_file::start(&options.tasks, seen, mailbox.downgrade());
@@ -168,14 +170,13 @@ fn task_file(
     path: &Path,
     read: Read,
     known: Option<&str>,
-    added: &[Definition],
+    beside: &Beside,
 ) -> (TaskFile, Option<String>, Vec<Clean>) {
-    let ids: BTreeSet<TaskId> = added.iter().map(|definition| definition.id.clone()).collect();
-    let beside = |text: &str| tasks_file::parse_beside(text, &ids);
+    let parse = |text: &str| tasks_file::parse_beside(text, beside);
     let read = read.map(|(text, alone)| {
-        // Few files stand beside tasks of the API, and fewer take an id of theirs.
-        let is_apart = |file: &TaskFile| file.tasks.iter().all(|task| !ids.contains(&task.id));
-        let file = if ids.is_empty() || alone.as_ref().is_ok_and(is_apart) { alone } else { beside(&text) };
+        // Few files stand beside tasks of the API, and fewer meet them.
+        let is_apart = alone.as_ref().is_ok_and(|file| tasks_file::is_apart(file, beside));
+        let file = if is_apart { alone } else { parse(&text) };
         (text, file)
     });
     let problems = match read {
@@ -186,7 +187,7 @@ fn task_file(
     for problem in &problems {
         tracing::warn!(%problem, "the task file is not taken");
     }
-    (known.and_then(|text| beside(text).ok()).unwrap_or_default(), None, problems)
+    (known.and_then(|text| parse(text).ok()).unwrap_or_default(), None, problems)
 }
 
 /// The tasks of the API. One that this version can't read stays where it is, and is said.
@@ -201,6 +202,15 @@ fn added(kept: Vec<(TaskId, TaskSource, String)>) -> Vec<Definition> {
         }
     }
     added
+}
+
+/// What the task file has to live beside.
+fn beside(added: &[Definition], loaded: &Loaded) -> Beside {
+    let defined = loaded.tasks.iter().filter(|(_, known)| known.defined);
+    let made =
+        defined.filter_map(|(id, known)| Some((known.record.ping_key.as_ref()?.to_string(), id.clone())));
+    let own = added.iter().filter_map(|task| Some((task.ping_key.as_ref()?.to_string(), task.id.clone())));
+    Beside { added: added.iter().cloned().map(Arc::new).collect(), keys: made.chain(own).collect() }
 }
 
 fn failed(what: &str, path: &Path, error: &dyn std::fmt::Display) -> StartError {

@@ -1,5 +1,6 @@
 //! What became of an attempt, as its folder and the machine's processes tell.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -30,6 +31,8 @@ pub(super) enum Found {
     Lost(Lost),
     /// It was not started, and never will be.
     NeverStarted,
+    /// Nobody has started it, and that nobody will can't be written down now.
+    Untold,
 }
 
 /// Looks at an attempt. `whole`: no power cut can have taken anything from its
@@ -37,6 +40,7 @@ pub(super) enum Found {
 /// more who has not until now.
 pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>) -> Found {
     // Its supervisor may end, and say how, at any moment between two looks.
+    let mut untold = false;
     for _ in 0..2 {
         if let Some(ended) = folder.ended() {
             let machine = folder.claim().and_then(|claim| claim.machine);
@@ -50,7 +54,8 @@ pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>)
                 let void =
                     Claim { version: VERSION, at: now, supervisor: None, kill_grace_ms: 0, machine: None };
                 // Where the folder has gone nobody can take it either.
-                let _ = folder.take(&void);
+                let taken = folder.take(&void);
+                untold = taken.is_err_and(|error| error.kind() != ErrorKind::NotFound);
             }
             Some(_) | None => {}
         }
@@ -58,6 +63,7 @@ pub(super) fn look(folder: &Folder, boot: &str, whole: bool, now: DateTime<Utc>)
     let (claim, started) = (folder.claim(), folder.started());
     match claim {
         Some(Claim { supervisor: None, .. }) => Found::NeverStarted,
+        None if whole && untold => Found::Untold,
         None if whole => Found::NeverStarted,
         Some(ref claim @ Claim { supervisor: Some(ref supervisor), .. }) => {
             unsupervised(claim, supervisor, started, boot)
@@ -124,6 +130,7 @@ fn outcome(ended: Ended, elsewhere: bool) -> Outcome {
         message: message.map(Clean::from),
         at: Some(ended.at),
         stopped: ended.stopped,
+        overran: ended.overran_ms.map(Duration::from_millis),
         cut,
     }
 }

@@ -8,6 +8,7 @@
 //! the whole output, so a log can be read, also while it is written, without
 //! knowing anything else. Places count every byte that was ever captured.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -111,6 +112,26 @@ impl Logs {
             self.prune(task)?;
         }
         Ok(())
+    }
+
+    /// Has the logs of these runs on disk, through a power cut too, as far as they are written.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn sync(&self, runs: &[(TaskId, RunId)]) -> io::Result<()> {
+        let heads: BTreeSet<PathBuf> = runs.iter().map(|(task, run)| self.head(task, run)).collect();
+        let mut folders = BTreeSet::from([self.folder.as_path()]);
+        for head in &heads {
+            folders.extend(head.parent());
+            for path in [head.clone(), segment_path(head, 0), segment_path(head, 1)] {
+                match File::open(path) {
+                    Ok(file) => file.sync_data()?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
     }
 
     /// Puts `bytes` in the place of what the log of a run has.
@@ -384,6 +405,19 @@ mod tests {
             offset = piece.next_offset;
             bytes.extend_from_slice(&piece.bytes);
         }
+    }
+
+    /// A file that can't be synced shows that it would be.
+    #[test]
+    fn what_was_told_with_a_ping_is_on_disk_once_it_is_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path().to_owned());
+        let (none, run, other) = (RunId::new("none"), RunId::new("r"), RunId::new("s"));
+        let of = |run: &RunId| (task(), run.clone());
+        logs.add(&task(), &run, b"words").unwrap();
+        logs.sync(&[of(&run), of(&none), of(&run)]).unwrap();
+        std::os::unix::fs::symlink("/dev/null", logs.head(&task(), &other)).unwrap();
+        assert!(logs.sync(&[of(&run), of(&other)]).is_err());
     }
 
     #[test]

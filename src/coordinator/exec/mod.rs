@@ -62,6 +62,8 @@ const AS_TEST: &str = "VIGIE_TEST_SUPERVISE";
 /// What systemd tells the coordinator is not for what it starts (`sd_notify(3)`, `sd_listen_fds(3)`).
 const NOT_PASSED_ON: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+/// The pause before it is looked again at what could not be written down.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The longest words of a supervisor that could not begin.
 const WORDS: u64 = 4_096;
 
@@ -72,6 +74,8 @@ pub enum Event {
     Ended(RunId, Outcome),
     /// It has ended, or never began, and nobody knows how.
     Lost(RunId, Lost),
+    /// It was not started, and will not be by whoever was to: it may be started anew.
+    NeverStarted(RunId),
 }
 
 /// One attempt of a run.
@@ -85,6 +89,8 @@ pub struct Attempt {
     pub number: u32,
     /// Between SIGTERM and SIGKILL.
     pub kill_grace: Duration,
+    /// How long it may take.
+    pub max_runtime: Option<Duration>,
 }
 
 /// A run that the database says is in progress.
@@ -153,7 +159,7 @@ impl Executor {
             let folder = Folder::of(&self.runs, &run.run, run.number);
             let fate = match adopt::look(&folder, &self.boot, whole, now) {
                 Found::Ended(outcome) => Fate::Ended(outcome),
-                Found::Supervised(_) | Found::Left { .. } => Fate::GoesOn,
+                Found::Supervised(_) | Found::Left { .. } | Found::Untold => Fate::GoesOn,
                 Found::Lost(lost) => Fate::Lost(lost),
                 Found::NeverStarted => Fate::NeverStarted,
             };
@@ -253,14 +259,20 @@ impl Executor {
             }
         };
         let folder = Folder::of(&self.runs, &attempt.run, attempt.number);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let order = Order {
             version: records::VERSION,
             launch,
             log: self.logs.head(&attempt.task, &attempt.run),
             heading,
-            kill_grace_ms: u64::try_from(attempt.kill_grace.as_millis()).unwrap_or(u64::MAX),
+            kill_grace_ms: millis(attempt.kill_grace),
+            max_runtime_ms: attempt.max_runtime.map(millis),
         };
-        let child = match folder.make().and_then(|()| self.supervisor(folder.path()).spawn()) {
+        if let Err(error) = folder.make() {
+            let why = format!("its folder {} can't be made: {error}", folder.path().display());
+            return Event::Ended(run, bad(&why));
+        }
+        let child = match self.supervisor(folder.path()).spawn() {
             Ok(child) => child,
             Err(error) => {
                 let why = format!("its supervisor {} can't be started: {error}", self.program.display());
@@ -348,7 +360,10 @@ impl Executor {
                     return Event::Lost(run, lost);
                 }
                 Some(Found::Lost(lost)) => return Event::Lost(run, lost),
-                Some(Found::NeverStarted) => {
+                // A supervisor of an earlier coordinator may still come to it.
+                Some(Found::Untold) if words.is_none() => tokio::time::sleep(TRY_AGAIN).await,
+                Some(Found::NeverStarted) if words.is_none() => return Event::NeverStarted(run),
+                Some(Found::NeverStarted | Found::Untold) => {
                     let why = match words.as_deref() {
                         None | Some("") => "its supervisor ended before it could start it".to_owned(),
                         Some(words) => format!("its supervisor could not start it: {words}"),

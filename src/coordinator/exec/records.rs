@@ -47,6 +47,9 @@ pub(super) struct Order {
     pub(super) heading: Option<String>,
     /// Between SIGTERM and SIGKILL.
     pub(super) kill_grace_ms: u64,
+    /// How long the command may take; the coordinator, where one runs, ends it then too.
+    #[serde(default)]
+    pub(super) max_runtime_ms: Option<u64>,
 }
 
 /// Who has taken an attempt.
@@ -91,9 +94,12 @@ pub(super) struct Ended {
     /// Its last words.
     #[serde(default)]
     pub(super) last_line: Option<String>,
-    /// Its supervisor was told to end it.
+    /// Its supervisor had it end: it was told to, or its time was over.
     #[serde(default)]
     pub(super) stopped: bool,
+    /// It was over this time, and nobody had asked for its end before.
+    #[serde(default)]
+    pub(super) overran_ms: Option<u64>,
 }
 
 /// The folder of one attempt.

@@ -1,6 +1,7 @@
 //! The supervisor of one attempt: a process of its own, in a session of its
 //! own, that outlives the coordinator which started it. It starts the command,
-//! keeps its output and records its end; SIGTERM has it end the command.
+//! keeps its output and records its end; SIGTERM has it end the command, and
+//! so has the max runtime, whether or not a coordinator is there to say so.
 //!
 //! Single-threaded, without a runtime, and small: there is one per run. What it
 //! is to do it reads from its standard input; what it can't even begin it says
@@ -130,6 +131,11 @@ struct Supervisor {
     redactor: Option<Redactor>,
     elsewhere: Option<Elsewhere>,
     kill_grace: Duration,
+    /// How long the command may take, and when that is over. A coordinator ends
+    /// it then too; this is for when there is none. Sleep of the machine does not count.
+    max_runtime: Option<(Duration, Instant)>,
+    /// The max runtime that it was ended for.
+    overran: Option<Duration>,
     /// The command, which leads its group.
     pid: u32,
     output: Option<PipeReader>,
@@ -144,6 +150,11 @@ struct Supervisor {
 #[expect(clippy::disallowed_methods, reason = "the supervisor's one reading of the monotonic clock")]
 fn monotonic() -> Instant {
     Instant::now()
+}
+
+/// A time with its end, counted from now; `None`: beyond all clocks.
+fn deadline(limit: Duration) -> Option<(Duration, Instant)> {
+    Some((limit, monotonic().checked_add(limit)?))
 }
 
 impl Supervisor {
@@ -202,6 +213,8 @@ impl Supervisor {
             redactor: (!order.launch.redact.is_empty()).then(|| Redactor::new(&order.launch.redact)),
             elsewhere: order.launch.elsewhere,
             kill_grace: Duration::from_millis(order.kill_grace_ms),
+            max_runtime: order.max_runtime_ms.map(Duration::from_millis).and_then(deadline),
+            overran: None,
             pid,
             output: Some(output),
             input,
@@ -269,7 +282,8 @@ impl Supervisor {
     /// Until something is to be done by itself.
     fn time_left(&self) -> Option<Duration> {
         let stop = self.stop.filter(|stop| stop.stage != Stage::Killed).map(|stop| stop.next);
-        let until = self.last_output.into_iter().chain(stop).min()?;
+        let end = self.max_runtime.filter(|_| !self.is_ending()).map(|(_, end)| end);
+        let until = self.last_output.into_iter().chain(stop).chain(end).min()?;
         let wait = until.saturating_duration_since(monotonic());
         // Who leads the group has ended; when the rest has, nobody tells.
         Some(if self.status.is_some() && stop.is_some() { wait.min(LOOK) } else { wait })
@@ -330,9 +344,14 @@ impl Supervisor {
         write(&mut self.log, &mut self.log_error, &seen);
     }
 
+    /// Whether the command has ended, or is made to.
+    const fn is_ending(&self) -> bool {
+        self.stop.is_some() || self.status.is_some()
+    }
+
     /// Has the command end.
     fn terminate(&mut self) {
-        if self.stop.is_some() || self.status.is_some() {
+        if self.is_ending() {
             return;
         }
         self.stop = Some(Stop { stage: Stage::Asked, next: monotonic() + self.kill_grace });
@@ -369,6 +388,10 @@ impl Supervisor {
             self.output = None;
             self.last_output = None;
         }
+        if let Some((limit, _)) = self.max_runtime.filter(|(_, end)| *end <= now && !self.is_ending()) {
+            self.overran = Some(limit);
+            self.terminate();
+        }
         let Some(stop) = self.stop.filter(|stop| stop.stage != Stage::Killed && stop.next <= now) else {
             return;
         };
@@ -394,6 +417,7 @@ impl Supervisor {
             log_error: self.log_error,
             last_line: self.log.last_line(),
             stopped: self.stop.is_some(),
+            overran_ms: self.overran.and_then(|limit| u64::try_from(limit.as_millis()).ok()),
         };
         record(&self.folder, &ended);
     }

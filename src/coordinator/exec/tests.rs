@@ -44,7 +44,7 @@ impl Bench {
     }
 
     fn start(&self, launch: Launch, kill_grace: Duration) {
-        let attempt = Attempt { run: run(), task: task(), number: 0, kill_grace };
+        let attempt = Attempt { run: run(), task: task(), number: 0, kill_grace, max_runtime: None };
         self.executor.start(attempt, std::future::ready(Ok(launch)));
     }
 
@@ -69,14 +69,14 @@ impl Bench {
     async fn ended(&mut self) -> Outcome {
         match self.events.recv().await.unwrap() {
             Event::Ended(_, outcome) => outcome,
-            Event::Lost(_, lost) => panic!("lost: {lost:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
     async fn lost(&mut self) -> Lost {
         match self.events.recv().await.unwrap() {
-            Event::Ended(_, outcome) => panic!("ended: {outcome:?}"),
             Event::Lost(_, lost) => lost,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -187,14 +187,16 @@ async fn input_is_given_as_far_as_it_is_read() {
 #[tokio::test]
 async fn what_can_not_be_launched_says_why() {
     let mut bench = bench();
-    let attempt = Attempt { run: run(), task: task(), number: 1, kill_grace: Duration::ZERO };
+    let attempt =
+        Attempt { run: run(), task: task(), number: 1, kill_grace: Duration::ZERO, max_runtime: None };
     bench.executor.start(attempt, std::future::ready(Err("the vault is locked".into())));
     let outcome = bench.ended().await;
     assert_eq!((outcome.good, outcome.message.unwrap().as_str()), (false, "the vault is locked"));
     assert_eq!(bench.text(), "--- attempt 2 ---\nthe vault is locked\n");
 
     // Nor is one that is stopped before it is known how.
-    let attempt = Attempt { run: run(), task: task(), number: 0, kill_grace: Duration::ZERO };
+    let attempt =
+        Attempt { run: run(), task: task(), number: 0, kill_grace: Duration::ZERO, max_runtime: None };
     bench.executor.start(attempt, std::future::pending());
     bench.executor.stop(&run());
     assert!(bench.ended().await.stopped);
@@ -304,6 +306,46 @@ async fn another_coordinator_takes_over() {
     executor.stop(&run());
     let Event::Ended(_, outcome) = events.recv().await.unwrap() else { panic!() };
     assert!(outcome.stopped && outcome.message.unwrap().starts_with("ended by signal 15"));
+}
+
+#[tokio::test]
+async fn a_supervisor_ends_its_run_at_the_max_runtime_whoever_is_there() {
+    for script in ["exec sleep 600", "trap '' TERM; while :; do sleep 600; done"] {
+        let mut bench = bench();
+        let (kill_grace, limit) = (Duration::from_millis(50), Duration::from_millis(300));
+        let attempt = Attempt { run: run(), task: task(), number: 0, kill_grace, max_runtime: Some(limit) };
+        bench.executor.start(attempt, std::future::ready(Ok(shell(script))));
+        let outcome = bench.ended().await;
+        assert_eq!((outcome.good, outcome.stopped, outcome.overran), (false, true, Some(limit)), "{script}");
+    }
+    // What ends before has not, and neither has what was told to end.
+    let mut bench = bench();
+    let (kill_grace, limit) = (Duration::from_secs(10), Duration::from_secs(600));
+    let attempt = Attempt { run: run(), task: task(), number: 0, kill_grace, max_runtime: Some(limit) };
+    bench.executor.start(attempt.clone(), std::future::ready(Ok(shell("exec sleep 600"))));
+    bench.started().await;
+    bench.executor.stop(&run());
+    let outcome = bench.ended().await;
+    assert_eq!((outcome.stopped, outcome.overran), (true, None));
+    bench.executor.start(attempt, std::future::ready(Ok(shell("echo fine"))));
+    let outcome = bench.ended().await;
+    assert_eq!((outcome.good, outcome.overran), (true, None));
+}
+
+#[tokio::test]
+async fn what_can_not_be_known_for_want_of_a_disk_is_neither_lost_nor_started_again() {
+    let bench = bench();
+    bench.folder().make().unwrap();
+    // Nothing can be written down by this process.
+    let in_the_way = bench.folder().path().join(format!(".claim.{}", std::process::id()));
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert_eq!(bench.executor.survey(&[in_progress()], true)[&run()], Fate::GoesOn);
+    let (executor, mut events) = successor(&bench);
+    executor.adopt(in_progress());
+    // Once it can it is known that nobody began it.
+    std::fs::remove_dir(in_the_way).unwrap();
+    let Event::NeverStarted(of) = events.recv().await.unwrap() else { panic!() };
+    assert_eq!((of, bench.folder().claim().unwrap().supervisor), (run(), None));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod object;
 mod secrets;
 mod when;
 
+mod beside;
 mod machines;
 mod pieces;
 
@@ -17,11 +18,12 @@ use crate::document::{Document, Problem, Table, Value, did_you_mean};
 use crate::model::{Clean, Labels, Policy, Priority, TaskId};
 
 use super::domain::{
-    BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Links, MachineSpec, Overlap, RetryOn,
-    RetryRule, Work,
+    Beside, BuiltIn, CatchUp, CommandSpec, Definition, FailureAction, Limits, Links, MachineSpec,
+    ONLY_WATCHED, Overlap, RetryOn, RetryRule, Work,
 };
 use super::engine::ReloadError;
 
+pub use beside::is_apart;
 pub use secrets::{NamedSecret, of as secrets};
 
 /// The longest id, in bytes.
@@ -47,34 +49,38 @@ pub struct TaskFile {
 /// # Errors
 /// Everything that is wrong with it, by line.
 pub fn parse(text: &str) -> Result<TaskFile, Vec<Problem>> {
-    parse_beside(text, &BTreeSet::new())
+    parse_beside(text, &Beside::default())
 }
 
-/// Reads a task file, beside tasks of the API whose ids it can't have.
+/// Reads a task file, beside tasks of the API: their ids and keys are taken, and
+/// what it names must not lead back to itself through them.
 ///
 /// # Errors
 /// Everything that is wrong with it, by line.
-pub fn parse_beside(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Vec<Problem>> {
-    pieces::parse(text, added).map_or_else(|| parse_whole(text, added), Ok)
+pub fn parse_beside(text: &str, beside: &Beside) -> Result<TaskFile, Vec<Problem>> {
+    let read = pieces::parse(text, &beside::ids(beside)).filter(|file| is_apart(file, beside));
+    read.map_or_else(|| parse_whole(text, beside), Ok)
 }
 
-fn parse_whole(text: &str, added: &BTreeSet<TaskId>) -> Result<TaskFile, Vec<Problem>> {
+fn parse_whole(text: &str, beside: &Beside) -> Result<TaskFile, Vec<Problem>> {
+    let added = beside::ids(beside);
     let document = Document::parse(text)?;
     let file = {
         let root = document.root();
         let mut limits = root.table("limits").map(limits).unwrap_or_default();
         let machines = machines::machines(&root, &mut limits);
-        let mut gathered = Gathered::new(added);
+        let mut gathered = Gathered::new(&added);
         let mut asides = Vec::new();
         for table in root.tables("task") {
             asides.push(gathered.take(table));
         }
         let tasks = gathered.tasks;
-        check_names(&tasks, &asides);
+        check_names(&tasks, &asides, beside);
         for (value, key) in asides.iter().filter_map(|aside| aside.key.as_ref()) {
             if gathered.ids.contains(key) {
                 value.problem("is the id of a task, which anybody may know: take another key");
             }
+            beside::check_key(value, key, &tasks, beside);
         }
         let placed = asides.into_iter().filter_map(|aside| aside.machine);
         machines::check_named(&machines, &placed.collect::<Vec<_>>());
@@ -440,12 +446,13 @@ fn failure_action<'a>(table: &Table<'a>, action: &mut FailureAction) -> Option<N
 }
 
 /// The tasks that are named must be there, and must not start each other in a circle.
-fn check_names(tasks: &[Definition], asides: &[Aside<'_>]) {
+fn check_names(tasks: &[Definition], asides: &[Aside<'_>], beside: &Beside) {
     if asides.iter().all(|aside| aside.names.is_empty()) {
         return;
     }
     let ids: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_raw()).collect();
-    let links = Links::of(tasks.iter());
+    let links = Links::of(tasks.iter().chain(beside.added.iter().map(|task| &**task)));
+    let watched = watched(tasks);
     for (task, name) in asides.iter().flat_map(|aside| aside.names.iter().map(|name| (&aside.task, name))) {
         let target = name.task.as_raw();
         if !ids.contains(target) && !is_built_in(target) {
@@ -453,8 +460,15 @@ fn check_names(tasks: &[Definition], asides: &[Aside<'_>]) {
             name.value.problem(&format!("there is no task {target:?}{near}"));
         } else if let Some(circle) = links.circle(task, name.field, &name.task) {
             name.value.problem(&circle);
+        } else if name.field != "after" && watched.contains(&name.task) {
+            name.value.problem(ONLY_WATCHED);
         }
     }
+}
+
+/// Those that have no command here.
+fn watched(tasks: &[Definition]) -> BTreeSet<&TaskId> {
+    tasks.iter().filter(|task| task.work == Work::Watched).map(|task| &task.id).collect()
 }
 
 fn is_built_in(id: &str) -> bool {

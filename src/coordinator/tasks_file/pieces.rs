@@ -81,11 +81,16 @@ fn is_linked(gathered: &Gathered<'_>) -> bool {
         task.after.iter().map(|target| ("after", target.clone())).chain(run).collect()
     };
     let mut links = None;
+    let mut watched = None;
     gathered.tasks.iter().all(|task| {
         named(task).into_iter().all(|(field, target)| {
             let links = links.get_or_insert_with(|| Links::of(gathered.tasks.iter()));
             let there = gathered.ids.contains(target.as_raw()) || is_built_in(target.as_raw());
-            there && links.circle(&task.id, field, &target).is_none()
+            let mut startable = || {
+                field == "after"
+                    || !watched.get_or_insert_with(|| super::watched(&gathered.tasks)).contains(&target)
+            };
+            there && links.circle(&task.id, field, &target).is_none() && startable()
         })
     })
 }
@@ -109,8 +114,9 @@ mod tests {
     }
 
     fn both(text: &str) -> (Option<TaskFile>, Result<TaskFile, Vec<crate::document::Problem>>) {
-        let added = [TaskId::new("taken")].into();
-        (parse(text, &added), parse_whole(text, &added))
+        let taken = std::sync::Arc::new(Definition::new("taken", super::super::Work::Watched));
+        let beside = super::super::Beside { added: vec![taken], ..Default::default() };
+        (parse(text, &super::super::beside::ids(&beside)), parse_whole(text, &beside))
     }
 
     #[test]

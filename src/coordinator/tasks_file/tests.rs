@@ -148,6 +148,10 @@ fn what_is_refused_says_why() {
         ("retry = { count = 1, jiter = 1 }", "did you mean \"jitter\"?"),
         ("failure_action = \"run:nobody\"", "there is no task \"nobody\""),
         ("failure_action = \"run:a\"", "for ever"),
+        (
+            "failure_action = \"run:b\"\n[[task]]\nid = \"b\"",
+            "names a task that has no command here: it is only watched, and can't be started",
+        ),
         ("failure_action = \"mail\"", "alert, none, run:TASK"),
         ("concurrency = 0", ""),
     ] {

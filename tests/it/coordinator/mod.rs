@@ -8,7 +8,7 @@ mod duplistatus;
 mod first_schema;
 mod handling;
 mod lifecycle;
-mod machines;
+pub(crate) mod machines;
 mod native;
 mod operation;
 mod restore;

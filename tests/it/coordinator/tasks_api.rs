@@ -112,6 +112,41 @@ async fn an_id_is_taken_once_whoever_takes_it_first() {
     served.stop().await;
 }
 
+/// What comes over the API and what the file says never meet in one key or one circle, whichever comes second.
+#[tokio::test]
+async fn keys_and_circles_are_refused_across_the_file_and_the_api() {
+    let home = Home::new(FILE);
+    let served = home.serve().await;
+    let key = "0123456789abcdef";
+    let task = json!({"id": "x", "command": ["true"], "ping_key": key, "after": ["of-file"]});
+    assert_eq!(status(served.post("/api/v1/tasks").json(&task)).await, 201);
+    let other = json!({"id": "y", "command": ["true"], "failure_action": "run:x"});
+    assert_eq!(status(served.post("/api/v1/tasks").json(&other)).await, 201);
+    let made = text(&served.read("/tasks/y").await["ping_key"]);
+    let of_file = text(&served.read("/tasks/of-file").await["ping_key"]);
+    let line = FILE.lines().count() + 3;
+    for (more, words) in [
+        (format!("ping_key = \"{key}\""), "is the key of the task \"x\": each task has its own"),
+        (format!("ping_key = \"{made}\""), "is the key of the task \"y\": each task has its own"),
+        (format!("ping_key = \"{of_file}\""), "is the key of the task \"of-file\": each task has its own"),
+    ] {
+        home.write_tasks(&format!("{FILE}[[task]]\nid = \"new\"\n{more}\n"));
+        let (status, _, detail) = problem(served.post("/api/v1/reload")).await;
+        assert_eq!(status, 422, "{more}");
+        assert!(detail.contains(&format!("line {line}: ")) && detail.contains(words), "{detail}");
+    }
+    // Nothing of it is half taken, and a task may say what was made for it.
+    assert_eq!(served.ids().await, ["of-file", "x", "y"]);
+    home.write_tasks(&format!("{FILE}ping_key = \"{of_file}\"\n"));
+    assert_eq!(status(served.post("/api/v1/reload")).await, 200);
+    served.stop().await;
+    // The same at the start: a file that is not taken leaves the one before.
+    home.write_tasks(&format!("{FILE}[[task]]\nid = \"new\"\nping_key = \"{made}\"\n"));
+    let served = home.serve().await;
+    assert_eq!(served.ids().await, ["of-file", "x", "y"]);
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn every_problem_of_a_task_is_told_with_its_field() {
     let home = Home::new(FILE);

@@ -20,6 +20,7 @@ pub fn router(app: App) -> Router {
         .route("/tasks", get(tasks))
         .route("/tasks/{id}", get(task).patch(patch))
         .route("/tasks/{id}/start", post(start))
+        .route("/tasks/{id}/heartbeat", post(heartbeat))
         .route("/tasks/{id}/finish", post(finish))
         .route("/tasks/{id}/archive", post(archive))
         .route("/tasks/{id}/runs", get(runs))
@@ -238,6 +239,19 @@ async fn start(
     }
     inner.start(&id);
     empty(201)
+}
+
+async fn heartbeat(State(app): State<App>, Path(id): Path<String>) -> Response {
+    let mut inner = app.inner();
+    if !inner.may("writeTaskRuns") {
+        return empty(403);
+    }
+    let now = inner.now();
+    let Some(task) = inner.find(&id).cloned() else { return text(404, "Task not found") };
+    let running = inner.runs.iter_mut().find(|run| run.task == task.id && run.status == "running");
+    let Some(run) = running else { return text(400, "Task is not running") };
+    run.beat = Some(now);
+    empty(200)
 }
 
 async fn finish(State(app): State<App>, Path(id): Path<String>, content: String) -> Response {

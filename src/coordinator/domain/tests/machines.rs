@@ -155,6 +155,42 @@ fn a_run_whose_connection_was_cut_is_asked_about() {
 }
 
 #[test]
+fn a_run_is_asked_about_where_it_was_started_though_its_task_is_on_another_machine_by_now() {
+    for now_on in [Some("db-2"), None] {
+        let mut bench = Bench::new(vec![on_machine("a", "db-1"), on_demand("b")], at("10:00:00"));
+        let run = bench.trigger("a");
+        bench.answer("db-1", Ok(()));
+        assert_eq!(bench.run(&run).state, RunState::Running);
+        let elsewhere = Definition { machine: now_on.map(Clean::line), ..on_demand("a") };
+        let mut loaded = bench.left();
+        let cut = Outcome { exit_code: Some(255), cut: true, ..Outcome::default() };
+        loaded.fates.insert(run.clone(), Fate::Ended(cut));
+        let mut bench = Bench::restarted(vec![elsewhere, on_demand("b")], at("10:00:10"), loaded, true);
+        assert_eq!(bench.probed, ["db-1"], "{now_on:?}");
+        bench.answer("db-1", Ok(()));
+        assert_eq!(bench.asked, [run.clone()]);
+        bench.learn(&run, Whereabouts::Ended(0));
+        assert_eq!(bench.run(&run).state, RunState::Succeeded, "{now_on:?}");
+        // The next one is where the task is now.
+        let next = bench.trigger("a");
+        assert_eq!(bench.run(&next).machine.as_deref(), now_on);
+    }
+}
+
+#[test]
+fn what_waits_is_told_where_it_will_run() {
+    let mut bench = Bench::new(vec![on_machine("a", "db-1")], at("10:00:00"));
+    let run = bench.trigger("a");
+    bench.domain.replace(vec![on_machine("a", "db-2")], Limits::default(), bench.now);
+    bench.settle();
+    bench.answer("db-2", Ok(()));
+    assert_eq!(
+        (bench.run(&run).state, bench.run(&run).machine.as_deref()),
+        (RunState::Running, Some("db-2"))
+    );
+}
+
+#[test]
 fn a_run_that_may_still_run_there_is_dead_and_never_started_again_by_itself() {
     let retry = RetryRule { count: 3, ..RetryRule::default() };
     let mut bench = Bench::new(vec![Definition { retry, ..on_machine("a", "db-1") }], at("10:00:00"));

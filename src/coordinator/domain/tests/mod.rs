@@ -376,6 +376,8 @@ fn delays_grow_and_jitter_adds() {
         jitter: 0.5,
         ..RetryRule::default()
     };
+    let at_once = RetryRule { delay: Duration::ZERO, backoff: 100.0, ..rule.clone() };
+    assert_eq!(runs::retry_delay(&at_once, 1_000, 1.0), TimeDelta::zero());
     for (attempt, share, seconds) in
         [(1, 0.0, 10), (2, 0.0, 30), (3, 0.0, 90), (1, 1.0, 15), (99, 0.0, 86_400)]
     {
@@ -566,8 +568,10 @@ fn what_runs_is_not_stopped_for_a_clock_that_was_put_forward_nor_for_a_sleep() {
         bench.now = at("11:00:10");
         let passed = if asleep { 3_610 } else { 10 };
         bench.domain.keep_time(bench.now, steady(1_000 + passed, 910));
+        bench.domain.doubt_everything();
         bench.until(at("11:00:59"));
         assert!(bench.stopped.is_empty(), "{asleep}");
+        assert!(bench.run(&run).marks.is_empty() && bench.flips.iter().all(|flip| flip.problem.is_none()));
         assert_ne!(bench.state("a"), TaskState::Failing);
         bench.until(at("11:01:00"));
         assert_eq!(bench.stopped, std::slice::from_ref(&run), "{asleep}");
@@ -648,6 +652,73 @@ fn a_failure_may_start_another_task() {
     assert_eq!(bench.of("b")[0].cause.as_deref(), Some("failure of a"));
     assert_eq!(bench.state("b"), TaskState::Running);
     assert_eq!(bench.alerts(), [AlertKind::Failed]);
+}
+
+#[test]
+fn what_a_failure_would_start_and_may_not_is_missed_and_says_why() {
+    let failure_action = FailureAction::Run(TaskId::new("b"));
+    let failing = Definition { failure_action, ..on_demand("a") };
+    let fail = |bench: &mut Bench| {
+        let run = bench.trigger("a");
+        bench.finish(&run, false);
+        let missed = bench.of("b").last().copied().cloned().unwrap();
+        (missed.state, missed.cause.unwrap().to_string(), missed.message.unwrap().to_string())
+    };
+    let told = |why: &str| (RunState::Missed, "failure of a".to_owned(), format!("not started: {why}"));
+    let off = Definition { enabled: false, ..on_demand("b") };
+    let mut bench = Bench::new(vec![failing.clone(), off], at("10:00:00"));
+    assert_eq!(fail(&mut bench), told("it is switched off in tasks.toml (enabled = false)"));
+    let mut bench = Bench::new(vec![failing.clone(), every("b", 3_600)], at("10:00:30"));
+    bench.domain.pause(&TaskId::new("b"), &"me".into(), bench.now).unwrap();
+    assert_eq!(fail(&mut bench), told("it is paused"));
+    let mut bench = Bench::new(vec![failing], at("10:00:00"));
+    bench.domain.define(on_demand("b"), "{}", false, bench.now).unwrap();
+    bench.settle();
+    bench.domain.archive(&TaskId::new("b"), &"me".into(), bench.now).unwrap();
+    assert_eq!(fail(&mut bench), told("it is put away: resume takes it back"));
+}
+
+#[test]
+fn a_run_that_its_supervisor_ended_over_its_max_runtime_is_told_as_if_it_was_seen() {
+    let mut limited = on_demand("a");
+    limited.policy.max_runtime_s = Some(60);
+    limited.retry = RetryRule { count: 1, delay: Duration::ZERO, ..RetryRule::default() };
+    let told = |bench: &Bench| -> Vec<_> {
+        let told = bench.flips.iter().filter_map(|flip| Some((flip.problem?, flip.computed, flip.noticed)));
+        told.collect()
+    };
+    let overran = |ended: &str| Outcome {
+        stopped: true,
+        overran: Some(Duration::from_secs(60)),
+        at: Some(at(ended)),
+        ..Outcome::default()
+    };
+    // While no coordinator was there.
+    let mut bench = Bench::new(vec![limited.clone()], at("10:00:00"));
+    let run = bench.trigger("a");
+    let mut loaded = bench.left();
+    loaded.fates.insert(run.clone(), Fate::Ended(overran("10:01:02")));
+    let bench = Bench::restarted(vec![limited.clone()], at("10:30:00"), loaded, true);
+    assert_eq!(told(&bench), [(AlertKind::Overrun, at("10:01:00"), at("10:30:00"))]);
+    assert_eq!(bench.started, [(run.clone(), 1)], "it is tried again, as its task has it");
+    // And where it was a moment faster than the coordinator.
+    limited.retry = RetryRule::default();
+    let mut bench = Bench::new(vec![limited.clone()], at("10:00:00"));
+    let run = bench.trigger("a");
+    bench.now = at("10:00:59");
+    bench.domain.finished(&run, overran("10:00:59"), bench.now);
+    bench.settle();
+    assert_eq!(told(&bench), [(AlertKind::Overrun, at("10:00:59"), at("10:00:59"))]);
+    assert_eq!(bench.run(&run).state, RunState::Aborted);
+    assert_eq!(bench.run(&run).message.as_deref(), Some("over its max runtime of 1m"));
+    assert_eq!(bench.alerts(), [AlertKind::Overrun]);
+    // An operator's word goes before.
+    let mut bench = Bench::new(vec![limited], at("10:00:00"));
+    let run = bench.trigger("a");
+    bench.domain.cancel(&run, &"cancelled by me".into(), bench.now).unwrap();
+    bench.domain.finished(&run, overran("10:01:00"), at("10:01:00"));
+    bench.settle();
+    assert_eq!(bench.run(&run).message.as_deref(), Some("cancelled by me"));
 }
 
 #[test]

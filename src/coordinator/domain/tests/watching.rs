@@ -330,6 +330,26 @@ fn an_early_end_answers_the_coming_slot_and_an_overlap_the_one_that_passed() {
 }
 
 #[test]
+fn words_that_no_run_can_take_are_told_of_the_task_until_the_next_run() {
+    for task in [watched("a", 3_600), on_demand("a")] {
+        let mut bench = Bench::new(vec![task.clone()], at("10:10:00"));
+        let heard =
+            Heard { words: Some("no tape".into()), ..bench.heard(Sign::Logged, Via::Ping, None, bench.now) };
+        let noted = bench.domain.hear(&Whose::Task(TaskId::new("a")), heard, bench.now).unwrap();
+        assert_eq!((noted.run, noted.keeps_output), (None, false));
+        bench.settle();
+        let says = |bench: &Bench| bench.task("a").remarks.iter().any(|remark| remark.contains("no tape"));
+        assert!(says(&bench) && bench.states().is_empty(), "it changes nothing else");
+        let remark = "told at 2026-03-02 10:10 UTC, while nothing of it ran: no tape";
+        assert!(bench.task("a").remarks.iter().any(|said| said == remark));
+        let mut bench = bench.crash(vec![task], at("10:11:00"));
+        assert!(says(&bench), "also after a restart");
+        bench.ping(OK, None);
+        assert!(!says(&bench));
+    }
+}
+
+#[test]
 fn thresholds_hold_for_pings() {
     let policy = Policy { failure_threshold: 2, recovery_threshold: 2, ..Policy::default() };
     let mut bench = Bench::new(vec![Definition { schedule: None, ..limited(policy) }], at("10:00:00"));
@@ -425,6 +445,21 @@ fn a_run_that_lost_its_heartbeat_is_given_up_by_the_next_and_may_come_back() {
     bench.report(Sign::Ended { good: false, exit_code: Some(9) }, FIRST, "10:11:05");
     assert_eq!((bench.run(&lost).state, bench.run(&lost).exit_code), (RunState::Failed, Some(9)));
     assert_eq!(bench.state("a"), TaskState::Healthy);
+}
+
+#[test]
+fn a_run_that_is_given_up_for_its_heartbeat_does_what_a_bad_run_does() {
+    let failure_action = FailureAction::Run(TaskId::new("b"));
+    let watched = Definition { failure_action, ..limited(Policy::default()) };
+    let mut bench = Bench::new(vec![watched, on_demand("b")], at("09:30:00"));
+    bench.until(at("10:00:00"));
+    bench.report(Sign::Beat, FIRST, "10:00:00");
+    bench.until(at("10:05:00"));
+    assert_eq!(bench.alerts(), [AlertKind::Dead]);
+    assert!(bench.of("b").is_empty(), "it may come back");
+    bench.report(Sign::Started, SECOND, "10:05:00");
+    let caused = bench.of("b")[0];
+    assert_eq!((caused.cause.as_deref(), caused.queued), (Some("failure of a"), Some(at("10:05:00"))));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task, TaskId,
+    Alert, AlertKey, Clean, Flip, Priority, Queue, QueueName, Role, Run, RunId, RunState, Scope, Task,
+    TaskId, TaskSource,
 };
 use crate::wire::Machine;
 
@@ -188,6 +189,32 @@ impl Sight<'_> {
         self.task(task).map(drop)
     }
 
+    /// The id of the task that is meant: it is said itself, or a name that one of their tasks alone has.
+    ///
+    /// # Errors
+    /// There is none, or there are several of that name.
+    pub fn named(&self, said: &TaskId) -> Result<TaskId, Refusal> {
+        let view = self.engine.view();
+        if view.tasks.get(said).is_some_and(|task| self.actor.sees(task)) {
+            return Ok(said.clone());
+        }
+        // What was submitted once is called after its program, and is nobody's to report on.
+        let named = |task: &&Arc<Task>| {
+            task.name == *said.as_raw() && task.source != Some(TaskSource::OneOff) && self.actor.sees(task)
+        };
+        let mut called = view.tasks.iter().filter(named);
+        match (called.next(), called.next()) {
+            (None, _) => Err(Refusal::NoTask(said.clone())),
+            (Some(one), None) => Ok(one.id.clone()),
+            (Some(one), Some(other)) => Err(Refusal::Conflict(Clean::from(format!(
+                "several tasks are called {}: say the id of one, such as {} or {}",
+                said.shown(),
+                one.id,
+                other.id
+            )))),
+        }
+    }
+
     /// One task.
     ///
     /// # Errors
@@ -229,7 +256,14 @@ impl Sight<'_> {
     /// # Errors
     /// There is none, it is not theirs, or it can't be read.
     pub async fn run(&self, id: &RunId) -> Result<Run, Refusal> {
-        let run = self.engine.run(id).await?;
+        let mut run = self.engine.run(id).await?;
+        if !run.state.is_ended()
+            && let Some(task) = self.engine.view().tasks.get(&run.task)
+            && let Some(told) = task.active_runs.iter().find(|told| told.id.as_ref() == Some(id))
+        {
+            // What is found out while it runs is not on disk.
+            run.message.clone_from(&told.message);
+        }
         if self.actor.sees_all() || self.owns(&run.task).is_ok() {
             return Ok(run);
         }

@@ -1,6 +1,6 @@
 //! Commands on other machines, through a real ssh and a real sshd.
 
-mod sshd;
+pub(crate) mod sshd;
 
 use std::fs;
 use std::sync::Arc;

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 /// Where it is installed on Linux and the BSDs, and on macOS.
 const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/libexec/sshd"];
 
-pub(super) struct Sshd {
-    pub(super) dir: TempDir,
-    pub(super) port: u16,
+pub(crate) struct Sshd {
+    pub(crate) dir: TempDir,
+    pub(crate) port: u16,
     child: Child,
 }
 
@@ -47,12 +47,12 @@ fn free_port() -> u16 {
 
 impl Sshd {
     /// `None`: there is none here.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::with("")
     }
 
     /// With more lines in its configuration.
-    pub(super) fn with(more: &str) -> Option<Self> {
+    pub(crate) fn with(more: &str) -> Option<Self> {
         let program = installed()?;
         let dir = TempDir::new().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -96,22 +96,22 @@ impl Sshd {
         fs::write(self.config(), config.concat()).unwrap();
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The ssh configuration that knows it.
-    pub(super) fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("ssh_config")
     }
 
     /// What `tasks.toml` says of a machine.
-    pub(super) fn machine(&self, name: &str, more: &str) -> String {
+    pub(crate) fn machine(&self, name: &str, more: &str) -> String {
         format!("[machine.{name}]\nssh_config = {:?}\n{more}\n", self.config())
     }
 
     /// The processes of its connections.
-    pub(super) fn connections(&self) -> Vec<u32> {
+    pub(crate) fn connections(&self) -> Vec<u32> {
         let mut found = vec![self.child.id()];
         let mut next = 0;
         while next < found.len() {
@@ -127,7 +127,7 @@ impl Sshd {
     }
 
     /// Cuts every connection, as a network does.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         let connections: Vec<String> = self.connections().iter().map(u32::to_string).collect();
         assert!(!connections.is_empty(), "nothing to cut");
         Command::new("kill").arg("-KILL").args(connections).status().unwrap();
