@@ -168,7 +168,7 @@ fn a_run_is_asked_about_where_it_was_started_though_its_task_is_on_another_machi
         let mut bench = Bench::restarted(vec![elsewhere, on_demand("b")], at("10:00:10"), loaded, true);
         assert_eq!(bench.probed, ["db-1"], "{now_on:?}");
         bench.answer("db-1", Ok(()));
-        assert_eq!(bench.asked, [run.clone()]);
+        assert_eq!(bench.asked, std::slice::from_ref(&run));
         bench.learn(&run, Whereabouts::Ended(0));
         assert_eq!(bench.run(&run).state, RunState::Succeeded, "{now_on:?}");
         // The next one is where the task is now.
