@@ -97,7 +97,10 @@ fn tasks_file() -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// As the first release chained its rows.
@@ -120,6 +123,21 @@ fn fill(path: &Path) {
     all.execute_batch(SCHEMA).unwrap();
     all.pragma_update(None, "user_version", 1).unwrap();
     all.execute("INSERT INTO meta VALUES ('task_file', ?1)", [tasks_file()]).unwrap();
+    fill_tasks(&all);
+    fill_runs(&all);
+    fill_alerts(&all);
+    fill_audit(&all);
+    for i in 1..=ANSWERS {
+        let sql = "INSERT INTO answers (key, action, target, run, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let run = json!({"id": "run-1", "task": id(1), "state": "succeeded"});
+        let run = (i % 2 == 0).then(|| run.to_string());
+        let action = if i % 2 == 0 { "trigger" } else { "pause" };
+        all.execute(sql, params![format!("key {i}"), action, id(1), run, NOW - i]).unwrap();
+    }
+    all.commit().unwrap();
+}
+
+fn fill_tasks(all: &Connection) {
     let schedule =
         json!({"cron": {"expression": "0 8 * * *", "dialect": "unix"}, "zone": "UTC", "assumed": false});
     for i in 0..TASKS {
@@ -129,10 +147,13 @@ fn fill(path: &Path) {
         all.execute(sql, params![id(i), i < DEFINED, i % 10 == 5, schedule, policy().to_string(), record])
             .unwrap();
     }
+}
+
+fn fill_runs(all: &Connection) {
+    let none = None::<i64>;
     let run = "INSERT INTO runs (seq, id, task, state, slot, queued, started, ended, duration_ms, exit_code, message, \
                attempt, priority, next_at, cause, pid, start_ticks) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
-    let none = None::<i64>;
     for i in 1..=RUNS {
         let state = ["succeeded", "failed", "aborted", "dead", "missed"][usize::try_from(i).unwrap() % 5];
         let ended = NOW - (RUNS - i + 10) * 1_000;
@@ -190,6 +211,9 @@ fn fill(path: &Path) {
         ];
         all.execute(run, values).unwrap();
     }
+}
+
+fn fill_alerts(all: &Connection) {
     for i in 1..=FLIPS {
         let sql = "INSERT INTO flips (task, old, new, reason, computed, noticed, evidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let (old, new) = if i % 2 == 0 { ("healthy", "failing") } else { ("late", "absent") };
@@ -203,9 +227,12 @@ fn fill(path: &Path) {
             .unwrap();
     }
     for i in (3..DEFINED).step_by(10) {
-        all.execute(alert, params![id(i), "", "failed", "critical", NOW - HOUR, "exit code 1", none])
+        all.execute(alert, params![id(i), "", "failed", "critical", NOW - HOUR, "exit code 1", None::<i64>])
             .unwrap();
     }
+}
+
+fn fill_audit(all: &Connection) {
     let mut before = [0; 32].to_vec();
     for i in 1..=AUDIT {
         let at = NOW - (AUDIT - i) * 60_000;
@@ -224,14 +251,6 @@ fn fill(path: &Path) {
         let [actor, action, target, detail, outcome] = texts;
         all.execute(sql, params![i, at, actor, action, target, detail, outcome, before]).unwrap();
     }
-    for i in 1..=ANSWERS {
-        let sql = "INSERT INTO answers (key, action, target, run, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let run = json!({"id": "run-1", "task": id(1), "state": "succeeded"});
-        let run = (i % 2 == 0).then(|| run.to_string());
-        let action = if i % 2 == 0 { "trigger" } else { "pause" };
-        all.execute(sql, params![format!("key {i}"), action, id(1), run, NOW - i]).unwrap();
-    }
-    all.commit().unwrap();
 }
 
 fn count(path: &Path, of: &str) -> i64 {

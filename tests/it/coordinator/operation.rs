@@ -134,6 +134,41 @@ impl Described {
     }
 }
 
+/// What is said of alerts, of a coordinator whose task `bad` has failed.
+async fn handling_fits(api: &mut Described, served: &Served) {
+    for (path, body) in [
+        ("acknowledge", serde_json::json!({ "note": "on it" })),
+        ("snooze", serde_json::json!({ "until": "2026-01-20T10:00:00Z" })),
+        ("silence", serde_json::json!({ "note": "new disks" })),
+    ] {
+        let url = format!("/api/v1/tasks/bad/{path}");
+        api.holds(Method::POST, &format!("/api/v1/tasks/{{id}}/{path}"), &url, served, Some(body)).await;
+    }
+    let silences = "/api/v1/silences";
+    let silence = serde_json::json!({ "matcher": { "team": "data" }, "until": "2026-01-20T10:00:00Z" });
+    let silence = api.holds(Method::POST, silences, silences, served, Some(silence)).await;
+    api.holds(Method::GET, silences, silences, served, None).await;
+    let preview = "/api/v1/silences/preview";
+    api.holds(Method::GET, preview, "/api/v1/silences/preview?kind=failed", served, None).await;
+    let url = format!("/api/v1/silences/{}", silence["id"].as_str().unwrap());
+    api.holds(Method::DELETE, "/api/v1/silences/{id}", &url, served, None).await;
+}
+
+/// A task of the API, from its definition to its end.
+async fn definitions_fit(api: &mut Described, served: &Served) {
+    let made = serde_json::json!({ "id": "made", "command": ["true"], "every": "1h", "team": "data" });
+    let (all, one) = ("/api/v1/tasks", "/api/v1/tasks/{id}");
+    api.holds(Method::POST, all, all, served, Some(made.clone())).await;
+    api.holds(Method::PUT, one, "/api/v1/tasks/made", served, Some(made)).await;
+    api.holds(Method::GET, "/api/v1/tasks/{id}/definition", "/api/v1/tasks/made/definition", served, None)
+        .await;
+    let bad = serde_json::json!({ "id": "made", "commando": ["true"] });
+    let problem = api.holds(Method::PUT, one, "/api/v1/tasks/made", served, Some(bad)).await;
+    assert_eq!(problem["problems"][0]["field"], "commando");
+    api.holds(Method::POST, "/api/v1/tasks/{id}/archive", "/api/v1/tasks/made/archive", served, None).await;
+    api.holds(Method::DELETE, one, "/api/v1/tasks/made", served, None).await;
+}
+
 #[tokio::test]
 async fn the_description_of_the_api_fits_its_answers() {
     let home = Home::new(
@@ -155,37 +190,12 @@ async fn the_description_of_the_api_fits_its_answers() {
     let run = runs["runs"][0]["id"].as_str().unwrap().to_owned();
     let tasks = api.holds(get.clone(), "/api/v1/tasks", "/api/v1/tasks", &served, None).await;
     let cursor = tasks["cursor"].as_str().unwrap().to_owned();
-    let made = serde_json::json!({ "id": "made", "command": ["true"], "every": "1h", "team": "data" });
-    let (all, one) = ("/api/v1/tasks", "/api/v1/tasks/{id}");
-    api.holds(post.clone(), all, all, &served, Some(made.clone())).await;
-    api.holds(Method::PUT, one, "/api/v1/tasks/made", &served, Some(made)).await;
-    api.holds(get.clone(), "/api/v1/tasks/{id}/definition", "/api/v1/tasks/made/definition", &served, None)
-        .await;
-    let bad = serde_json::json!({ "id": "made", "commando": ["true"] });
-    let problem = api.holds(Method::PUT, one, "/api/v1/tasks/made", &served, Some(bad)).await;
-    assert_eq!(problem["problems"][0]["field"], "commando");
-    api.holds(post.clone(), "/api/v1/tasks/{id}/archive", "/api/v1/tasks/made/archive", &served, None).await;
-    api.holds(Method::DELETE, one, "/api/v1/tasks/made", &served, None).await;
+    definitions_fit(&mut api, &served).await;
     let work = serde_json::json!({ "command": ["true"], "priority": 1 });
     api.holds(post.clone(), "/api/v1/runs", "/api/v1/runs", &served, Some(work)).await;
+    handling_fits(&mut api, &served).await;
     let token = serde_json::json!({ "name": "grafana", "role": "viewer", "teams": ["data"] });
     api.holds(post.clone(), "/api/v1/tokens", "/api/v1/tokens", &served, Some(token)).await;
-    for (path, body) in [
-        ("acknowledge", serde_json::json!({ "note": "on it" })),
-        ("snooze", serde_json::json!({ "until": "2026-01-20T10:00:00Z" })),
-        ("silence", serde_json::json!({ "note": "new disks" })),
-    ] {
-        let url = format!("/api/v1/tasks/bad/{path}");
-        api.holds(post.clone(), &format!("/api/v1/tasks/{{id}}/{path}"), &url, &served, Some(body)).await;
-    }
-    let silences = "/api/v1/silences";
-    let silence = serde_json::json!({ "matcher": { "team": "data" }, "until": "2026-01-20T10:00:00Z" });
-    let silence = api.holds(post.clone(), silences, silences, &served, Some(silence)).await;
-    api.holds(get.clone(), silences, silences, &served, None).await;
-    let preview = "/api/v1/silences/preview";
-    api.holds(get.clone(), preview, "/api/v1/silences/preview?kind=failed", &served, None).await;
-    let url = format!("/api/v1/silences/{}", silence["id"].as_str().unwrap());
-    api.holds(Method::DELETE, "/api/v1/silences/{id}", &url, &served, None).await;
     let report = serde_json::json!({ "rid": "a", "what": "started", "at": "2026-01-20T09:00:59Z" });
     let reports = "/api/v1/tasks/{id}/reports";
     api.holds(post.clone(), reports, "/api/v1/tasks/watched/reports", &served, Some(report)).await;
@@ -287,7 +297,7 @@ async fn every_refusal_is_as_it_is_described() {
     served.stop().await;
 }
 
-/// As `promtool check metrics` has it, and the rules of OpenMetrics for names and units.
+/// As `promtool check metrics` has it, and the rules of `OpenMetrics` for names and units.
 #[tokio::test]
 async fn metrics_are_named_as_prometheus_wants_them() {
     let home = Home::new(
@@ -323,7 +333,7 @@ async fn metrics_are_named_as_prometheus_wants_them() {
             let value: f64 = value.parse().unwrap();
             assert!(value >= 0.0, "{line}");
             let name = sample.split('{').next().unwrap();
-            let (family, kind) = types.iter().filter(|(of, _)| name.starts_with(*of)).last().unwrap();
+            let (family, kind) = types.iter().rfind(|(of, _)| name.starts_with(of.as_str())).unwrap();
             let suffix = &name[family.len()..];
             let fits = match kind.as_str() {
                 "counter" => suffix == "_total",
