@@ -92,8 +92,8 @@ pub trait Subject: Send + Sync {
         false
     }
 
-    /// Whether an exchange is seen through to its end although nobody waits for it any more.
-    fn sees_through(&self) -> bool {
+    /// Whether what is asked of `route` is seen through to its end although nobody waits for it any more.
+    fn sees_through(&self, _route: &str) -> bool {
         false
     }
 }

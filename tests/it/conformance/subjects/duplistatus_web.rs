@@ -83,6 +83,11 @@ impl Subject for Both {
         !route.starts_with("GET ") && route != "POST /api/auth/login"
     }
 
+    /// A login: a refusal that nobody hears would be asked for again.
+    fn sees_through(&self, route: &str) -> bool {
+        ["GET /api/csrf", "POST /api/auth/login"].contains(&route)
+    }
+
     fn surely_undone(&self, route: &str, status: u16) -> bool {
         status == 500 && (route.starts_with("POST /start/") || route == "POST /reload-config")
     }

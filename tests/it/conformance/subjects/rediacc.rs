@@ -101,7 +101,7 @@ impl Subject for Middleware {
         15
     }
 
-    fn sees_through(&self) -> bool {
+    fn sees_through(&self, _route: &str) -> bool {
         true
     }
 
