@@ -326,7 +326,7 @@ fn text(table: &Table<'_>, key: &'static str) -> Option<Clean> {
 fn work(table: &Table<'_>) -> Work {
     let command = table.get("command");
     let shell = table.get("shell");
-    let env = table.string_map("env").unwrap_or_default();
+    let env = env(table);
     let cwd = cwd(table);
     if let (Some(_), Some(shell)) = (&command, &shell) {
         shell.problem("there is a command too: one of the two");
@@ -342,6 +342,7 @@ fn work(table: &Table<'_>) -> Work {
             if argv.first().is_none_or(String::is_empty) {
                 command.problem("must begin with a program");
             }
+            argv.iter().for_each(|word| passable(&command, word));
             argv
         }
         (None, Some(shell)) => {
@@ -349,16 +350,42 @@ fn work(table: &Table<'_>) -> Work {
             if line.trim().is_empty() {
                 shell.problem("is empty: say what to run, or leave it out for a task that is only watched");
             }
+            passable(&shell, &line);
             vec!["/bin/sh".to_owned(), "-c".to_owned(), line]
         }
         (None, None) => return Work::Watched,
     };
-    Work::Command(CommandSpec { argv, env: env.into_iter().collect(), cwd })
+    Work::Command(CommandSpec { argv, env, cwd })
+}
+
+fn env(table: &Table<'_>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    let entries = table.table("env").map(|table| table.entries()).unwrap_or_default();
+    for (name, value) in entries {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            value.problem(&format!("{name:?} is not the name of an environment variable"));
+        }
+        let place = value.clone();
+        if let Some(text) = value.string() {
+            passable(&place, &text);
+            env.insert(name.to_owned(), text);
+        }
+    }
+    env
+}
+
+/// A system call takes no text with a NUL byte.
+fn passable(place: &Value<'_>, text: &str) {
+    if text.contains('\0') {
+        place.problem("has a NUL byte, which no command can be given");
+    }
 }
 
 fn cwd(table: &Table<'_>) -> Option<PathBuf> {
     let value = table.get("cwd")?;
-    let path = PathBuf::from(value.clone().string()?);
+    let text = value.clone().string()?;
+    passable(&value, &text);
+    let path = PathBuf::from(text);
     if !path.is_absolute() {
         value.problem("must be an absolute path");
     }
