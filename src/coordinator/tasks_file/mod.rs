@@ -342,7 +342,9 @@ fn work(table: &Table<'_>) -> Work {
             if argv.first().is_none_or(String::is_empty) {
                 command.problem("must begin with a program");
             }
-            argv.iter().for_each(|word| passable(&command, word));
+            for word in &argv {
+                passable(&command, word);
+            }
             argv
         }
         (None, Some(shell)) => {
