@@ -155,8 +155,12 @@ fn contains(text: &str, lower: &str) -> bool {
     if !text.is_ascii() {
         return text.to_lowercase().contains(lower);
     }
-    lower.is_empty()
-        || text.as_bytes().windows(lower.len()).any(|part| part.eq_ignore_ascii_case(lower.as_bytes()))
+    let (text, lower) = (text.as_bytes(), lower.as_bytes());
+    let Some(first) = lower.first() else { return true };
+    let upper = first.to_ascii_uppercase();
+    // Compared only where it may begin.
+    let begins = |part: &[u8]| part.first().is_some_and(|byte| byte == first || *byte == upper);
+    text.windows(lower.len()).any(|part| begins(part) && part.eq_ignore_ascii_case(lower))
 }
 
 /// The answer `rest` with the tasks of the view in their place.
@@ -200,6 +204,11 @@ mod tests {
             ("Nightly dump", "dumps", false),
             ("", "a", false),
             ("a", "", true),
+            ("", "", true),
+            ("aab", "AB", true),
+            ("nightly", "lyx", false),
+            ("night é", "\u{e9}", true),
+            ("night", "\u{e9}", false),
             ("Été à Paris", "ÉTÉ", true),
             ("Été", "ete", false),
         ] {
